@@ -1,0 +1,28 @@
+//! Quantizers, transforms and coders, and the registry that lists them.
+//!
+//! A block is coded in one direction: a [quantizer](quantizer) turns values into integer codes
+//! and answers for what is lost, [transforms](transform) and a [coder](coder) write the codes and
+//! lose nothing. [`pipeline::encode`] decodes what it has coded and [checks](check) every value
+//! in exact arithmetic before anybody sees the result. This crate knows no archive.
+//!
+//! To add a stage: one file under `quantizer`, `transform` or `coder`, one line in
+//! [`Registry::core`], one page under `spec/stages`.
+
+pub mod check;
+pub mod codes;
+pub mod coder;
+pub mod float;
+pub mod pipeline;
+pub mod quantizer;
+mod registry;
+pub mod stage;
+pub mod transform;
+pub mod values;
+
+pub use check::{Limit, Tolerance};
+pub use codes::{Codes, Layout, Words};
+pub use registry::Registry;
+pub use stage::{Coder, Quantized, Quantizer, Stage, Transform};
+pub use values::Values;
+
+pub use errbar_format::{DType, Error, Kind, Result};

@@ -1,0 +1,221 @@
+//! One block through its stages, and back.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use errbar_format::record::{PipelineRecord, Receipt, StageRecord};
+use errbar_format::{DType, Error, Result};
+
+use crate::check::{self, Tolerance};
+use crate::codes::Word;
+use crate::{Codes, Layout, Registry, Values, Words, with_words};
+
+/// The quantizer that loses nothing.
+pub const NONE: &str = "none";
+
+/// A block, coded and proven.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The stages with the parameters they chose.
+    pub pipeline: PipelineRecord,
+    /// The coder's bytes, then the exact values.
+    pub payload: Vec<u8>,
+    /// Bytes of the exact values at the end of `payload`.
+    pub exact_len: u64,
+    /// What was found by decoding, if a tolerance was given.
+    pub receipt: Option<Receipt>,
+    /// What decoding gives.
+    pub decoded: Values,
+}
+
+/// A stage for a pipeline.
+pub fn stage(name: &str, params: Vec<u8>) -> StageRecord {
+    StageRecord { name: name.to_owned(), version: 1, params }
+}
+
+/// Codes `values` through `plan`, decodes the result and checks every value. The quantizer
+/// chooses its own parameters; those in `plan` are ignored.
+///
+/// # Errors
+/// [`errbar_format::Kind::Usage`] if a stage cannot serve the values, and
+/// [`errbar_format::Kind::Differs`] if decoding did not give back what it must.
+pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Encoded> {
+    let quantizer = registry.quantizer(&plan.quantizer)?;
+    let mut pipeline = plan.clone();
+    let exact;
+    let mut codes = match tolerance {
+        Some(tolerance) if plan.quantizer.name != NONE => {
+            let quantized = quantizer.quantize(values, tolerance)?;
+            pipeline.quantizer.params = quantized.params;
+            exact = quantized.exact;
+            quantized.codes
+        }
+        _ if plan.quantizer.name == NONE => {
+            pipeline.quantizer.params = Vec::new();
+            exact = Vec::new();
+            values.bits.clone()
+        }
+        _ => return Err(Error::usage(format!("{} loses values, and no bound was given", plan.quantizer.name))),
+    };
+    for transform in &plan.transforms {
+        codes = registry.transform(transform)?.forward(codes, &transform.params)?;
+    }
+    let mut payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
+    let exact_bytes = write_exact(&exact, &values.bits.words)?;
+    payload.extend_from_slice(&exact_bytes);
+    let mut encoded = Encoded { pipeline, exact_len: exact_bytes.len() as u64, payload, receipt: None, decoded: values.clone() };
+    prove(registry, &mut encoded, values, tolerance, exact)?;
+    Ok(encoded)
+}
+
+/// Decodes what was encoded; moves every word found outside the tolerance to the exact values.
+fn prove(registry: &Registry, encoded: &mut Encoded, values: &Values, tolerance: Option<&Tolerance>, exact: Vec<u32>) -> Result<()> {
+    let layout = values.bits.layout();
+    let differs = || Error::new(errbar_format::Kind::Differs, "decoding a block did not give it back");
+    encoded.decoded = decode_layout(registry, &encoded.pipeline, values.dtype, &layout, &encoded.payload, encoded.exact_len)?;
+    let Some(tolerance) = tolerance.filter(|_| values.dtype.is_float()) else {
+        return if encoded.decoded == *values { Ok(()) } else { Err(differs()) };
+    };
+    let mut found = check::compare(values, &encoded.decoded, tolerance)?;
+    let mut n_exact = exact.len();
+    if !found.violations.is_empty() {
+        let mut all = exact;
+        all.extend_from_slice(&found.violations);
+        all.sort_unstable();
+        all.dedup();
+        n_exact = all.len();
+        let exact_bytes = write_exact(&all, &values.bits.words)?;
+        encoded.payload.truncate(encoded.payload.len() - encoded.exact_len as usize);
+        encoded.payload.extend_from_slice(&exact_bytes);
+        encoded.exact_len = exact_bytes.len() as u64;
+        encoded.decoded = decode_layout(registry, &encoded.pipeline, values.dtype, &layout, &encoded.payload, encoded.exact_len)?;
+        found = check::compare(values, &encoded.decoded, tolerance)?;
+        if !found.violations.is_empty() {
+            return Err(differs());
+        }
+    }
+    encoded.receipt = Some(Receipt { exact: n_exact as u64, ..found.receipt });
+    Ok(())
+}
+
+/// Decodes a payload into elements of `shape`. Nothing larger than the block and its codes is
+/// allocated, whatever the bytes say.
+///
+/// # Errors
+/// [`errbar_format::Kind::Unsupported`] for an unknown stage (EB-C01),
+/// [`errbar_format::Kind::Corrupt`] for bytes that no encoder writes.
+pub fn decode(
+    registry: &Registry,
+    pipeline: &PipelineRecord,
+    dtype: DType,
+    shape: &[u64],
+    payload: &[u8],
+    exact_len: u64,
+) -> Result<Values> {
+    decode_layout(registry, pipeline, dtype, &Values::layout(dtype, shape)?, payload, exact_len)
+}
+
+fn decode_layout(
+    registry: &Registry,
+    pipeline: &PipelineRecord,
+    dtype: DType,
+    layout: &Layout,
+    payload: &[u8],
+    exact_len: u64,
+) -> Result<Values> {
+    let quantizer = registry.quantizer(&pipeline.quantizer)?;
+    let coder = registry.coder(&pipeline.coder)?;
+    let mut layouts = vec![quantizer.code_layout(dtype, layout, &pipeline.quantizer.params)?];
+    let mut transforms = Vec::with_capacity(pipeline.transforms.len());
+    for record in &pipeline.transforms {
+        let transform = registry.transform(record)?;
+        layouts.push(transform.output(&layouts[layouts.len() - 1], &record.params)?);
+        transforms.push((transform, &record.params));
+    }
+    let split = (payload.len() as u64).checked_sub(exact_len).ok_or_else(|| Error::corrupt("EB-C05", "exact values are longer than the payload"))?;
+    let (coded, exact) = payload.split_at(split as usize);
+    let expect = |codes: Codes, layout: &Layout| match codes.layout() == *layout && codes.words.len() == layout.len() {
+        true => Ok(codes),
+        false => Err(Error::corrupt("EB-C02", "stage gave codes of another layout")),
+    };
+    let mut codes = expect(coder.decode(coded, &layouts[layouts.len() - 1], &pipeline.coder.params)?, &layouts[layouts.len() - 1])?;
+    for (i, (transform, params)) in transforms.iter().enumerate().rev() {
+        codes = expect(transform.inverse(codes, &layouts[i], params)?, &layouts[i])?;
+    }
+    let mut bits = expect(quantizer.reconstruct(codes, dtype, &pipeline.quantizer.params)?, layout)?;
+    read_exact(exact, &mut bits.words)?;
+    Ok(Values { dtype, bits })
+}
+
+/// The stages in words, such as `uniform(step 0.02) lorenzo(2) pco`.
+pub fn describe(registry: &Registry, pipeline: &PipelineRecord) -> String {
+    let one = |record: &StageRecord, text: Result<String>| -> String {
+        let name = if record.version == 1 { Cow::from(&record.name) } else { format!("{}/{}", record.name, record.version).into() };
+        match text {
+            Ok(text) if !text.is_empty() => format!("{name}({text})"),
+            _ => name.into_owned(),
+        }
+    };
+    let mut words = vec![one(&pipeline.quantizer, registry.quantizer(&pipeline.quantizer).and_then(|s| s.describe(&pipeline.quantizer.params)))];
+    words.extend(pipeline.transforms.iter().map(|t| one(t, registry.transform(t).and_then(|s| s.describe(&t.params)))));
+    words.push(one(&pipeline.coder, registry.coder(&pipeline.coder).and_then(|s| s.describe(&pipeline.coder.params))));
+    words.join(" ")
+}
+
+/// Exact values: count, then one zstd frame of the gaps between positions and of the words.
+fn write_exact(positions: &[u32], words: &Words) -> Result<Vec<u8>> {
+    if positions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut plain = Vec::with_capacity(positions.len() * (4 + words.width()));
+    let mut next = 0;
+    for &position in positions {
+        plain.extend_from_slice(&(position - next).to_le_bytes());
+        next = position + 1;
+    }
+    with_words!(words, v => {
+        let picked: Vec<_> = positions.iter().map(|&p| v[p as usize]).collect();
+        Word::put_le(&picked, &mut plain);
+    });
+    let mut bytes = (positions.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(errbar_format::page::compress(&plain)?);
+    Ok(bytes)
+}
+
+/// Puts exact values in their places (EB-C05).
+fn read_exact(bytes: &[u8], words: &mut Words) -> Result<()> {
+    let corrupt = |what: &str| Error::corrupt("EB-C05", format!("exact values: {what}"));
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let (count, frame) = bytes.split_first_chunk().ok_or_else(|| corrupt("too short"))?;
+    let count = u64::from_le_bytes(*count);
+    if count == 0 || count > words.len() as u64 {
+        return Err(corrupt("impossible count"));
+    }
+    let (count, width) = (count as usize, words.width());
+    let mut plain = vec![0; count * (4 + width)];
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(frame).map_err(|_| corrupt("no zstd frame"))?.single_frame();
+    decoder.read_exact(&mut plain).map_err(|_| corrupt("too few bytes"))?;
+    if decoder.read(&mut [0]).map_err(|_| corrupt("damaged zstd frame"))? != 0 {
+        return Err(corrupt("too many bytes"));
+    }
+    let (gaps, values) = plain.split_at(count * 4);
+    let mut next = 0u64;
+    let mut positions = Vec::with_capacity(count);
+    for gap in u32::get_le(gaps) {
+        let position = next + u64::from(gap);
+        if position >= words.len() as u64 {
+            return Err(corrupt("position outside the block"));
+        }
+        positions.push(position as usize);
+        next = position + 1;
+    }
+    fn place<W: Word>(words: &mut [W], positions: &[usize], values: &[u8]) {
+        for (&position, value) in positions.iter().zip(W::get_le(values)) {
+            words[position] = value;
+        }
+    }
+    with_words!(words, v => place(v, &positions, values));
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! The traits that stages implement. Object-safe, so that the registry is a plain list.
+
+use errbar_format::{DType, Result};
+
+use crate::{Codes, Layout, Tolerance, Values};
+
+/// What every stage says about itself. Changed bytes are a new version.
+pub trait Stage: Sync {
+    /// Registered name: a short word for the core, `domain/name` for everybody else's.
+    fn name(&self) -> &'static str;
+    /// Version of its bytes.
+    fn version(&self) -> u16;
+    /// What it does, in one line.
+    fn summary(&self) -> &'static str;
+    /// Its parameters' layout, in one line; empty when it has none.
+    fn parameters(&self) -> &'static str {
+        ""
+    }
+    /// What it promises: of the error for a quantizer, of the inverse for the others.
+    fn guarantee(&self) -> &'static str;
+    /// The parameters for people, such as `step 0.02`; empty when there are none.
+    ///
+    /// # Errors
+    /// [`errbar_format::Kind::Corrupt`] if they are not well-formed.
+    fn describe(&self, params: &[u8]) -> Result<String>;
+}
+
+/// What a quantizer makes of values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quantized {
+    /// All that [`Quantizer::reconstruct`] needs to know.
+    pub params: Vec<u8>,
+    /// The codes.
+    pub codes: Codes,
+    /// Positions, ascending, of words that the codes do not carry. They are stored as they are.
+    pub exact: Vec<u32>,
+}
+
+/// Values to integer codes: the only step that may lose anything.
+pub trait Quantizer: Stage {
+    /// Codes for `values` such that reconstruction stays within `tolerance` wherever it can.
+    /// Words it cannot serve go to [`Quantized::exact`]; the caller checks every word anyway.
+    ///
+    /// # Errors
+    /// [`errbar_format::Kind::Usage`] if this quantizer cannot serve the type or the tolerance.
+    fn quantize(&self, values: &Values, tolerance: &Tolerance) -> Result<Quantized>;
+
+    /// The layout of the codes of values of `dtype` and `layout`.
+    ///
+    /// # Errors
+    /// [`errbar_format::Kind::Corrupt`] for parameters that no encoder writes.
+    fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout>;
+
+    /// Bit patterns of `dtype` from codes: the arithmetic that the specification states.
+    ///
+    /// # Errors
+    /// [`errbar_format::Kind::Corrupt`] for parameters that no encoder writes.
+    fn reconstruct(&self, codes: Codes, dtype: DType, params: &[u8]) -> Result<Codes>;
+}
+
+/// Codes to codes, reversible for every input.
+pub trait Transform: Stage {
+    /// The layout of [`Transform::forward`]'s result.
+    ///
+    /// # Errors
+    /// [`errbar_format::Kind::Corrupt`] if parameters and layout do not fit.
+    fn output(&self, input: &Layout, params: &[u8]) -> Result<Layout>;
+
+    /// The transformed codes.
+    ///
+    /// # Errors
+    /// Those of [`Transform::output`].
+    fn forward(&self, codes: Codes, params: &[u8]) -> Result<Codes>;
+
+    /// The codes that [`Transform::forward`] was given, whose layout was `input`.
+    ///
+    /// # Errors
+    /// Those of [`Transform::output`].
+    fn inverse(&self, codes: Codes, input: &Layout, params: &[u8]) -> Result<Codes>;
+}
+
+/// Codes to bytes and back.
+pub trait Coder: Stage {
+    /// The bytes.
+    ///
+    /// # Errors
+    /// [`errbar_format::Kind::Usage`] if this coder cannot write such codes.
+    fn encode(&self, codes: &Codes, params: &[u8]) -> Result<Vec<u8>>;
+
+    /// The codes of `layout`. Allocates no more than they and `bytes` need.
+    ///
+    /// # Errors
+    /// [`errbar_format::Kind::Corrupt`] for bytes that no encoder writes.
+    fn decode(&self, bytes: &[u8], layout: &Layout, params: &[u8]) -> Result<Codes>;
+}
+
+/// Refuses parameters where there must be none.
+///
+/// # Errors
+/// [`errbar_format::Kind::Corrupt`] (EB-C04) if there are any.
+pub fn no_params(params: &[u8]) -> Result<()> {
+    match params {
+        [] => Ok(()),
+        _ => Err(bad_params("takes no parameters")),
+    }
+}
+
+/// The error for parameters that no encoder writes (EB-C04).
+pub fn bad_params(what: &str) -> errbar_format::Error {
+    errbar_format::Error::corrupt("EB-C04", format!("stage parameters: {what}"))
+}

@@ -1,0 +1,28 @@
+//! The maxima of the format. A reader refuses what exceeds them before it allocates anything.
+
+/// Bytes in a record.
+pub const MAX_RECORD: u32 = 1 << 20;
+/// Bytes in a frame's payload.
+pub const MAX_PAYLOAD: u64 = MAX_BLOCK + (1 << 20);
+/// Bytes that a block decodes to.
+pub const MAX_BLOCK: u64 = 64 << 20;
+/// Bytes that a page of entries or of the index decodes to.
+pub const MAX_PAGE: u64 = 16 << 20;
+/// Bytes after which a writer starts a new page.
+pub const PAGE_TARGET: usize = 48 << 10;
+/// Bytes in a path.
+pub const MAX_PATH: usize = 65_535;
+/// Dimensions of a variable.
+pub const MAX_DIMS: usize = 8;
+/// Transforms in a pipeline.
+pub const MAX_TRANSFORMS: usize = 6;
+/// Bytes in a stage's parameters.
+pub const MAX_PARAMS: usize = 4096;
+/// Bytes in the name of a stage, a variable, a user or an attribute.
+pub const MAX_NAME: usize = 255;
+/// Bytes stored in an inline segment.
+pub const MAX_INLINE: usize = 512;
+/// Levels of an index tree.
+pub const MAX_LEVEL: u8 = 8;
+/// Bytes in an embedded document.
+pub const MAX_DOCUMENT: u64 = 16 << 20;

@@ -1,0 +1,116 @@
+//! Pages: lists of entries, blocks or other pages, compressed as one zstd frame each.
+
+use std::io::Read;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::limits::{MAX_LEVEL, MAX_PAGE};
+use crate::record::{self, PageContent, PageRecord, RECORD_VERSION};
+use crate::{Error, Result};
+
+/// Level 3 of zstd: pages are small, and their hashes do not compress anyway.
+const LEVEL: i32 = 3;
+
+/// Builds a page item by item.
+pub struct PageBuilder {
+    content: PageContent,
+    count: u64,
+    bytes: Vec<u8>,
+}
+
+impl PageBuilder {
+    /// An empty page.
+    pub fn new(content: PageContent) -> Self {
+        PageBuilder { content, count: 0, bytes: Vec::new() }
+    }
+
+    /// Adds an item, given as its record's bytes.
+    pub fn push_encoded(&mut self, item: &[u8]) {
+        self.bytes.extend_from_slice(item);
+        self.count += 1;
+    }
+
+    /// Bytes so far, uncompressed.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The record's bytes and the payload.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Limit`] if the page is larger than [`MAX_PAGE`].
+    pub fn finish(self) -> Result<(Vec<u8>, Vec<u8>)> {
+        if self.bytes.len() as u64 > MAX_PAGE {
+            return Err(Error::limit("EB-I01", "one entry needs more than 16 MiB of index"));
+        }
+        let page = PageRecord {
+            version: RECORD_VERSION,
+            content: self.content,
+            count: self.count,
+            decoded_len: self.bytes.len() as u64,
+            extensions: Vec::new(),
+        };
+        let payload = compress(&self.bytes)?;
+        Ok((record::encode(&page)?, payload))
+    }
+}
+
+/// One zstd frame, without checksum: the frame around it has one.
+///
+/// # Errors
+/// [`crate::Kind::Io`] if zstd cannot allocate.
+pub fn compress(bytes: &[u8]) -> Result<Vec<u8>> {
+    zstd::bulk::compress(bytes, LEVEL).map_err(|e| Error::io("zstd could not compress", e))
+}
+
+/// Exactly `decoded_len` bytes out of one zstd frame.
+///
+/// # Errors
+/// [`crate::Kind::Corrupt`] if there are more or fewer (EB-I02).
+pub fn decompress(payload: &[u8], decoded_len: u64) -> Result<Vec<u8>> {
+    let corrupt = |what: String| Error::corrupt("EB-I02", what);
+    let decoder = zstd::stream::read::Decoder::with_buffer(payload).map_err(|e| corrupt(format!("page is no zstd frame: {e}")))?;
+    // The vector grows as bytes arrive, so a declared length costs nothing by itself.
+    let mut bytes = Vec::new();
+    decoder
+        .single_frame()
+        .take(decoded_len + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| corrupt(format!("page cannot be decompressed: {e}")))?;
+    match bytes.len() as u64 == decoded_len {
+        true => Ok(bytes),
+        false => Err(corrupt(format!("page does not hold the {decoded_len} bytes it declares"))),
+    }
+}
+
+/// Reads a page's record (EB-I01).
+///
+/// # Errors
+/// [`crate::Kind::Corrupt`], [`crate::Kind::Unsupported`] or [`crate::Kind::Limit`].
+pub fn parse_record(record: &[u8]) -> Result<PageRecord> {
+    let page: PageRecord = record::decode(record)?;
+    record::check_version(page.version)?;
+    if page.decoded_len > MAX_PAGE || page.count > page.decoded_len {
+        return Err(Error::limit("EB-I01", format!("page declares {} items in {} bytes", page.count, page.decoded_len)));
+    }
+    if matches!(page.content, PageContent::Pages { level } if level == 0 || level > MAX_LEVEL) {
+        return Err(Error::limit("EB-I01", "index is too deep"));
+    }
+    Ok(page)
+}
+
+/// The items of a page that must list `content`.
+///
+/// # Errors
+/// [`crate::Kind::Corrupt`] if it lists something else (EB-I03) or cannot be read.
+pub fn items<T: Serialize + DeserializeOwned>(page: &PageRecord, content: PageContent, payload: &[u8]) -> Result<Vec<T>> {
+    if page.content != content {
+        return Err(Error::corrupt("EB-I03", format!("page lists {:?}, expected {content:?}", page.content)));
+    }
+    record::decode_items(&decompress(payload, page.decoded_len)?, page.count)
+}

@@ -1,0 +1,643 @@
+//! The records: what each kind of frame says about itself.
+//!
+//! Serialized with bincode's `legacy` configuration: fixed-width little-endian integers, `u64`
+//! lengths, `u32` variant numbers, one byte for `bool` and for `Option`. The specification states
+//! the bytes field by field, so no other reader needs bincode. Fields are never reordered.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::limits::{MAX_BLOCK, MAX_DIMS, MAX_INLINE, MAX_NAME, MAX_PARAMS, MAX_TRANSFORMS};
+use crate::{DType, Error, Hash, Result, dtype::n_elements, path};
+
+/// Features that a reader must know to read an archive. An unknown bit means: unsupported.
+pub mod feature {
+    /// A bound was asked for when the archive was packed: values may differ from the originals.
+    pub const LOSSY: u64 = 1;
+    /// Every bit this crate knows.
+    pub const KNOWN: u64 = LOSSY;
+    /// Every bit with its name.
+    pub const ALL: &[(u64, &str)] = &[(LOSSY, "LOSSY")];
+}
+
+/// The version that every record of this edition begins with.
+pub const RECORD_VERSION: u16 = 1;
+
+/// A later version's addition to a record. Unknown tags are skipped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    /// Registered name of the addition.
+    pub tag: String,
+    /// Its content.
+    pub data: Vec<u8>,
+}
+
+/// HEAD: what must be known before anything else is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// [`RECORD_VERSION`].
+    pub version: u16,
+    /// Format edition, for reporting only.
+    pub format: (u16, u16),
+    /// Bits of [`feature`] without which the archive cannot be read.
+    pub required_features: u64,
+    /// Bits that a reader may ignore.
+    pub optional_features: u64,
+    /// A hash of the packing options and of the tree's names, sizes and times.
+    pub archive_id: Hash,
+    /// Later additions.
+    pub extensions: Vec<Extension>,
+}
+
+/// META: provenance and options.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// [`RECORD_VERSION`].
+    pub version: u16,
+    /// Program and version that packed.
+    pub writer: String,
+    /// `fast`, `balanced` or `small`.
+    pub mode: String,
+    /// The bounds asked for, one rule a line; empty when everything is exact.
+    pub policy: String,
+    /// What the user said of the data, in the order given.
+    pub items: Vec<(String, String)>,
+    /// Later additions.
+    pub extensions: Vec<Extension>,
+}
+
+/// Where a block's decoded bytes belong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BlockPlace {
+    /// Parts of several entries, which name this block.
+    Shared,
+    /// A run of bytes of one entry.
+    Run {
+        /// The entry.
+        path: PathBytes,
+        /// First byte in the entry's content.
+        offset: u64,
+    },
+    /// A box of one variable; its extent is the block's shape.
+    Box {
+        /// The entry.
+        path: PathBytes,
+        /// The variable's name.
+        variable: String,
+        /// First index along each dimension, in storage order.
+        origin: Vec<u64>,
+    },
+}
+
+/// A stage as a record names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// Registered name, such as `lorenzo` or `example.org/negate`.
+    pub name: String,
+    /// Version of the stage's bytes.
+    pub version: u16,
+    /// The stage's parameters, in its own layout.
+    pub params: Vec<u8>,
+}
+
+/// One quantizer, transforms in the order of encoding, one coder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineRecord {
+    /// What may be lost.
+    pub quantizer: StageRecord,
+    /// Reversible steps.
+    pub transforms: Vec<StageRecord>,
+    /// Codes to bytes.
+    pub coder: StageRecord,
+}
+
+/// What the user asked.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Bound {
+    /// `|x - x'| <= value`.
+    Abs(f64),
+    /// `|x - x'| <= value * (max - min)` of the variable.
+    Rel(f64),
+    /// `|x - x'| <= value * |x|`.
+    PwRel(f64),
+    /// Half a unit of the n-th significant decimal digit.
+    Digits(u8),
+}
+
+/// What was found by decoding a block before it was written, or over all blocks of a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The bound asked for.
+    pub bound: Bound,
+    /// The limit every word was held to: on `|x - x'|`, for `PwRel` and `Digits` on `|x - x'| / |x|`.
+    pub limit: f64,
+    /// Largest `|x - x'|` over the finite words, rounded up.
+    pub max_error: f64,
+    /// Index, in C order of the words of the block or variable, where it was found.
+    pub max_error_at: u64,
+    /// Root of the mean of `(x - x')²` over the finite words.
+    pub rms_error: f64,
+    /// Words compared: the finite ones.
+    pub finite: u64,
+    /// NaN and infinite words, kept bit for bit.
+    pub non_finite: u64,
+    /// Words that the codes do not carry and that are stored as they were.
+    pub exact: u64,
+}
+
+/// BLOCK: all that is needed to decode a block and to place it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// [`RECORD_VERSION`].
+    pub version: u16,
+    /// Position among the archive's blocks, from 0.
+    pub number: u64,
+    /// Where it belongs.
+    pub place: BlockPlace,
+    /// Type of an element.
+    pub dtype: DType,
+    /// Whether the elements' bytes are big-endian in the entry.
+    pub big_endian: bool,
+    /// Extent along each dimension, in storage order.
+    pub shape: Vec<u64>,
+    /// The stages.
+    pub pipeline: PipelineRecord,
+    /// Bytes at the end of the payload that hold the exact values (0: none).
+    pub exact_len: u64,
+    /// What was lost, or nothing if nothing could be.
+    pub receipt: Option<Receipt>,
+    /// BLAKE3 of the decoded bytes.
+    pub decoded_hash: Hash,
+    /// Later additions.
+    pub extensions: Vec<Extension>,
+}
+
+/// ENTRIES and INDEX pages: how to read the payload, a zstd frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageRecord {
+    /// [`RECORD_VERSION`].
+    pub version: u16,
+    /// What the page lists.
+    pub content: PageContent,
+    /// Items in it.
+    pub count: u64,
+    /// Bytes the payload decodes to.
+    pub decoded_len: u64,
+    /// Later additions.
+    pub extensions: Vec<Extension>,
+}
+
+/// What a page lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PageContent {
+    /// Entries, in path order.
+    Entries,
+    /// Where blocks are, in the order of their numbers.
+    Blocks,
+    /// Pages one level down, in key order; `level` counts from 1 above the leaves.
+    Pages {
+        /// Height above the leaves.
+        level: u8,
+    },
+}
+
+/// DOCUMENT: a text for people, payload a zstd frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// [`RECORD_VERSION`].
+    pub version: u16,
+    /// File name.
+    pub name: String,
+    /// Bytes the payload decodes to.
+    pub decoded_len: u64,
+    /// Later additions.
+    pub extensions: Vec<Extension>,
+}
+
+/// Where a page is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageRef {
+    /// Byte offset of its frame in the archive.
+    pub offset: u64,
+    /// Bytes of its frame; 0 when there is no such page.
+    pub frame_len: u64,
+    /// BLAKE3 of its payload.
+    pub hash: Hash,
+}
+
+/// TAIL: where the index is. Its size never changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tail {
+    /// [`RECORD_VERSION`].
+    pub version: u16,
+    /// As in [`Head`].
+    pub format: (u16, u16),
+    /// As in [`Head`].
+    pub required_features: u64,
+    /// As in [`Head`].
+    pub optional_features: u64,
+    /// As in [`Head`].
+    pub archive_id: Hash,
+    /// Entries in the archive.
+    pub n_entries: u64,
+    /// Blocks in the archive.
+    pub n_blocks: u64,
+    /// Bytes before the first page of the index.
+    pub index_offset: u64,
+    /// Root of the tree of entries.
+    pub entries: PageRef,
+    /// Root of the tree of blocks.
+    pub blocks: PageRef,
+    /// The second copy of META.
+    pub meta: PageRef,
+}
+
+/// A path as bytes; not every path is text.
+pub type PathBytes = Vec<u8>;
+
+/// One file, folder or link of the packed tree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its path, see [`path`].
+    pub path: PathBytes,
+    /// What it is.
+    pub body: Body,
+    /// What the file system said of it. Hard links have none of their own.
+    pub attributes: Option<Attributes>,
+    /// Later additions.
+    pub extensions: Vec<Extension>,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Body {
+    /// A regular file.
+    File(FileBody),
+    /// A folder.
+    Directory,
+    /// A symbolic link.
+    Symlink {
+        /// Where it points, as it stood.
+        target: PathBytes,
+    },
+    /// Another name of a file in the same archive.
+    HardLink {
+        /// Path of an entry that is a file.
+        target: PathBytes,
+    },
+}
+
+/// A regular file's content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileBody {
+    /// Bytes; the lengths of the segments add up to it.
+    pub size: u64,
+    /// The content, piece by piece, without gap or overlap.
+    pub segments: Vec<Segment>,
+    /// The arrays found in it.
+    pub variables: Vec<Variable>,
+    /// BLAKE3 of the original content outside holes.
+    pub original_hash: Hash,
+    /// BLAKE3 of the content that unpacking gives; equal to the original's when nothing was lost.
+    pub restored_hash: Hash,
+}
+
+/// A piece of a file's content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Segment {
+    /// These bytes.
+    Inline(Vec<u8>),
+    /// Zeros that take no room on disk.
+    Hole {
+        /// Bytes.
+        length: u64,
+    },
+    /// A part of one block.
+    Part {
+        /// The block's number.
+        block: u64,
+        /// First byte in its decoded bytes.
+        offset: u64,
+        /// Bytes.
+        length: u64,
+    },
+    /// Consecutive blocks, all of one size but the last.
+    Run {
+        /// Number of the first block.
+        first_block: u64,
+        /// Decoded bytes of every block but the last.
+        block_len: u64,
+        /// Bytes in all.
+        length: u64,
+    },
+    /// All elements of a variable, in storage order.
+    Variable {
+        /// Its position in [`FileBody::variables`].
+        index: u32,
+    },
+}
+
+/// An array found inside a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Variable {
+    /// Its name in the file; empty where the file holds one nameless array.
+    pub name: String,
+    /// Type of an element.
+    pub dtype: DType,
+    /// Whether the elements' bytes are big-endian in the file.
+    pub big_endian: bool,
+    /// Whether the first index varies fastest in the file (Fortran order).
+    pub column_major: bool,
+    /// Extent along each dimension, in storage order: slowest-varying first.
+    pub shape: Vec<u64>,
+    /// Extent of a block along each dimension; blocks at the far faces are cut.
+    pub block_shape: Vec<u64>,
+    /// Number of the first block; the others follow in C order of the grid.
+    pub first_block: u64,
+    /// The receipts of its blocks in one, or nothing if nothing could be lost.
+    pub receipt: Option<Receipt>,
+}
+
+/// What the file system says of an entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attributes {
+    /// Permission bits, 07777.
+    pub mode: u32,
+    /// Modification time: seconds since 1970-01-01T00:00:00Z.
+    pub mtime_s: i64,
+    /// Modification time: nanoseconds below a second.
+    pub mtime_ns: u32,
+    /// Owner's number.
+    pub uid: u32,
+    /// Group's number.
+    pub gid: u32,
+    /// Owner's name, or empty.
+    pub user: String,
+    /// Group's name, or empty.
+    pub group: String,
+    /// Extended attributes (POSIX ACLs among them), in the order of their names.
+    pub xattrs: Vec<(PathBytes, Vec<u8>)>,
+}
+
+/// Where a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockRef {
+    /// Byte offset of its frame in the archive.
+    pub offset: u64,
+    /// Bytes of its frame.
+    pub frame_len: u64,
+    /// Bytes it decodes to.
+    pub decoded_len: u64,
+}
+
+/// A page below another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildPage {
+    /// Smallest key below: a path, or a block number as eight big-endian bytes.
+    pub key: PathBytes,
+    /// Where it is.
+    pub page: PageRef,
+}
+
+fn config() -> bincode::config::Configuration<bincode::config::LittleEndian, bincode::config::Fixint, bincode::config::Limit<{ 16 << 20 }>>
+{
+    bincode::config::legacy().with_limit::<{ 16 << 20 }>()
+}
+
+/// The bytes of a record.
+///
+/// # Errors
+/// [`crate::Kind::Limit`] if the record is larger than 16 MiB.
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    bincode::serde::encode_to_vec(value, config()).map_err(|e| Error::limit("EB-R02", format!("record cannot be written: {e}")))
+}
+
+/// The record in `bytes`, which it must fill and be the only spelling of.
+///
+/// # Errors
+/// [`crate::Kind::Corrupt`] otherwise (EB-R01).
+pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let corrupt = |what: String| Error::corrupt("EB-R01", what);
+    let (value, consumed) =
+        bincode::serde::decode_from_slice::<T, _>(bytes, config()).map_err(|e| corrupt(format!("record cannot be read: {e}")))?;
+    if consumed != bytes.len() || encode(&value)? != bytes {
+        return Err(corrupt(format!("record is not in canonical form ({consumed} of {} bytes used)", bytes.len())));
+    }
+    Ok(value)
+}
+
+/// The items of a page, one record behind another.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_items<T: Serialize + DeserializeOwned>(mut bytes: &[u8], count: u64) -> Result<Vec<T>> {
+    let mut items = Vec::new();
+    for _ in 0..count {
+        let (item, consumed) = bincode::serde::decode_from_slice::<T, _>(bytes, config())
+            .map_err(|e| Error::corrupt("EB-R01", format!("item {} of {count} cannot be read: {e}", items.len())))?;
+        if encode(&item)? != bytes[..consumed] {
+            return Err(Error::corrupt("EB-R01", format!("item {} is not in canonical form", items.len())));
+        }
+        bytes = &bytes[consumed..];
+        items.push(item);
+    }
+    match bytes {
+        [] => Ok(items),
+        _ => Err(Error::corrupt("EB-R01", format!("{} bytes follow the last of {count} items", bytes.len()))),
+    }
+}
+
+/// Checks a record's version (EB-R03).
+///
+/// # Errors
+/// [`crate::Kind::Unsupported`] for any but [`RECORD_VERSION`].
+pub fn check_version(version: u16) -> Result<()> {
+    match version {
+        RECORD_VERSION => Ok(()),
+        _ => Err(Error::unsupported("EB-R03", format!("needs a reader for record version {version}"))),
+    }
+}
+
+/// Checks the features that an archive needs (EB-H01).
+///
+/// # Errors
+/// [`crate::Kind::Unsupported`] for unknown bits.
+pub fn check_features(required: u64) -> Result<()> {
+    match required & !feature::KNOWN {
+        0 => Ok(()),
+        unknown => Err(Error::unsupported("EB-H01", format!("needs features {unknown:#x}, which this reader does not have"))),
+    }
+}
+
+fn check_shape(shape: &[u64], dtype: DType) -> Result<u64> {
+    if shape.len() > MAX_DIMS {
+        return Err(Error::limit("EB-B02", format!("{} dimensions; at most {MAX_DIMS}", shape.len())));
+    }
+    n_elements(shape)
+        .and_then(|n| n.checked_mul(dtype.size() as u64))
+        .ok_or_else(|| Error::limit("EB-B02", format!("shape {shape:?} of {} overflows 64 bits", dtype.name())))
+}
+
+impl Block {
+    /// Checks version and limits (EB-B01 … EB-B03) and gives the number of decoded bytes.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Limit`], [`crate::Kind::Unsupported`] or [`crate::Kind::Corrupt`].
+    pub fn check(&self) -> Result<u64> {
+        check_version(self.version)?;
+        let decoded_len = check_shape(&self.shape, self.dtype)?;
+        if decoded_len > MAX_BLOCK {
+            return Err(Error::limit("EB-B01", format!("block declares {decoded_len} decoded bytes; at most {MAX_BLOCK}")));
+        }
+        if self.pipeline.transforms.len() > MAX_TRANSFORMS {
+            return Err(Error::limit("EB-B03", format!("{} transforms; at most {MAX_TRANSFORMS}", self.pipeline.transforms.len())));
+        }
+        for stage in std::iter::once(&self.pipeline.quantizer).chain(&self.pipeline.transforms).chain([&self.pipeline.coder]) {
+            if stage.params.len() > MAX_PARAMS || stage.name.len() > MAX_NAME {
+                return Err(Error::limit("EB-B03", "stage name or parameters are too long"));
+            }
+        }
+        match &self.place {
+            BlockPlace::Shared => {}
+            BlockPlace::Run { path, .. } => path::check(path)?,
+            BlockPlace::Box { path, origin, .. } => {
+                path::check(path)?;
+                if origin.len() != self.shape.len() {
+                    return Err(Error::corrupt("EB-B02", "origin and shape differ in dimensions"));
+                }
+            }
+        }
+        Ok(decoded_len)
+    }
+}
+
+impl Variable {
+    /// Checks shapes and names (EB-V01) and gives the number of bytes.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Limit`] or [`crate::Kind::Corrupt`].
+    pub fn check(&self) -> Result<u64> {
+        let bytes = check_shape(&self.shape, self.dtype)?;
+        if self.name.len() > MAX_NAME {
+            return Err(Error::limit("EB-V01", "variable name is too long"));
+        }
+        if self.block_shape.len() != self.shape.len() || self.block_shape.contains(&0) {
+            return Err(Error::corrupt("EB-V01", format!("block shape {:?} does not fit shape {:?}", self.block_shape, self.shape)));
+        }
+        if check_shape(&self.block_shape, self.dtype)? > MAX_BLOCK {
+            return Err(Error::limit("EB-B01", format!("block shape {:?} is too large", self.block_shape)));
+        }
+        if self.n_blocks().and_then(|n| self.first_block.checked_add(n)).is_none() {
+            return Err(Error::limit("EB-V01", "block numbers overflow 64 bits"));
+        }
+        Ok(bytes)
+    }
+
+    /// Blocks along each dimension.
+    pub fn grid(&self) -> Vec<u64> {
+        self.shape.iter().zip(&self.block_shape).map(|(&n, &b)| n.div_ceil(b)).collect()
+    }
+
+    /// Blocks in all, or `None` if that does not fit 64 bits. An empty variable has none.
+    pub fn n_blocks(&self) -> Option<u64> {
+        n_elements(&self.grid())
+    }
+
+    /// Origin and extent of the `k`-th block.
+    pub fn block_box(&self, mut k: u64) -> (Vec<u64>, Vec<u64>) {
+        let grid = self.grid();
+        let mut origin = vec![0; grid.len()];
+        for axis in (0..grid.len()).rev() {
+            origin[axis] = (k % grid[axis].max(1)) * self.block_shape[axis];
+            k /= grid[axis].max(1);
+        }
+        let extent = (0..grid.len()).map(|a| self.block_shape[a].min(self.shape[a].saturating_sub(origin[a]))).collect();
+        (origin, extent)
+    }
+}
+
+impl Entry {
+    /// Checks everything about an entry that can be told from itself (EB-P01, EB-E01 … EB-E05).
+    ///
+    /// # Errors
+    /// The kind that the broken rule names.
+    pub fn check(&self) -> Result<()> {
+        self.check_inner().map_err(|e| e.in_entry(&self.path[..self.path.len().min(256)]))
+    }
+
+    fn check_inner(&self) -> Result<()> {
+        path::check(&self.path)?;
+        if let Some(attributes) = &self.attributes {
+            if attributes.mode & !0o7777 != 0 || attributes.mtime_ns > 999_999_999 {
+                return Err(Error::corrupt("EB-E01", "mode or nanoseconds are out of range"));
+            }
+            if attributes.xattrs.iter().any(|(name, _)| name.is_empty() || name.len() > MAX_NAME || name.contains(&0)) {
+                return Err(Error::corrupt("EB-E01", "extended attribute has an impossible name"));
+            }
+        }
+        match &self.body {
+            Body::Directory => Ok(()),
+            Body::Symlink { target } if target.is_empty() || target.contains(&0) || target.len() > 4095 => {
+                Err(Error::corrupt("EB-E02", "symbolic link's target is empty, too long or contains NUL"))
+            }
+            Body::Symlink { .. } => Ok(()),
+            Body::HardLink { target } => path::check(target),
+            Body::File(file) => file.check(),
+        }
+    }
+}
+
+impl FileBody {
+    /// Bytes of `segment`, whose variable indices have been checked.
+    pub fn segment_len(&self, segment: &Segment) -> Option<u64> {
+        match segment {
+            Segment::Inline(bytes) => Some(bytes.len() as u64),
+            Segment::Hole { length } | Segment::Part { length, .. } | Segment::Run { length, .. } => Some(*length),
+            Segment::Variable { index } => {
+                let variable = self.variables.get(*index as usize)?;
+                n_elements(&variable.shape)?.checked_mul(variable.dtype.size() as u64)
+            }
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        for variable in &self.variables {
+            variable.check()?;
+        }
+        let mut size = 0u64;
+        let mut next_variable = 0;
+        for segment in &self.segments {
+            match segment {
+                Segment::Inline(bytes) if bytes.len() > MAX_INLINE => return Err(Error::limit("EB-E03", "inline segment is too long")),
+                Segment::Part { offset, length, .. } if offset.checked_add(*length).is_none_or(|end| end > MAX_BLOCK) => {
+                    return Err(Error::limit("EB-E03", "segment reaches past the largest block"));
+                }
+                Segment::Run { block_len, length, first_block } => {
+                    if *block_len == 0 || *block_len > MAX_BLOCK || first_block.checked_add(length.div_ceil(*block_len)).is_none() {
+                        return Err(Error::limit("EB-E03", "run of blocks is impossible"));
+                    }
+                }
+                Segment::Variable { index } => {
+                    if *index != next_variable || *index as usize >= self.variables.len() {
+                        return Err(Error::corrupt("EB-E04", "variables and segments do not match"));
+                    }
+                    next_variable += 1;
+                }
+                _ => {}
+            }
+            size = self
+                .segment_len(segment)
+                .and_then(|len| size.checked_add(len))
+                .ok_or_else(|| Error::limit("EB-E03", "segments overflow 64 bits"))?;
+        }
+        if next_variable as usize != self.variables.len() {
+            return Err(Error::corrupt("EB-E04", "variables and segments do not match"));
+        }
+        if size != self.size || size > i64::MAX as u64 {
+            return Err(Error::corrupt("EB-E05", format!("segments hold {size} bytes, the file {}", self.size)));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
