@@ -27,6 +27,13 @@ pub struct Tolerance {
     pub fill: Vec<u64>,
 }
 
+impl Tolerance {
+    /// Whether a bit pattern stands for a missing value.
+    pub fn is_fill(&self, bits: u64) -> bool {
+        !self.fill.is_empty() && self.fill.binary_search(&bits).is_ok()
+    }
+}
+
 /// Whether `|x - y| <= limit` holds for the exact difference of the two doubles.
 ///
 /// Rounding is monotone, so a rounded difference strictly below or above `limit` decides. Only
@@ -96,7 +103,7 @@ pub fn compare(original: &Values, decoded: &Values, tolerance: &Tolerance) -> Re
             tally.same(float.is_finite(x));
             return;
         }
-        let fixed = !float.is_finite(x) || tolerance.fill.binary_search(&x).is_ok();
+        let fixed = !float.is_finite(x) || tolerance.is_fill(x);
         if fixed || !float.is_finite(y) || !tolerance.limit.allows(float.to_f64(x), float.to_f64(y)) {
             violations.push(i as u32);
         }

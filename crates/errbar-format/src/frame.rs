@@ -76,7 +76,7 @@ impl Prefix {
     /// # Errors
     /// [`Kind::Corrupt`] without the sync bytes (EB-F01) or with a wrong checksum (EB-F02),
     /// [`Kind::Limit`] for lengths beyond the limits (EB-F03), [`Kind::Unsupported`] for unknown
-    /// flags (EB-F04).
+    /// flags (EB-F04); [`Kind::Corrupt`] for a payload where there is none (EB-F08).
     pub fn parse(bytes: &[u8; PREFIX_LEN]) -> Result<Prefix> {
         if bytes[..8] != SYNC {
             return Err(Error::corrupt("EB-F01", "no frame begins here"));
@@ -101,6 +101,9 @@ impl Prefix {
         }
         if prefix.flags & !ANCILLARY != 0 {
             return Err(Error::unsupported("EB-F04", format!("frame has unknown flags {:#06x}", prefix.flags)));
+        }
+        if matches!(prefix.kind, kind::HEAD | kind::META | kind::TAIL) && prefix.payload_len > 0 {
+            return Err(Error::corrupt("EB-F08", "frame of this kind has a payload"));
         }
         Ok(prefix)
     }
@@ -253,7 +256,7 @@ mod tests {
 
     fn sample() -> Vec<u8> {
         let mut out = Vec::new();
-        write(&mut out, (kind::META, ANCILLARY), (7, 3), b"record", b"payload of 21 bytes..").expect("to memory");
+        write(&mut out, (kind::BLOCK, ANCILLARY), (7, 3), b"record", b"payload of 21 bytes..").expect("to memory");
         out
     }
 
@@ -263,7 +266,7 @@ mod tests {
         assert_eq!(bytes.len() % 8, 0);
         let frame = Frame::parse(&bytes).expect("whole");
         assert_eq!((frame.record, frame.payload), (&b"record"[..], &b"payload of 21 bytes.."[..]));
-        assert_eq!((frame.prefix.kind, frame.prefix.seq, frame.prefix.archive_tag), (kind::META, 3, 7));
+        assert_eq!((frame.prefix.kind, frame.prefix.seq, frame.prefix.archive_tag), (kind::BLOCK, 3, 7));
         assert_eq!(frame.prefix.frame_len(), bytes.len() as u64);
     }
 
@@ -289,6 +292,15 @@ mod tests {
         }
         let huge = Prefix { record_len: MAX_RECORD + 1, ..prefix };
         assert_eq!(Prefix::parse(&huge.to_bytes()).expect_err("huge").kind, Kind::Limit);
+    }
+
+    #[test]
+    fn eb_f08_some_kinds_have_no_payload() {
+        let prefix = Frame::parse(&sample()).expect("whole").prefix;
+        for kind in [kind::HEAD, kind::META, kind::TAIL] {
+            assert_eq!(Prefix::parse(&Prefix { kind, ..prefix }.to_bytes()).expect_err("payload").rule, Some("EB-F08"));
+            Prefix::parse(&Prefix { kind, payload_len: 0, ..prefix }.to_bytes()).expect("no payload");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Pages: lists of entries, blocks or other pages, compressed as one zstd frame each.
 
 use std::io::Read;
+use std::marker::PhantomData;
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -68,23 +69,22 @@ pub fn compress(bytes: &[u8]) -> Result<Vec<u8>> {
     zstd::bulk::compress(bytes, LEVEL).map_err(|e| Error::io("zstd could not compress", e))
 }
 
-/// Exactly `decoded_len` bytes out of one zstd frame.
+/// Exactly `decoded_len` bytes out of exactly one zstd frame.
 ///
 /// # Errors
-/// [`crate::Kind::Corrupt`] if there are more or fewer (EB-I02).
-pub fn decompress(payload: &[u8], decoded_len: u64) -> Result<Vec<u8>> {
-    let corrupt = |what: String| Error::corrupt("EB-I02", what);
-    let decoder = zstd::stream::read::Decoder::with_buffer(payload).map_err(|e| corrupt(format!("page is no zstd frame: {e}")))?;
+/// [`crate::Kind::Corrupt`] naming `rule` if there are more or fewer.
+pub fn decompress(payload: &[u8], decoded_len: u64, rule: &'static str) -> Result<Vec<u8>> {
+    let corrupt = |what: String| Error::corrupt(rule, what);
+    if zstd::zstd_safe::find_frame_compressed_size(payload).ok() != Some(payload.len()) {
+        return Err(corrupt("payload is not exactly one zstd frame".into()));
+    }
+    let decoder = zstd::stream::read::Decoder::with_buffer(payload).map_err(|e| corrupt(format!("no zstd frame: {e}")))?;
     // The vector grows as bytes arrive, so a declared length costs nothing by itself.
     let mut bytes = Vec::new();
-    decoder
-        .single_frame()
-        .take(decoded_len + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| corrupt(format!("page cannot be decompressed: {e}")))?;
+    decoder.single_frame().take(decoded_len + 1).read_to_end(&mut bytes).map_err(|e| corrupt(format!("zstd frame is damaged: {e}")))?;
     match bytes.len() as u64 == decoded_len {
         true => Ok(bytes),
-        false => Err(corrupt(format!("page does not hold the {decoded_len} bytes it declares"))),
+        false => Err(corrupt(format!("zstd frame does not hold the {decoded_len} bytes declared"))),
     }
 }
 
@@ -104,13 +104,55 @@ pub fn parse_record(record: &[u8]) -> Result<PageRecord> {
     Ok(page)
 }
 
-/// The items of a page that must list `content`.
-///
-/// # Errors
-/// [`crate::Kind::Corrupt`] if it lists something else (EB-I03) or cannot be read.
-pub fn items<T: Serialize + DeserializeOwned>(page: &PageRecord, content: PageContent, payload: &[u8]) -> Result<Vec<T>> {
-    if page.content != content {
-        return Err(Error::corrupt("EB-I03", format!("page lists {:?}, expected {content:?}", page.content)));
+/// The items of a page, read one by one: a page may say more than fits memory as typed values.
+#[derive(Debug)]
+pub struct Items<T> {
+    bytes: Vec<u8>,
+    at: usize,
+    left: u64,
+    item: PhantomData<T>,
+}
+
+impl<T> Items<T> {
+    /// The items of a page that must list `content`.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Corrupt`] if it lists something else (EB-I03) or cannot be decompressed.
+    pub fn new(page: &PageRecord, content: PageContent, payload: &[u8]) -> Result<Items<T>> {
+        if page.content != content {
+            return Err(Error::corrupt("EB-I03", format!("page lists {:?}, expected {content:?}", page.content)));
+        }
+        Ok(Items { bytes: decompress(payload, page.decoded_len, "EB-I02")?, at: 0, left: page.count, item: PhantomData })
     }
-    record::decode_items(&decompress(payload, page.decoded_len)?, page.count)
+
+    /// Items not read yet.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Iterator for Items<T> {
+    type Item = Result<T>;
+
+    /// The next item. Bytes behind the last one, and a record that cannot be read, are errors
+    /// (EB-R01), after which there is nothing more.
+    fn next(&mut self) -> Option<Result<T>> {
+        let rest = &self.bytes[self.at..];
+        if self.left == 0 {
+            self.at = self.bytes.len();
+            return (!rest.is_empty()).then(|| Err(Error::corrupt("EB-R01", format!("{} bytes follow a page's last item", rest.len()))));
+        }
+        self.left -= 1;
+        match record::decode_first(rest) {
+            Ok((item, consumed)) => {
+                self.at += consumed;
+                Some(Ok(item))
+            }
+            Err(e) => {
+                self.left = 0;
+                self.at = self.bytes.len();
+                Some(Err(e))
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::limits::{MAX_BLOCK, MAX_DIMS, MAX_INLINE, MAX_NAME, MAX_PARAMS, MAX_TRANSFORMS};
+use crate::limits::{MAX_BLOCK, MAX_DIMS, MAX_DOCUMENT, MAX_INLINE, MAX_NAME, MAX_PARAMS, MAX_TRANSFORMS};
 use crate::{DType, Error, Hash, Result, dtype::n_elements, path};
 
 /// Features that a reader must know to read an archive. An unknown bit means: unsupported.
@@ -220,7 +220,7 @@ pub struct PageRef {
     pub offset: u64,
     /// Bytes of its frame; 0 when there is no such page.
     pub frame_len: u64,
-    /// BLAKE3 of its payload.
+    /// BLAKE3 of its record's bytes followed by its payload's.
     pub hash: Hash,
 }
 
@@ -416,34 +416,25 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
 /// # Errors
 /// [`crate::Kind::Corrupt`] otherwise (EB-R01).
 pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let corrupt = |what: String| Error::corrupt("EB-R01", what);
-    let (value, consumed) =
-        bincode::serde::decode_from_slice::<T, _>(bytes, config()).map_err(|e| corrupt(format!("record cannot be read: {e}")))?;
-    if consumed != bytes.len() || encode(&value)? != bytes {
-        return Err(corrupt(format!("record is not in canonical form ({consumed} of {} bytes used)", bytes.len())));
+    let (value, consumed) = decode_first(bytes)?;
+    match bytes.len() - consumed {
+        0 => Ok(value),
+        rest => Err(Error::corrupt("EB-R01", format!("{rest} bytes follow the record"))),
     }
-    Ok(value)
 }
 
-/// The items of a page, one record behind another.
+/// The record at the start of `bytes`, and its length. Others may follow it.
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_items<T: Serialize + DeserializeOwned>(mut bytes: &[u8], count: u64) -> Result<Vec<T>> {
-    let mut items = Vec::new();
-    for _ in 0..count {
-        let (item, consumed) = bincode::serde::decode_from_slice::<T, _>(bytes, config())
-            .map_err(|e| Error::corrupt("EB-R01", format!("item {} of {count} cannot be read: {e}", items.len())))?;
-        if encode(&item)? != bytes[..consumed] {
-            return Err(Error::corrupt("EB-R01", format!("item {} is not in canonical form", items.len())));
-        }
-        bytes = &bytes[consumed..];
-        items.push(item);
+pub fn decode_first<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize)> {
+    let corrupt = |what: String| Error::corrupt("EB-R01", what);
+    let (value, consumed) =
+        bincode::serde::decode_from_slice::<T, _>(bytes, config()).map_err(|e| corrupt(format!("record cannot be read: {e}")))?;
+    if encode(&value)? != bytes[..consumed] {
+        return Err(corrupt("record is not in canonical form".into()));
     }
-    match bytes {
-        [] => Ok(items),
-        _ => Err(Error::corrupt("EB-R01", format!("{} bytes follow the last of {count} items", bytes.len()))),
-    }
+    Ok((value, consumed))
 }
 
 /// Checks a record's version (EB-R03).
@@ -478,7 +469,7 @@ fn check_shape(shape: &[u64], dtype: DType) -> Result<u64> {
 }
 
 impl Block {
-    /// Checks version and limits (EB-B01 … EB-B03) and gives the number of decoded bytes.
+    /// Checks version, limits and receipt (EB-B01 … EB-B03, EB-B06) and gives the number of decoded bytes.
     ///
     /// # Errors
     /// [`crate::Kind::Limit`], [`crate::Kind::Unsupported`] or [`crate::Kind::Corrupt`].
@@ -506,7 +497,27 @@ impl Block {
                 }
             }
         }
+        if let Some(receipt) = &self.receipt {
+            receipt.check(decoded_len / self.dtype.word() as u64)?;
+        }
         Ok(decoded_len)
+    }
+}
+
+impl Receipt {
+    /// Checks that it does not contradict itself, or the number of words (EB-B06).
+    ///
+    /// # Errors
+    /// [`crate::Kind::Corrupt`] otherwise.
+    pub fn check(&self, words: u64) -> Result<()> {
+        let counts = self.finite.checked_add(self.non_finite) == Some(words) && self.exact <= words && self.max_error_at < words.max(1);
+        let absolute = matches!(self.bound, Bound::Abs(_) | Bound::Rel(_));
+        // Comparisons with NaN are false, so NaN is refused.
+        let errors = self.limit >= 0.0 && self.max_error >= 0.0 && self.rms_error >= 0.0 && (!absolute || self.max_error <= self.limit);
+        match counts && errors {
+            true => Ok(()),
+            false => Err(Error::corrupt("EB-B06", "receipt contradicts itself or the number of words")),
+        }
     }
 }
 
@@ -528,6 +539,9 @@ impl Variable {
         }
         if self.n_blocks().and_then(|n| self.first_block.checked_add(n)).is_none() {
             return Err(Error::limit("EB-V01", "block numbers overflow 64 bits"));
+        }
+        if let Some(receipt) = &self.receipt {
+            receipt.check(bytes / self.dtype.word() as u64)?;
         }
         Ok(bytes)
     }
@@ -586,6 +600,20 @@ impl Entry {
     }
 }
 
+impl Document {
+    /// Checks version, name and size (EB-D01).
+    ///
+    /// # Errors
+    /// [`crate::Kind::Limit`] or [`crate::Kind::Unsupported`].
+    pub fn check(&self) -> Result<()> {
+        check_version(self.version)?;
+        match self.decoded_len <= MAX_DOCUMENT && (1..=MAX_NAME).contains(&self.name.len()) {
+            true => Ok(()),
+            false => Err(Error::limit("EB-D01", format!("document declares {} bytes and a name of {}", self.decoded_len, self.name.len()))),
+        }
+    }
+}
+
 impl FileBody {
     /// Bytes of `segment`, whose variable indices have been checked.
     pub fn segment_len(&self, segment: &Segment) -> Option<u64> {
@@ -611,10 +639,10 @@ impl FileBody {
                 Segment::Part { offset, length, .. } if offset.checked_add(*length).is_none_or(|end| end > MAX_BLOCK) => {
                     return Err(Error::limit("EB-E03", "segment reaches past the largest block"));
                 }
-                Segment::Run { block_len, length, first_block } => {
-                    if *block_len == 0 || *block_len > MAX_BLOCK || first_block.checked_add(length.div_ceil(*block_len)).is_none() {
-                        return Err(Error::limit("EB-E03", "run of blocks is impossible"));
-                    }
+                Segment::Run { block_len, length, first_block }
+                    if *block_len == 0 || *block_len > MAX_BLOCK || first_block.checked_add(length.div_ceil(*block_len)).is_none() =>
+                {
+                    return Err(Error::limit("EB-E03", "run of blocks is impossible"));
                 }
                 Segment::Variable { index } => {
                     if *index != next_variable || *index as usize >= self.variables.len() {

@@ -1,0 +1,43 @@
+//! The specification, for `pack --with-spec`.
+
+macro_rules! documents {
+    ($($name:literal)*) => {
+        /// Every file of the specification: its name below `spec/`, and its content.
+        pub const DOCUMENTS: &[(&str, &[u8])] = &[$(($name, include_bytes!(concat!("../../../spec/", $name))),)*];
+    };
+}
+
+documents! {
+    "reader.py"
+    "requirements.txt"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    fn files(folder: &Path, below: &Path, found: &mut BTreeSet<PathBuf>) {
+        for item in std::fs::read_dir(folder).expect("the folder is there") {
+            let item = item.expect("it can be listed");
+            let name = item.file_name().into_string().expect("names are text");
+            // What Python and editors leave behind is no part of it.
+            if name.starts_with(['.', '_']) {
+                continue;
+            }
+            if item.file_type().expect("it can be asked").is_dir() {
+                files(&item.path(), &below.join(name), found);
+            } else {
+                found.insert(below.join(name));
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_specification_is_embedded() {
+        let mut found = BTreeSet::new();
+        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec"), Path::new(""), &mut found);
+        let embedded: BTreeSet<PathBuf> = super::DOCUMENTS.iter().map(|(name, _)| name.into()).collect();
+        assert_eq!(embedded, found);
+    }
+}

@@ -1,0 +1,137 @@
+//! Tables and messages about variables, which several commands print.
+
+use errbar::policy::bound_text;
+use errbar::record::Variable;
+use errbar::{Archive, Result, VariableComparison};
+use serde_json::{Value, json};
+
+use crate::output::{self, Align, Out, Table};
+
+/// A variable in an archive, with what its blocks say.
+pub struct Stored<'a> {
+    path: &'a [u8],
+    variable: &'a Variable,
+    raw_bytes: u64,
+    /// Bytes of its block frames.
+    coded_bytes: u64,
+    /// The stages of its first block; `-` without blocks.
+    pipeline: String,
+}
+
+impl<'a> Stored<'a> {
+    /// Looks up a variable's blocks.
+    ///
+    /// # Errors
+    /// [`errbar::Kind::Corrupt`] if its first block or the index is damaged.
+    pub fn new(archive: &Archive, path: &'a [u8], variable: &'a Variable) -> Result<Stored<'a>> {
+        let n_blocks = variable.n_blocks().unwrap_or(0);
+        let numbers = variable.first_block..variable.first_block.saturating_add(n_blocks);
+        let look = || {
+            let (mut raw_bytes, mut coded_bytes) = (0u64, 0u64);
+            for number in numbers.clone() {
+                let place = archive.find_block(number)?;
+                raw_bytes = raw_bytes.saturating_add(place.decoded_len);
+                coded_bytes = coded_bytes.saturating_add(place.frame_len);
+            }
+            let pipeline = match n_blocks {
+                0 => "-".into(),
+                _ => output::safe(&errbar::describe(archive.registry(), &archive.block(variable.first_block)?.pipeline)),
+            };
+            Ok(Stored { path, variable, raw_bytes, coded_bytes, pipeline })
+        };
+        look().map_err(|e: errbar::Error| e.in_entry(path).in_variable(&variable.name))
+    }
+
+    /// The extent along each dimension, in the order in which the file's own readers index it.
+    fn shape(&self) -> Vec<u64> {
+        let mut shape = self.variable.shape.clone();
+        if self.variable.column_major {
+            shape.reverse();
+        }
+        shape
+    }
+
+    /// The message for programs.
+    pub fn json(&self) -> Value {
+        let variable = self.variable;
+        let fields = json!({
+            "variable": variable.name,
+            "dtype": variable.dtype.name(),
+            "shape": self.shape(),
+            "big_endian": variable.big_endian,
+            "column_major": variable.column_major,
+            "n_blocks": variable.n_blocks(),
+            "bound": variable.receipt.as_ref().map(|receipt| bound_text(&receipt.bound)),
+            "raw_bytes": self.raw_bytes,
+            "coded_bytes": self.coded_bytes,
+            "pipeline": self.pipeline,
+        });
+        output::with(output::with(output::message("variable", self.path), fields), output::receipt(variable.receipt.as_ref()))
+    }
+
+    /// Adds its row to a table of [`stored`].
+    pub fn row(&self, table: &mut Table) {
+        let receipt = self.variable.receipt.as_ref();
+        table.row([
+            output::variable(self.path, &self.variable.name),
+            self.variable.dtype.name().into(),
+            output::shape(&self.shape()),
+            output::bound(receipt.map(|receipt| &receipt.bound)),
+            receipt.map_or_else(|| "-".into(), |receipt| output::number(receipt.max_error)),
+            receipt.map_or_else(|| "all".into(), |receipt| receipt.exact.to_string()),
+            output::ratio(self.raw_bytes, self.coded_bytes),
+            output::size(self.coded_bytes),
+            self.pipeline.clone(),
+        ]);
+    }
+}
+
+/// A table for variables in an archive.
+pub fn stored() -> Table {
+    let what = [("variable", Align::Left), ("dtype", Align::Left), ("shape", Align::Left)];
+    let loss = [("bound", Align::Left), ("worst error", Align::Right), ("kept exact", Align::Right)];
+    let cost = [("ratio", Align::Right), ("size", Align::Right), ("pipeline", Align::Left)];
+    Table::new(&[what, loss, cost].concat())
+}
+
+/// The table of compared variables.
+pub fn compared(variables: &[VariableComparison]) -> Table {
+    let what = [("variable", Align::Left), ("dtype", Align::Left), ("shape", Align::Left), ("bound", Align::Left)];
+    let found = [("limit", Align::Right), ("worst error", Align::Right), ("RMS error", Align::Right), ("PSNR dB", Align::Right)];
+    let mut table = Table::new(&[&what[..], &found, &[("outside", Align::Right)]].concat());
+    for variable in variables {
+        table.row([
+            output::variable(&variable.path, &variable.name),
+            variable.dtype.name().into(),
+            output::shape(&variable.shape),
+            output::bound(variable.bound.as_ref()),
+            output::number(variable.limit),
+            output::number(variable.max_error),
+            output::number(variable.rms_error),
+            if variable.psnr.is_finite() { format!("{:.1}", variable.psnr) } else { "-".into() },
+            variable.violations.to_string(),
+        ]);
+    }
+    table
+}
+
+/// A message for every compared variable.
+///
+/// # Errors
+/// [`errbar::Kind::Io`] if it cannot be written.
+pub fn compared_json(out: &mut Out, variables: &[VariableComparison]) -> Result<()> {
+    variables.iter().try_for_each(|variable| {
+        let fields = json!({
+            "variable": variable.name,
+            "dtype": variable.dtype.name(),
+            "shape": variable.shape,
+            "bound": variable.bound.as_ref().map(bound_text),
+            "limit": variable.limit,
+            "max_error": variable.max_error,
+            "rms_error": variable.rms_error,
+            "psnr": variable.psnr,
+            "violations": variable.violations,
+        });
+        out.json(&output::with(output::message("variable", &variable.path), fields))
+    })
+}

@@ -1,0 +1,11 @@
+//! Codes to bytes and back.
+
+mod constant;
+mod pco;
+mod store;
+mod zstd;
+
+pub use constant::Constant;
+pub use pco::Pco;
+pub use store::Store;
+pub use zstd::Zstd;

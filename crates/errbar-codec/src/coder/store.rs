@@ -1,0 +1,41 @@
+use errbar_format::Result;
+
+use crate::stage::{Coder, Stage, no_params};
+use crate::{Codes, Layout};
+
+/// Little-endian words, one behind another. See `spec/stages/store.md`.
+#[derive(Clone, Copy, Debug)]
+pub struct Store;
+
+impl Stage for Store {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    fn version(&self) -> u16 {
+        1
+    }
+
+    fn summary(&self) -> &'static str {
+        "the words themselves, little-endian"
+    }
+
+    fn guarantee(&self) -> &'static str {
+        "reversible for every word; never larger"
+    }
+
+    fn describe(&self, params: &[u8]) -> Result<String> {
+        no_params(params).map(|()| String::new())
+    }
+}
+
+impl Coder for Store {
+    fn encode(&self, codes: &Codes, params: &[u8]) -> Result<Vec<u8>> {
+        no_params(params).map(|()| codes.words.to_le_bytes())
+    }
+
+    fn decode(&self, bytes: &[u8], layout: &Layout, params: &[u8]) -> Result<Codes> {
+        no_params(params)?;
+        Codes::from_le_bytes(layout, bytes.to_vec())
+    }
+}

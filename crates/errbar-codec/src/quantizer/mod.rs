@@ -1,0 +1,9 @@
+//! Values to integer codes: what may be lost, and how much.
+
+mod bitround;
+mod none;
+mod uniform;
+
+pub use bitround::BitRound;
+pub use none::None;
+pub use uniform::Uniform;

@@ -1,0 +1,160 @@
+//! What coding a file costs and gives, measured in memory.
+
+use std::path::Path;
+
+use errbar_codec::{DType, Registry, Values, check, pipeline};
+use errbar_dissect::{Piece, ReadAt, dissect, dissectors};
+use errbar_format::record::{Block, BlockPlace, Bound, RECORD_VERSION, Receipt, Variable};
+use errbar_format::{Error, Kind, Result, frame, record};
+
+use crate::pack::block_shape;
+use crate::planner::{CorePlanner, encode_best};
+use crate::policy::Mode;
+use crate::range::Survey;
+use crate::source;
+
+/// What [`run`] measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BenchReport {
+    /// Type of an element.
+    pub dtype: DType,
+    /// Extent along each dimension, slowest-varying first.
+    pub shape: Vec<u64>,
+    /// Bytes of the array.
+    pub raw_bytes: u64,
+    /// Bytes of all its block frames: prefixes, records, payloads and padding.
+    pub coded_bytes: u64,
+    /// Least processor seconds of the process to plan, encode and check all blocks.
+    pub encode_s: f64,
+    /// Least processor seconds of the process to decode them.
+    pub decode_s: f64,
+    /// Largest `|x - x'|` over the finite words; 0 for what is no float.
+    pub max_error: f64,
+    /// `20 log10(range / rms error)` in decibels; infinite when nothing was lost.
+    pub psnr: f64,
+    /// The stages of the first block.
+    pub pipeline: String,
+}
+
+/// Processor seconds that this process has taken.
+fn cpu_seconds() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9
+}
+
+struct Coded {
+    block: Block,
+    payload: Vec<u8>,
+}
+
+/// Codes and decodes the array of a file `runs` times on this thread, as packing and unpacking do,
+/// and checks what comes back.
+///
+/// # Errors
+/// [`Kind::Io`] if the file cannot be read, [`Kind::Usage`] if it holds no array.
+pub fn run(path: &Path, bound: Option<Bound>, mode: Mode, runs: u32) -> Result<BenchReport> {
+    let named = |e: Error| e.in_entry(path.as_os_str().as_encoded_bytes());
+    let (file, _) = source::open(path).map_err(|e| named(Error::io("cannot be read", e)))?;
+    let (pieces, _) = dissect(&file, dissectors());
+    let mut at = 0;
+    let array = pieces.into_iter().find_map(|piece| match piece {
+        Piece::Array(array) => Some(array),
+        Piece::Bytes(len) => {
+            at += len;
+            None
+        }
+    });
+    let array = array.ok_or_else(|| named(Error::usage("no array was found in the file")))?;
+    let len = array.bytes().unwrap_or(0);
+    let mut survey = array.dtype.is_float().then(|| Survey::new(array.dtype, array.big_endian)).transpose()?;
+    let mut raw = vec![0; usize::try_from(len).map_err(|_| named(Error::usage("array does not fit memory")))?];
+    file.read_at(&mut raw, at).map_err(|e| named(Error::io("cannot be read", e)))?;
+    let variable = Variable {
+        block_shape: block_shape(&array.shape, array.dtype.size() as u64),
+        name: array.name,
+        dtype: array.dtype,
+        big_endian: array.big_endian,
+        column_major: array.column_major,
+        shape: array.shape,
+        first_block: 0,
+        receipt: None,
+    };
+    let (registry, mut best, mut coded) = (Registry::core(), (f64::INFINITY, f64::INFINITY), Vec::new());
+    let mut receipt: Option<Receipt> = None;
+    for _ in 0..runs.max(1) {
+        let start = cpu_seconds();
+        let tolerance = match (&mut survey, bound) {
+            (Some(survey), Some(bound)) => {
+                *survey = Survey::new(variable.dtype, variable.big_endian)?;
+                let fill = survey.all_passes(&&raw[..], 0, len).map_err(|e| named(Error::io("cannot be read", e)))?;
+                survey.tolerance(bound, fill)
+            }
+            _ => None,
+        };
+        coded.clear();
+        let mut from = 0;
+        for k in 0..variable.n_blocks().unwrap_or(0) {
+            let (origin, shape) = variable.block_box(k);
+            let to = from + shape.iter().product::<u64>() as usize * variable.dtype.size();
+            let values = Values::from_bytes(variable.dtype, variable.big_endian, &shape, &raw[from..to])?;
+            let encoded = encode_best(&registry, &CorePlanner, &values, tolerance.as_ref(), mode)?;
+            let decoded = encoded.decoded.to_bytes(variable.big_endian);
+            let block = Block {
+                version: RECORD_VERSION,
+                number: k,
+                place: BlockPlace::Box { path: b"a.npy".to_vec(), variable: String::new(), origin },
+                dtype: variable.dtype,
+                big_endian: variable.big_endian,
+                shape,
+                pipeline: encoded.pipeline,
+                exact_len: encoded.exact_len,
+                receipt: encoded.receipt,
+                decoded_hash: *blake3::hash(&decoded).as_bytes(),
+                extensions: Vec::new(),
+            };
+            coded.push(Coded { block, payload: encoded.payload });
+            from = to;
+        }
+        best.0 = best.0.min(cpu_seconds() - start);
+        let start = cpu_seconds();
+        let mut restored = Vec::with_capacity(raw.len());
+        for Coded { block, payload } in &coded {
+            let values = pipeline::decode(&registry, &block.pipeline, block.dtype, &block.shape, payload, block.exact_len)?;
+            let bytes = values.to_bytes(block.big_endian);
+            if *blake3::hash(&bytes).as_bytes() != block.decoded_hash {
+                return Err(named(Error::new(Kind::Differs, "a block did not decode to what it was")));
+            }
+            restored.extend_from_slice(&bytes);
+        }
+        best.1 = best.1.min(cpu_seconds() - start);
+        receipt = None;
+        let mut words = 0;
+        for Coded { block, .. } in &coded {
+            receipt = match (receipt, block.receipt) {
+                (Some(a), Some(b)) => Some(check::join(&a, &b, words)),
+                (a, b) => a.or(b),
+            };
+            words += block.check()? / block.dtype.word() as u64;
+        }
+        if tolerance.is_none() && restored != raw {
+            return Err(named(Error::new(Kind::Differs, "decoding did not give the array back")));
+        }
+    }
+    let mut coded_bytes = 0;
+    for Coded { block, payload } in &coded {
+        coded_bytes += frame::write(&mut std::io::sink(), (frame::kind::BLOCK, 0), (0, 0), &record::encode(block)?, payload)
+            .map_err(|e| Error::io("cannot count bytes", e))?;
+    }
+    let range = survey.as_ref().map_or(0.0, Survey::range);
+    Ok(BenchReport {
+        dtype: variable.dtype,
+        shape: variable.shape,
+        raw_bytes: len,
+        coded_bytes,
+        encode_s: best.0,
+        decode_s: best.1,
+        max_error: receipt.map_or(0.0, |receipt| receipt.max_error),
+        psnr: crate::compare::psnr(range, receipt.map_or(0.0, |receipt| receipt.rms_error)),
+        pipeline: coded.first().map_or_else(String::new, |coded| pipeline::describe(&registry, &coded.block.pipeline)),
+    })
+}

@@ -1,0 +1,360 @@
+//! Blocks in flight: submitted in order, coded on any thread, written in order; entries follow
+//! when their last block is written.
+
+use std::collections::{HashSet, VecDeque};
+use std::io::Write;
+use std::sync::Arc;
+
+use errbar_codec::{DType, Registry, Tolerance, Values, check, pipeline};
+use errbar_format::record::{Attributes, Block, BlockPlace, Body, Bound, Entry, FileBody, RECORD_VERSION, Receipt, Segment, Tail};
+use errbar_format::{Error, Result};
+
+use super::VariableReport;
+use crate::parallel::Lane;
+use crate::planner::{Planner, encode_best};
+use crate::policy::Mode;
+use crate::write::Writer;
+
+/// Small files share a block until it holds this much: enough to compress well together, little
+/// enough that a bad sector costs few files.
+const SHARED_TARGET: usize = 256 << 10;
+/// Entries that may wait for a shared block to fill.
+const MAX_WAITING: usize = 4096;
+
+/// A block to code.
+pub(super) struct Job {
+    pub(super) place: BlockPlace,
+    pub(super) dtype: DType,
+    pub(super) big_endian: bool,
+    pub(super) shape: Vec<u64>,
+    pub(super) bytes: Vec<u8>,
+    pub(super) tolerance: Option<Arc<Tolerance>>,
+    pub(super) mode: Mode,
+    /// The variable of the file at work that it belongs to.
+    pub(super) variable: Option<usize>,
+    /// Whether the file needs to know what decoding gives.
+    pub(super) lossy_file: bool,
+}
+
+/// A block, coded.
+struct Coded {
+    block: Block,
+    payload: Vec<u8>,
+    decoded_len: u64,
+    n_words: u64,
+    /// What decoding gives, for files that are not restored as they were.
+    decoded: Option<Vec<u8>>,
+    variable: Option<usize>,
+    pipeline: String,
+}
+
+fn code(registry: &Registry, planner: &dyn Planner, number: u64, job: Job) -> Result<Coded> {
+    let values = Values::from_bytes(job.dtype, job.big_endian, &job.shape, &job.bytes)?;
+    let encoded = encode_best(registry, planner, &values, job.tolerance.as_deref(), job.mode)?;
+    let changed = encoded.receipt.is_some();
+    let decoded = if changed { encoded.decoded.to_bytes(job.big_endian) } else { job.bytes };
+    let description = pipeline::describe(registry, &encoded.pipeline);
+    Ok(Coded {
+        block: Block {
+            version: RECORD_VERSION,
+            number,
+            place: job.place,
+            dtype: job.dtype,
+            big_endian: job.big_endian,
+            shape: job.shape,
+            pipeline: encoded.pipeline,
+            exact_len: encoded.exact_len,
+            receipt: encoded.receipt,
+            decoded_hash: *blake3::hash(&decoded).as_bytes(),
+            extensions: Vec::new(),
+        },
+        payload: encoded.payload,
+        decoded_len: decoded.len() as u64,
+        n_words: values.bits.words.len() as u64,
+        decoded: job.lossy_file.then_some(decoded),
+        variable: job.variable,
+        pipeline: description,
+    })
+}
+
+/// A piece of a file whose restored content is hashed as its blocks come back.
+enum Piece {
+    Bytes(Vec<u8>),
+    Block,
+}
+
+/// What is known of a variable while its blocks come back.
+#[derive(Default)]
+struct Running {
+    words: u64,
+    coded_bytes: u64,
+    pipeline: Option<String>,
+    receipt: Option<Receipt>,
+}
+
+/// An entry that waits for its blocks.
+struct Waiting {
+    entry: Option<Entry>,
+    /// Blocks that must be written first; `None` while a shared block or the file's end is open.
+    after: Option<u64>,
+    pieces: VecDeque<Piece>,
+    restored: blake3::Hasher,
+    lossy: bool,
+    bounds: Vec<Option<Bound>>,
+    variables: Vec<Running>,
+    dropped: bool,
+}
+
+/// Blocks and entries on their way to the writer.
+pub(super) struct Blocks<W: Write> {
+    writer: Writer<W>,
+    lane: Lane<Result<Coded>>,
+    registry: Arc<Registry>,
+    planner: Arc<dyn Planner>,
+    submitted: u64,
+    written: u64,
+    /// Which file each block in flight belongs to, oldest first.
+    owners: VecDeque<Option<u64>>,
+    shared: Vec<u8>,
+    shared_mode: Mode,
+    in_shared: HashSet<u64>,
+    waiting: VecDeque<Waiting>,
+    /// Serial number of the first of `waiting`.
+    first: u64,
+    reports: Vec<VariableReport>,
+}
+
+impl<W: Write> Blocks<W> {
+    pub(super) fn new(writer: Writer<W>, registry: Arc<Registry>, planner: Arc<dyn Planner>, threads: usize) -> Result<Self> {
+        Ok(Blocks {
+            writer,
+            lane: Lane::new(threads)?,
+            registry,
+            planner,
+            submitted: 0,
+            written: 0,
+            owners: VecDeque::new(),
+            shared: Vec::new(),
+            shared_mode: Mode::default(),
+            in_shared: HashSet::new(),
+            waiting: VecDeque::new(),
+            first: 0,
+            reports: Vec::new(),
+        })
+    }
+
+    fn push(&mut self, entry: Option<Entry>, after: Option<u64>, bounds: Vec<Option<Bound>>, lossy: bool) -> u64 {
+        let variables = bounds.iter().map(|_| Running::default()).collect();
+        self.waiting.push_back(Waiting {
+            entry,
+            after,
+            pieces: VecDeque::new(),
+            restored: blake3::Hasher::new(),
+            lossy,
+            bounds,
+            variables,
+            dropped: false,
+        });
+        self.first + self.waiting.len() as u64 - 1
+    }
+
+    fn file(&mut self, id: u64) -> Option<&mut Waiting> {
+        self.waiting.get_mut(id.checked_sub(self.first)? as usize)
+    }
+
+    /// An entry without content.
+    pub(super) fn push_entry(&mut self, entry: Entry) -> Result<()> {
+        let after = self.submitted;
+        self.push(Some(entry), Some(after), Vec::new(), false);
+        self.flush_if_crowded()?;
+        self.write_ready()
+    }
+
+    fn flush_if_crowded(&mut self) -> Result<()> {
+        if self.waiting.len() > MAX_WAITING { self.flush_shared() } else { Ok(()) }
+    }
+
+    /// A whole small file, to stand in a shared block.
+    pub(super) fn push_small(&mut self, path: Vec<u8>, attributes: Attributes, bytes: &[u8], mode: Mode) -> Result<()> {
+        if self.shared.len() + bytes.len() > SHARED_TARGET || (mode != self.shared_mode && !self.shared.is_empty()) {
+            self.flush_shared()?;
+        }
+        self.shared_mode = mode;
+        let hash = *blake3::hash(bytes).as_bytes();
+        let part = Segment::Part { block: u64::MAX, offset: self.shared.len() as u64, length: bytes.len() as u64 };
+        let segments = if bytes.is_empty() { Vec::new() } else { vec![part] };
+        let open = !segments.is_empty();
+        let file = FileBody { size: bytes.len() as u64, segments, variables: Vec::new(), original_hash: hash, restored_hash: hash };
+        let entry = Entry { path, body: Body::File(file), attributes: Some(attributes), extensions: Vec::new() };
+        let after = if open { None } else { Some(self.submitted) };
+        let id = self.push(Some(entry), after, Vec::new(), false);
+        if open {
+            self.shared.extend_from_slice(bytes);
+            self.in_shared.insert(id);
+        }
+        self.flush_if_crowded()?;
+        self.write_ready()
+    }
+
+    fn flush_shared(&mut self) -> Result<()> {
+        if self.shared.is_empty() {
+            return Ok(());
+        }
+        let bytes = std::mem::take(&mut self.shared);
+        let number = self.submitted;
+        for id in std::mem::take(&mut self.in_shared) {
+            let Some(waiting) = self.file(id) else { continue };
+            waiting.after = Some(number + 1);
+            if let Some(Entry { body: Body::File(file), .. }) = &mut waiting.entry {
+                for segment in &mut file.segments {
+                    if let Segment::Part { block, .. } = segment {
+                        *block = number;
+                    }
+                }
+            }
+        }
+        let job = Job {
+            place: BlockPlace::Shared,
+            dtype: DType::Bytes,
+            big_endian: false,
+            shape: vec![bytes.len() as u64],
+            bytes,
+            tolerance: None,
+            mode: self.shared_mode,
+            variable: None,
+            lossy_file: false,
+        };
+        self.submit(None, job)
+    }
+
+    /// Begins a file whose blocks follow; `bounds` has one item a variable.
+    pub(super) fn begin_file(&mut self, bounds: Vec<Option<Bound>>, lossy: bool) -> u64 {
+        self.push(None, None, bounds, lossy)
+    }
+
+    /// The number that the next block submitted will have.
+    pub(super) fn next_block(&self) -> u64 {
+        self.submitted
+    }
+
+    /// Bytes of a file at work that stand in its entry.
+    pub(super) fn inline(&mut self, id: u64, bytes: &[u8]) {
+        if let Some(file) = self.file(id).filter(|file| file.lossy) {
+            file.pieces.push_back(Piece::Bytes(bytes.to_vec()));
+        }
+    }
+
+    /// A block of a file at work, in file order.
+    pub(super) fn submit(&mut self, owner: Option<u64>, job: Job) -> Result<()> {
+        if let Some(file) = owner.and_then(|id| self.file(id)).filter(|file| file.lossy) {
+            file.pieces.push_back(Piece::Block);
+        }
+        let (registry, planner, number) = (Arc::clone(&self.registry), Arc::clone(&self.planner), self.submitted);
+        self.submitted += 1;
+        self.owners.push_back(owner);
+        match self.lane.submit(move || code(&registry, &*planner, number, job))? {
+            Some(coded) => self.write(coded?),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a file. `entry` has everything but the receipts and the restored hash of a lossy one.
+    pub(super) fn end_file(&mut self, id: u64, entry: Entry) -> Result<()> {
+        let after = self.submitted;
+        if let Some(file) = self.file(id) {
+            file.entry = Some(entry);
+            file.after = Some(after);
+        }
+        self.write_ready()
+    }
+
+    /// Gives a file up; blocks already submitted stay without an owner.
+    pub(super) fn drop_file(&mut self, id: u64) {
+        let after = self.submitted;
+        if let Some(file) = self.file(id) {
+            file.dropped = true;
+            file.after = Some(after);
+        }
+    }
+
+    fn write(&mut self, coded: Coded) -> Result<()> {
+        let frame_len = self.writer.block(&coded.block, coded.decoded_len, &coded.payload)?;
+        self.written += 1;
+        let owner = self.owners.pop_front().flatten();
+        if let Some(file) = owner.and_then(|id| self.file(id)).filter(|file| !file.dropped) {
+            if let Some(running) = coded.variable.and_then(|v| file.variables.get_mut(v)) {
+                running.coded_bytes += frame_len;
+                running.pipeline.get_or_insert(coded.pipeline);
+                running.receipt = match (running.receipt, coded.block.receipt) {
+                    (Some(a), Some(b)) => Some(check::join(&a, &b, running.words)),
+                    (a, b) => a.or(b),
+                };
+                running.words += coded.n_words;
+            }
+            if let Some(decoded) = coded.decoded {
+                file.hash_bytes();
+                if let Some(Piece::Block) = file.pieces.pop_front() {
+                    file.restored.update(&decoded);
+                }
+            }
+        }
+        self.write_ready()
+    }
+
+    /// Writes the entries at the front whose blocks are all written.
+    fn write_ready(&mut self) -> Result<()> {
+        while self.waiting.front().is_some_and(|w| w.after.is_some_and(|after| after <= self.written)) {
+            let Some(mut waiting) = self.waiting.pop_front() else { break };
+            self.first += 1;
+            let Some(mut entry) = waiting.entry.take().filter(|_| !waiting.dropped) else { continue };
+            if let Body::File(file) = &mut entry.body {
+                for ((variable, running), bound) in file.variables.iter_mut().zip(&waiting.variables).zip(&waiting.bounds) {
+                    variable.receipt = running.receipt;
+                    if let Some(bound) = *bound {
+                        self.reports.push(VariableReport {
+                            path: entry.path.clone(),
+                            name: variable.name.clone(),
+                            dtype: variable.dtype,
+                            shape: variable.shape.clone(),
+                            bound,
+                            receipt: running.receipt,
+                            raw_bytes: variable.check()?,
+                            coded_bytes: running.coded_bytes,
+                            pipeline: running.pipeline.clone().unwrap_or_default(),
+                        });
+                    }
+                }
+                if waiting.lossy {
+                    waiting.hash_bytes();
+                    file.restored_hash = *waiting.restored.finalize().as_bytes();
+                }
+            }
+            self.writer.entry(&entry)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, then index and tail.
+    pub(super) fn finish(mut self) -> Result<(W, Tail, u64, Vec<VariableReport>)> {
+        self.flush_shared()?;
+        while let Some(coded) = self.lane.next()? {
+            self.write(coded?)?;
+        }
+        self.write_ready()?;
+        if !self.waiting.is_empty() {
+            return Err(Error::new(errbar_format::Kind::Io, "an entry never got its blocks; please report this"));
+        }
+        let (out, tail, bytes) = self.writer.finish()?;
+        Ok((out, tail, bytes, self.reports))
+    }
+}
+
+impl Waiting {
+    /// Hashes the pieces at the front that need no block.
+    fn hash_bytes(&mut self) {
+        while let Some(Piece::Bytes(bytes)) = self.pieces.front() {
+            self.restored.update(bytes);
+            self.pieces.pop_front();
+        }
+    }
+}

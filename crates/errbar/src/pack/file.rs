@@ -1,0 +1,374 @@
+//! One file: its pieces, its bounds, its blocks.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use errbar_codec::Tolerance;
+use errbar_dissect::{Array, Dissector, Piece, ReadAt, dissect, dissectors};
+use errbar_format::limits::MAX_INLINE;
+use errbar_format::record::{BlockPlace, Body, Bound, Entry, FileBody, Segment, Variable};
+use errbar_format::{DType, Error, Result};
+
+use super::Run;
+use super::blocks::Job;
+use crate::policy::{Mode, Policy};
+use crate::range::Survey;
+use crate::source::{self, Found};
+
+/// Files up to this size share blocks.
+const SMALL_FILE: u64 = 64 << 10;
+/// Bytes of a block of plain bytes.
+const BYTES_BLOCK: u64 = 4 << 20;
+/// Bytes of a block of an array: a slice reads little, a coder still sees enough.
+const ARRAY_BLOCK: u64 = 1 << 20;
+/// What a variable would get.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// Path of the entry.
+    pub path: Vec<u8>,
+    /// Name of the variable in it; may be empty.
+    pub variable: String,
+    /// Type of an element.
+    pub dtype: DType,
+    /// Extent along each dimension, slowest-varying first.
+    pub shape: Vec<u64>,
+    /// The bound; nothing: exact.
+    pub bound: Option<Bound>,
+    /// The largest error that comes to, where it can be told: absolute, or a share of the value.
+    pub limit: Option<f64>,
+    /// Effort.
+    pub mode: Mode,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// The pieces of a file and what the policy says of each array.
+struct Plan {
+    pieces: Vec<Piece>,
+    /// One item an array, in order.
+    arrays: Vec<ArrayPlan>,
+}
+
+struct ArrayPlan {
+    bound: Option<Bound>,
+    tolerance: Option<Arc<Tolerance>>,
+    mode: Mode,
+    why: String,
+}
+
+/// Where a file's data are; the rest of it is holes.
+type Runs = Vec<(u64, u64)>;
+
+fn dissect_file(file: &File, path: &[u8], policy: &Policy, default_mode: Mode) -> Result<Plan> {
+    let raw = policy.raw(path);
+    let declared = raw.map(|raw| raw as &dyn Dissector);
+    let all: Vec<&dyn Dissector> = declared.into_iter().chain(dissectors().iter().copied()).collect();
+    let (pieces, _) = dissect(file, &all);
+    let mut arrays = Vec::new();
+    let mut at = 0;
+    for piece in &pieces {
+        match piece {
+            Piece::Bytes(len) => at += len,
+            Piece::Array(array) => {
+                let plan = plan_array(file, path, array, at, policy, default_mode);
+                arrays.push(plan.map_err(|e| e.in_variable(&array.name))?);
+                at += array.bytes().unwrap_or(0);
+            }
+        }
+    }
+    Ok(Plan { pieces, arrays })
+}
+
+fn plan_array(file: &File, path: &[u8], array: &Array, at: u64, policy: &Policy, default_mode: Mode) -> Result<ArrayPlan> {
+    let choice = policy.choice(path, &array.name);
+    let mode = choice.mode.unwrap_or(default_mode);
+    let rule = choice.rule.unwrap_or_default();
+    let exact = |bound, why: String| Ok(ArrayPlan { bound, tolerance: None, mode, why });
+    match choice.bound {
+        None if rule.is_empty() => exact(None, "no rule matches: exact".into()),
+        None => exact(None, format!("rule '{rule}'")),
+        Some(_) if !array.dtype.is_float() => {
+            exact(None, format!("{} is not floating-point: exact, whatever '{rule}' says", array.dtype.name()))
+        }
+        Some(bound) => match survey(file, array, at, bound)? {
+            Some(tolerance) => {
+                Ok(ArrayPlan { bound: Some(bound), tolerance: Some(Arc::new(tolerance)), mode, why: format!("rule '{rule}'") })
+            }
+            None => exact(Some(bound), format!("rule '{rule}' allows no error here: exact")),
+        },
+    }
+}
+
+/// Looks through a variable for what its bound comes to.
+fn survey(file: &File, array: &Array, at: u64, bound: Bound) -> Result<Option<Tolerance>> {
+    let mut survey = Survey::new(array.dtype, array.big_endian)?;
+    let fill = survey.all_passes(file, at, array.bytes().unwrap_or(0)).map_err(unreadable)?;
+    Ok(survey.tolerance(bound, fill))
+}
+
+fn unreadable(e: io::Error) -> Error {
+    match e.kind() {
+        io::ErrorKind::UnexpectedEof => Error::io("became shorter while it was read", e),
+        _ => Error::io("cannot be read", e),
+    }
+}
+
+/// What the variables of one entry would get.
+pub(super) fn plan(found: &Found, policy: &Policy, mode: Mode, planned: &mut Vec<Planned>) -> Result<()> {
+    if !found.metadata.is_file() {
+        return Ok(());
+    }
+    let named = |e: Error| e.in_entry(&found.path);
+    let (file, _) = source::open(&found.place).map_err(|e| named(unreadable(e)))?;
+    let plan = dissect_file(&file, &found.path, policy, mode).map_err(named)?;
+    let arrays = plan.pieces.into_iter().filter_map(|piece| match piece {
+        Piece::Array(array) => Some(array),
+        Piece::Bytes(_) => None,
+    });
+    planned.extend(arrays.zip(plan.arrays).map(|(array, plan)| Planned {
+        path: found.path.clone(),
+        variable: array.name,
+        dtype: array.dtype,
+        shape: array.shape,
+        bound: plan.bound,
+        limit: plan.tolerance.map(|t| t.limit.value()),
+        mode: plan.mode,
+        why: plan.why,
+    }));
+    Ok(())
+}
+
+/// Packs a regular file. The outer error is the archive's, the inner one the file's own.
+pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Result<()>> {
+    let opened = (|| {
+        let (file, metadata) = source::open(&found.place).map_err(unreadable)?;
+        let runs = source::data_runs(&file, &metadata).map_err(unreadable)?;
+        let attributes = run.names.attributes(&found.place, &metadata)?;
+        Ok((file, metadata, runs, attributes))
+    })();
+    let (file, metadata, runs, attributes) = match opened {
+        Ok(opened) => opened,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let size = metadata.len();
+    let plan = match (&runs, size) {
+        (None, 0) => Ok(Plan { pieces: vec![Piece::Bytes(0)], arrays: Vec::new() }),
+        (None, _) => dissect_file(&file, &found.path, &run.packer.policy, run.packer.mode),
+        // An array with holes would lose them: sparse files are kept as bytes.
+        (Some(_), _) => Ok(Plan { pieces: vec![Piece::Bytes(size)], arrays: Vec::new() }),
+    };
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let still_the_same = || match file.metadata() {
+        Ok(now) if source::changed(&metadata, &now) => Err(Error::new(errbar_format::Kind::Io, "changed while it was read; not packed")),
+        Ok(_) => Ok(()),
+        Err(e) => Err(unreadable(e)),
+    };
+    if runs.is_none() && plan.arrays.is_empty() && size <= SMALL_FILE {
+        let mut bytes = vec![0; size as usize];
+        if let Err(problem) = file.read_at(&mut bytes, 0).map_err(unreadable).and_then(|()| still_the_same()) {
+            return Ok(Err(problem));
+        }
+        let mode = run.packer.policy.choice(&found.path, "").mode.unwrap_or(run.packer.mode);
+        run.progress.bytes_done += size;
+        return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
+    }
+    let lossy = plan.arrays.iter().any(|array| array.tolerance.is_some());
+    let id = run.blocks.begin_file(plan.arrays.iter().map(|array| array.bound).collect(), lossy);
+    let mut body = FileBody { size, segments: Vec::new(), variables: Vec::new(), original_hash: [0; 32], restored_hash: [0; 32] };
+    let mut at_work = AtWork { run, found, file: &file, id, lossy, at: 0, hasher: blake3::Hasher::new(), body: &mut body, problem: None };
+    match runs {
+        Some(runs) => at_work.sparse(&runs, size)?,
+        None => at_work.pieces(plan)?,
+    }
+    let problem = at_work.problem.take().map_or_else(still_the_same, Err);
+    let hash = *at_work.hasher.finalize().as_bytes();
+    if let Err(problem) = problem {
+        run.blocks.drop_file(id);
+        return Ok(Err(problem));
+    }
+    body.original_hash = hash;
+    body.restored_hash = hash;
+    let entry = Entry { path: found.path.clone(), body: Body::File(body), attributes: Some(attributes), extensions: Vec::new() };
+    run.blocks.end_file(id, entry).map(Ok)
+}
+
+/// A file being cut into blocks, front to back.
+struct AtWork<'a, 'b, W: Write> {
+    run: &'a mut Run<'b, W>,
+    found: &'a Found,
+    file: &'a File,
+    id: u64,
+    lossy: bool,
+    at: u64,
+    hasher: blake3::Hasher,
+    body: &'a mut FileBody,
+    /// The first failure to read; everything after it is skipped.
+    problem: Option<Error>,
+}
+
+impl<W: Write> AtWork<'_, '_, W> {
+    /// The next `len` bytes, hashed; nothing after a failure.
+    fn read(&mut self, len: u64) -> Option<Vec<u8>> {
+        if self.problem.is_some() {
+            return None;
+        }
+        let mut bytes = vec![0; len as usize];
+        if let Err(e) = self.file.read_at(&mut bytes, self.at) {
+            self.problem = Some(unreadable(e).at(self.at));
+            return None;
+        }
+        self.at += len;
+        self.hasher.update(&bytes);
+        self.run.progress.bytes_done += len;
+        Some(bytes)
+    }
+
+    fn sparse(&mut self, runs: &Runs, size: u64) -> Result<()> {
+        for &(start, len) in runs {
+            self.hole_until(start);
+            self.bytes(len)?;
+        }
+        self.hole_until(size);
+        Ok(())
+    }
+
+    fn hole_until(&mut self, end: u64) {
+        if end > self.at {
+            self.body.segments.push(Segment::Hole { length: end - self.at });
+            self.run.progress.bytes_done += end - self.at;
+            self.at = end;
+        }
+    }
+
+    fn pieces(&mut self, plan: Plan) -> Result<()> {
+        let mut arrays = plan.arrays.into_iter();
+        for piece in plan.pieces {
+            match (piece, &mut arrays) {
+                (Piece::Bytes(len), _) => self.bytes(len)?,
+                (Piece::Array(array), arrays) => {
+                    let Some(plan) = arrays.next() else { continue };
+                    self.array(array, &plan)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that belong to no array: a few in the entry itself, more in blocks of their own.
+    fn bytes(&mut self, len: u64) -> Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        if len <= MAX_INLINE as u64 {
+            if let Some(bytes) = self.read(len) {
+                self.run.blocks.inline(self.id, &bytes);
+                self.body.segments.push(Segment::Inline(bytes));
+            }
+            return Ok(());
+        }
+        let first_block = self.run.blocks.next_block();
+        self.body.segments.push(Segment::Run { first_block, block_len: BYTES_BLOCK.min(len), length: len });
+        let mode = self.run.packer.policy.choice(&self.found.path, "").mode.unwrap_or(self.run.packer.mode);
+        let mut left = len;
+        while left > 0 {
+            let offset = self.at;
+            let Some(bytes) = self.read(left.min(BYTES_BLOCK)) else { return Ok(()) };
+            left -= bytes.len() as u64;
+            let job = Job {
+                place: BlockPlace::Run { path: self.found.path.clone(), offset },
+                dtype: DType::Bytes,
+                big_endian: false,
+                shape: vec![bytes.len() as u64],
+                bytes,
+                tolerance: None,
+                mode,
+                variable: None,
+                lossy_file: self.lossy,
+            };
+            self.submit(job)?;
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, job: Job) -> Result<()> {
+        self.run.packer.check_cancel()?;
+        self.run.blocks.submit(Some(self.id), job)?;
+        self.run.tick();
+        Ok(())
+    }
+
+    fn array(&mut self, array: Array, plan: &ArrayPlan) -> Result<()> {
+        let variable = Variable {
+            name: array.name,
+            dtype: array.dtype,
+            big_endian: array.big_endian,
+            column_major: array.column_major,
+            block_shape: block_shape(&array.shape, array.dtype.size() as u64),
+            shape: array.shape,
+            first_block: self.run.blocks.next_block(),
+            receipt: None,
+        };
+        let index = self.body.variables.len();
+        self.body.segments.push(Segment::Variable { index: index as u32 });
+        for k in 0..variable.n_blocks().unwrap_or(0) {
+            let (origin, shape) = variable.block_box(k);
+            let len = shape.iter().product::<u64>() * variable.dtype.size() as u64;
+            let Some(bytes) = self.read(len) else { break };
+            let job = Job {
+                place: BlockPlace::Box { path: self.found.path.clone(), variable: variable.name.clone(), origin },
+                dtype: variable.dtype,
+                big_endian: variable.big_endian,
+                shape,
+                bytes,
+                tolerance: plan.tolerance.clone(),
+                mode: plan.mode,
+                variable: Some(index),
+                lossy_file: self.lossy,
+            };
+            self.submit(job)?;
+        }
+        self.body.variables.push(variable);
+        Ok(())
+    }
+}
+
+/// The extent of a block: a run of the file, so that files of any size stream through. Inner
+/// dimensions are whole, one is cut into equal parts, outer ones are 1.
+pub(crate) fn block_shape(shape: &[u64], item: u64) -> Vec<u64> {
+    let mut block = vec![1; shape.len()];
+    let mut inner = item;
+    for axis in (0..shape.len()).rev() {
+        let whole = inner.saturating_mul(shape[axis]);
+        if whole > ARRAY_BLOCK {
+            let parts = whole.div_ceil(ARRAY_BLOCK).min(shape[axis]);
+            block[axis] = shape[axis].div_ceil(parts);
+            break;
+        }
+        block[axis] = shape[axis].max(1);
+        inner = whole.max(item);
+    }
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_runs_of_the_file_of_about_one_size() {
+        assert_eq!(block_shape(&[], 8), [0u64; 0]);
+        assert_eq!(block_shape(&[0, 5], 4), [1, 5]);
+        assert_eq!(block_shape(&[100, 100], 4), [100, 100]);
+        assert_eq!(block_shape(&[1000, 512, 512], 4), [1, 512, 512]);
+        assert_eq!(block_shape(&[10, (1 << 18) + 1], 4), [1, (1 << 17) + 1]);
+        assert_eq!(block_shape(&[1 << 40], 8), [1 << 17]);
+        for shape in [&[7, 1 << 20][..], &[3, 5, 7, 100_000], &[1 << 33], &[2, 2, 2, 2, 2, 2, 2, 1 << 17]] {
+            let block = block_shape(shape, 8);
+            assert!(block.iter().product::<u64>() * 8 <= 2 * ARRAY_BLOCK, "{shape:?} {block:?}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Picks the pipeline of each block from a sample.
+
+use errbar_codec::pipeline::{self, Encoded, NONE, stage};
+use errbar_codec::{Codes, DType, Limit, Registry, Result, Tolerance, Values, Words, coder, with_words};
+use errbar_format::record::{PipelineRecord, StageRecord};
+
+use crate::policy::Mode;
+
+/// Words of a sample: enough for stable estimates, little beside a block.
+const SAMPLE_WORDS: usize = 1 << 14;
+
+/// Proposes pipelines for a block. Pure: the same values give the same proposals on every machine.
+pub trait Planner: Send + Sync {
+    /// Candidates, the preferred one first where they cost the same. The smallest on a sample is
+    /// used; whatever fails is passed over, and storing the bytes is always tried last.
+    fn candidates(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<PipelineRecord>;
+}
+
+/// The planner of errbar's own stages.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CorePlanner;
+
+fn pipeline(quantizer: &str, transforms: &[&StageRecord], coder: StageRecord) -> PipelineRecord {
+    PipelineRecord { quantizer: stage(quantizer, Vec::new()), transforms: transforms.iter().map(|&t| t.clone()).collect(), coder }
+}
+
+fn zstd_level(mode: Mode) -> i8 {
+    match mode {
+        Mode::Fast => 1,
+        Mode::Balanced => 9,
+        Mode::Small => 19,
+    }
+}
+
+fn pco_level(mode: Mode) -> u8 {
+    match mode {
+        Mode::Fast => 4,
+        Mode::Balanced => 8,
+        Mode::Small => 10,
+    }
+}
+
+impl Planner for CorePlanner {
+    fn candidates(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<PipelineRecord> {
+        let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
+        let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
+        let (order, delta) = (stage("order", vec![]), stage("delta", vec![]));
+        let (shuffle, bitshuffle) = (stage("shuffle", vec![]), stage("bitshuffle", vec![]));
+        let lorenzo = stage("lorenzo", vec![values.bits.dims.len().clamp(1, 3) as u8]);
+        let grid = !values.bits.dims.is_empty();
+        if is_constant(&values.bits.words) {
+            return vec![pipeline(NONE, &[], stage("constant", vec![]))];
+        }
+        let word = values.dtype.word();
+        if word == 1 {
+            let mut plans = vec![pipeline(NONE, &[], zstd())];
+            if values.dtype != DType::Bytes && grid {
+                plans.push(pipeline(NONE, &[&delta], zstd()));
+                plans.push(pipeline(NONE, &[&lorenzo], zstd()));
+            }
+            return plans;
+        }
+        let unsigned = |width| match width {
+            2 => DType::U16,
+            4 => DType::U32,
+            _ => DType::U64,
+        };
+        let mut plans = Vec::new();
+        if let Some(tolerance) = tolerance {
+            let quantizer = match tolerance.limit {
+                Limit::Abs(_) => "uniform",
+                Limit::Relative(_) => "bitround",
+            };
+            // uniform chooses its width with its step, so its codes are tried at every width.
+            let widths: &[usize] = if quantizer == "uniform" { &[2, 4, 8] } else { &[word] };
+            for &width in widths {
+                if grid {
+                    plans.push(pipeline(quantizer, &[&lorenzo], pco(unsigned(width))));
+                }
+                plans.push(pipeline(quantizer, &[], pco(unsigned(width))));
+            }
+            if grid {
+                plans.push(pipeline(quantizer, &[&lorenzo], zstd()));
+                plans.push(pipeline(quantizer, &[&lorenzo, &bitshuffle], zstd()));
+            }
+            plans.push(pipeline(quantizer, &[&shuffle], zstd()));
+        }
+        let natural = match values.dtype {
+            DType::BF16 => DType::U16,
+            DType::C64 => DType::F32,
+            DType::C128 => DType::F64,
+            other => other,
+        };
+        plans.push(pipeline(NONE, &[], pco(natural)));
+        if grid {
+            match values.dtype.is_float() {
+                true => plans.push(pipeline(NONE, &[&order, &lorenzo], pco(unsigned(word)))),
+                false => plans.push(pipeline(NONE, &[&lorenzo], pco(unsigned(word)))),
+            }
+        }
+        plans.push(pipeline(NONE, &[&shuffle], zstd()));
+        if mode != Mode::Fast {
+            plans.push(pipeline(NONE, &[&bitshuffle], zstd()));
+            plans.push(pipeline(NONE, &[], zstd()));
+        }
+        plans
+    }
+}
+
+fn is_constant(words: &Words) -> bool {
+    with_words!(words, v => v.windows(2).all(|pair| pair[0] == pair[1]))
+}
+
+/// A box in the middle of the values, cut along the slowest dimensions first.
+fn sample(values: &Values) -> Values {
+    let mut dims = values.bits.dims.clone();
+    let mut from = 0;
+    for axis in 0..dims.len() {
+        let inner: usize = dims[axis + 1..].iter().product();
+        let keep = (SAMPLE_WORDS / inner.max(1)).clamp(1, dims[axis].max(1)).min(dims[axis]);
+        from += (dims[axis] - keep) / 2 * inner;
+        dims[axis] = keep;
+        if keep > 1 {
+            break;
+        }
+    }
+    // Only leading dimensions were cut, and all but the last of those to 1: the box is one run.
+    let len: usize = dims.iter().product();
+    let words = with_words!(&values.bits.words, v => errbar_codec::codes::Word::wrap(v[from..from + len].to_vec()));
+    Values { dtype: values.dtype, bits: Codes { dims, words } }
+}
+
+/// Codes a block with the best of the planner's candidates, by their size on a sample.
+///
+/// # Errors
+/// None that storing the values exactly does not cause: it is the last resort.
+pub fn encode_best(
+    registry: &Registry,
+    planner: &dyn Planner,
+    values: &Values,
+    tolerance: Option<&Tolerance>,
+    mode: Mode,
+) -> Result<Encoded> {
+    let candidates = planner.candidates(values, tolerance, mode);
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    if candidates.len() > 1 {
+        let sample = sample(values);
+        let cost = |plan: &PipelineRecord| match pipeline::encode(registry, plan, &sample, tolerance) {
+            // A rejected plan keeps its place among the rejected: the sample may mislead.
+            Err(_) => usize::MAX,
+            Ok(encoded) => encoded.payload.len(),
+        };
+        let costs: Vec<usize> = candidates.iter().map(cost).collect();
+        order.sort_by_key(|&i| costs[i]);
+    }
+    let raw = values.bits.layout().bytes();
+    for i in order {
+        if let Ok(encoded) = pipeline::encode(registry, &candidates[i], values, tolerance) {
+            if encoded.payload.len() >= raw {
+                break;
+            }
+            return Ok(encoded);
+        }
+    }
+    pipeline::encode(registry, &pipeline(NONE, &[], stage("store", Vec::new())), values, tolerance)
+}

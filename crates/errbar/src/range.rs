@@ -1,0 +1,219 @@
+//! A look at a whole variable before it is coded: its range and its fill values.
+
+use std::collections::HashMap;
+use std::io;
+
+use errbar_codec::float::Float;
+use errbar_codec::{Limit, Result, Tolerance};
+use errbar_dissect::ReadAt;
+use errbar_format::DType;
+use errbar_format::record::Bound;
+
+/// A finite value this large may mean "missing".
+const FILL_MAGNITUDE: f64 = 1e15;
+/// … if at least one word in so many has its very bits.
+const FILL_SHARE: u64 = 100;
+/// Bytes read at once.
+const CHUNK: u64 = 1 << 20;
+
+/// Counts words; gives the range without fill values, and the fill values.
+///
+/// The candidates for fill values are found with the algorithm of Misra and Gries (Finding
+/// repeated elements, 1982): 100 counters are enough for whatever makes up one word in 100.
+pub(crate) struct Survey {
+    float: Float,
+    word: usize,
+    big_endian: bool,
+    n: u64,
+    min: f64,
+    max: f64,
+    candidates: HashMap<u64, u64>,
+    n_large: u64,
+}
+
+impl Survey {
+    pub(crate) fn new(dtype: DType, big_endian: bool) -> Result<Survey> {
+        Ok(Survey {
+            float: Float::of(dtype)?,
+            word: dtype.word(),
+            big_endian,
+            n: 0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            candidates: HashMap::new(),
+            n_large: 0,
+        })
+    }
+
+    fn words<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = u64> + use<'a> {
+        let (word, big_endian) = (self.word, self.big_endian);
+        bytes.chunks_exact(word).map(move |chunk| {
+            let mut bits = [0; 8];
+            if big_endian {
+                bits[..word].iter_mut().zip(chunk.iter().rev()).for_each(|(to, from)| *to = *from);
+            } else {
+                bits[..word].copy_from_slice(chunk);
+            }
+            u64::from_le_bytes(bits)
+        })
+    }
+
+    /// First pass: range of the ordinary values, candidates for fill values.
+    fn first_pass(&mut self, bytes: &[u8]) {
+        for bits in self.words(bytes) {
+            self.n += 1;
+            let value = self.float.to_f64(bits);
+            if value.abs() < FILL_MAGNITUDE {
+                self.min = self.min.min(value);
+                self.max = self.max.max(value);
+            } else if value.is_finite() {
+                self.n_large += 1;
+                self.count_candidate(bits);
+            }
+        }
+    }
+
+    fn count_candidate(&mut self, bits: u64) {
+        if let Some(count) = self.candidates.get_mut(&bits) {
+            *count += 1;
+        } else if (self.candidates.len() as u64) < FILL_SHARE {
+            self.candidates.insert(bits, 1);
+        } else {
+            self.candidates.retain(|_, count| {
+                *count -= 1;
+                *count > 0
+            });
+        }
+    }
+
+    /// Whether there are large values, so that a second pass is needed.
+    fn needs_second_pass(&mut self) -> bool {
+        self.candidates.values_mut().for_each(|count| *count = 0);
+        self.n_large > 0
+    }
+
+    /// Second pass: counts the candidates.
+    fn second_pass(&mut self, bytes: &[u8]) {
+        for bits in self.words(bytes) {
+            if let Some(count) = self.candidates.get_mut(&bits) {
+                *count += 1;
+            }
+        }
+    }
+
+    /// Fill values found, ascending.
+    fn fill(&self) -> Vec<u64> {
+        let enough = |count: u64| count >= 2 && count.saturating_mul(FILL_SHARE) >= self.n;
+        let mut fill: Vec<u64> = self.candidates.iter().filter(|(_, count)| enough(**count)).map(|(bits, _)| *bits).collect();
+        fill.sort_unstable();
+        fill
+    }
+
+    /// Third pass: large values that are no fill values count for the range.
+    fn third_pass(&mut self, bytes: &[u8], fill: &[u64]) {
+        for bits in self.words(bytes) {
+            let value = self.float.to_f64(bits);
+            if value.is_finite() && value.abs() >= FILL_MAGNITUDE && fill.binary_search(&bits).is_err() {
+                self.min = self.min.min(value);
+                self.max = self.max.max(value);
+            }
+        }
+    }
+
+    /// Looks through `len` bytes of `file` from `at` on, as often as needed; gives the fill values
+    /// found, ascending.
+    pub(crate) fn all_passes(&mut self, file: &dyn ReadAt, at: u64, len: u64) -> io::Result<Vec<u64>> {
+        let mut buffer = Vec::new();
+        let mut each = |see: &mut dyn FnMut(&[u8])| -> io::Result<()> {
+            let mut from = at;
+            while from < at + len {
+                // A multiple of every word's size.
+                buffer.resize((at + len - from).min(CHUNK) as usize, 0);
+                file.read_at(&mut buffer, from)?;
+                see(&buffer);
+                from += buffer.len() as u64;
+            }
+            Ok(())
+        };
+        each(&mut |bytes| self.first_pass(bytes))?;
+        if !self.needs_second_pass() {
+            return Ok(Vec::new());
+        }
+        each(&mut |bytes| self.second_pass(bytes))?;
+        let fill = self.fill();
+        each(&mut |bytes| self.third_pass(bytes, &fill))?;
+        Ok(fill)
+    }
+
+    /// Largest less smallest of the ordinary values.
+    pub(crate) fn range(&self) -> f64 {
+        if self.max > self.min { self.max - self.min } else { 0.0 }
+    }
+
+    /// What `bound` comes to for this variable; nothing if it allows no error.
+    pub(crate) fn tolerance(&self, bound: Bound, fill: Vec<u64>) -> Option<Tolerance> {
+        let limit = match bound {
+            Bound::Abs(value) => Limit::Abs(value),
+            Bound::Rel(value) if self.max > self.min => Limit::Abs(share_of_range(value, self.min, self.max)),
+            Bound::Rel(_) => return None,
+            Bound::PwRel(value) => Limit::Relative(value),
+            Bound::Digits(digits) => Limit::Relative(digits_limit(digits)),
+        };
+        (limit.value() > 0.0).then_some(Tolerance { bound, limit, fill })
+    }
+}
+
+/// `share * (max - min)`, rounded down.
+fn share_of_range(share: f64, min: f64, max: f64) -> f64 {
+    let range = max - min;
+    if range.is_finite() {
+        return (share * range.next_down()).next_down().min(f64::MAX);
+    }
+    // Halves cannot overflow, and at this size they are exact.
+    (2.0 * (share * (max / 2.0 - min / 2.0).next_down()).next_down()).min(f64::MAX)
+}
+
+/// `0.5 * 10^-digits`, rounded down: half a unit of the last digit is never less than this share
+/// of the value.
+fn digits_limit(digits: u8) -> f64 {
+    format!("5e-{}", u32::from(digits) + 1).parse::<f64>().map_or(0.0, f64::next_down)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn survey(values: &[f64], bound: Bound) -> Option<Tolerance> {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_be_bytes()).collect();
+        let mut survey = Survey::new(DType::F64, true).expect("floats");
+        let fill = survey.all_passes(&&bytes[..], 0, bytes.len() as u64).expect("memory");
+        survey.tolerance(bound, fill)
+    }
+
+    #[test]
+    fn fill_values_do_not_stretch_the_range() {
+        let mut values: Vec<f64> = (0..200).map(f64::from).collect();
+        values.extend([1e20; 3]);
+        values.push(f64::NAN);
+        let tolerance = survey(&values, Bound::Rel(0.01)).expect("a range");
+        assert_eq!(tolerance.fill, [1e20f64.to_bits()]);
+        assert!(tolerance.limit.value() <= 1.99 && tolerance.limit.value() > 1.989999);
+    }
+
+    #[test]
+    fn a_single_large_value_is_data() {
+        let mut values: Vec<f64> = (0..200).map(f64::from).collect();
+        values.push(1e20);
+        let tolerance = survey(&values, Bound::Rel(0.01)).expect("a range");
+        assert!(tolerance.fill.is_empty());
+        assert!(tolerance.limit.value() > 9e17);
+    }
+
+    #[test]
+    fn no_range_means_exact_and_overflow_is_no_range_of_infinity() {
+        assert_eq!(survey(&[3.0; 9], Bound::Rel(0.1)), None);
+        assert_eq!(survey(&[], Bound::Rel(0.1)), None);
+        let limit = survey(&[f64::MAX, -f64::MAX, 0.0], Bound::Rel(0.25)).expect("a range").limit.value();
+        assert!(limit <= f64::MAX / 2.0 && limit > f64::MAX * 0.499);
+    }
+}

@@ -1,0 +1,1 @@
+//! A transform by a third party.
