@@ -6,8 +6,8 @@ use std::io::{self, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use errbar::{Archive, Error, Kind, Result};
 use errbar::record::{Body, Entry, FileBody};
+use errbar::{Archive, Error, Kind, Result};
 
 /// Whether the name stands for standard input or output.
 pub fn is_dash(path: &Path) -> bool {

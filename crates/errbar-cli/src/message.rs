@@ -134,7 +134,10 @@ pub fn fatal(error: &Error, json: bool) -> Exit {
 pub fn command_line(error: &clap::Error) -> Exit {
     if error.use_stderr() {
         let text = error.render().to_string();
-        say(&format!("errbar: usage: {}", text.strip_prefix("error: ").unwrap_or(&text).trim_end()));
+        match text.strip_prefix("error: ") {
+            Some(text) => say(&format!("errbar: usage: {}", text.trim_end())),
+            None => say(text.trim_end()),
+        }
         return Exit::Usage;
     }
     match error.print().and_then(|()| io::stdout().flush()) {

@@ -60,7 +60,7 @@ fn drawing(verb: &'static str, bar: Arc<Mutex<Option<ProgressBar>>>) -> Progress
         let bar = bar.get_or_insert_with(|| {
             let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::with_draw_target(Some(progress.bytes_total), ProgressDrawTarget::stderr());
-            bar.with_style(style).with_prefix(verb).with_elapsed(start.elapsed())
+            bar.with_style(style).with_prefix(verb).with_elapsed(start.elapsed()).with_position(progress.bytes_done)
         });
         bar.set_message(errbar::display_path(&progress.path));
         bar.set_position(progress.bytes_done);

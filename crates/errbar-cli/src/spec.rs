@@ -8,8 +8,28 @@ macro_rules! documents {
 }
 
 documents! {
+    "README.md"
+    "errata.md"
+    "errbar-1.md"
+    "formats/npy.md"
+    "formats/raw.md"
     "reader.py"
+    "reader_base.py"
+    "reader_stages.py"
+    "registry.toml"
     "requirements.txt"
+    "stages/bitround.md"
+    "stages/bitshuffle.md"
+    "stages/constant.md"
+    "stages/delta.md"
+    "stages/lorenzo.md"
+    "stages/none.md"
+    "stages/order.md"
+    "stages/pco.md"
+    "stages/shuffle.md"
+    "stages/store.md"
+    "stages/uniform.md"
+    "stages/zstd.md"
 }
 
 #[cfg(test)]

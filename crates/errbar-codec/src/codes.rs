@@ -1,5 +1,7 @@
 //! Codes: what flows between stages. Unsigned words of one width, with the geometry they have.
 
+use std::borrow::Cow;
+
 use errbar_format::dtype::n_elements;
 use errbar_format::limits::MAX_BLOCK;
 use errbar_format::{Error, Result};
@@ -80,6 +82,8 @@ pub trait Word: Copy + Eq + Ord + Send + Sync + std::fmt::Debug + 'static {
     fn to_u64(self) -> u64;
     /// The low bits of `bits`.
     fn from_u64(bits: u64) -> Self;
+    /// Bits set in both.
+    fn and(self, other: Self) -> Self;
     /// Sum modulo 2^BITS.
     fn wadd(self, other: Self) -> Self;
     /// Difference modulo 2^BITS.
@@ -88,6 +92,8 @@ pub trait Word: Copy + Eq + Ord + Send + Sync + std::fmt::Debug + 'static {
     fn zigzag(self) -> Self;
     /// Inverse of [`Word::zigzag`].
     fn unzigzag(self) -> Self;
+    /// The bytes in reverse order.
+    fn swap(self) -> Self;
     /// Little-endian bytes appended to `out`.
     fn put_le(words: &[Self], out: &mut Vec<u8>);
     /// Words from little-endian bytes; a rest shorter than a word is dropped.
@@ -107,6 +113,9 @@ macro_rules! word {
             fn from_u64(bits: u64) -> Self {
                 bits as $t
             }
+            fn and(self, other: Self) -> Self {
+                self & other
+            }
             fn wadd(self, other: Self) -> Self {
                 self.wrapping_add(other)
             }
@@ -119,8 +128,14 @@ macro_rules! word {
             fn unzigzag(self) -> Self {
                 (self >> 1) ^ (self & 1).wrapping_neg()
             }
+            fn swap(self) -> Self {
+                self.swap_bytes()
+            }
             fn put_le(words: &[Self], out: &mut Vec<u8>) {
-                out.extend(words.iter().flat_map(|w| w.to_le_bytes()));
+                let start = out.len();
+                out.resize(start + size_of_val(words), 0);
+                let (bytes, _) = out[start..].as_chunks_mut();
+                bytes.iter_mut().zip(words).for_each(|(bytes, word)| *bytes = word.to_le_bytes());
             }
             fn get_le(bytes: &[u8]) -> Vec<Self> {
                 let (words, _) = bytes.as_chunks();
@@ -157,20 +172,30 @@ impl Words {
     }
 
     /// All words as little-endian bytes.
-    pub fn to_le_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.len() * self.width());
+    pub fn to_le_bytes(&self) -> Cow<'_, [u8]> {
+        if let Words::U8(bytes) = self {
+            return Cow::Borrowed(bytes);
+        }
+        let mut bytes = Vec::new();
         with_words!(self, v => Word::put_le(v, &mut bytes));
-        bytes
+        Cow::Owned(bytes)
     }
 
-    /// Words of `width` bytes (1, 2, 4 or 8) from little-endian bytes.
-    pub fn from_le_bytes(width: usize, bytes: Vec<u8>) -> Words {
+    /// Words of `width` bytes (1, 2, 4 or 8) from little-endian bytes; a rest shorter than a word
+    /// is dropped.
+    pub fn from_le_bytes<'a>(width: usize, bytes: impl Into<Cow<'a, [u8]>>) -> Words {
+        let bytes = bytes.into();
         match width {
-            1 => Words::U8(bytes),
+            1 => Words::U8(bytes.into_owned()),
             2 => Words::U16(Word::get_le(&bytes)),
             4 => Words::U32(Word::get_le(&bytes)),
             _ => Words::U64(Word::get_le(&bytes)),
         }
+    }
+
+    /// Reverses the bytes of every word.
+    pub fn swap_bytes(&mut self) {
+        with_words!(self, v => v.iter_mut().for_each(|word| *word = word.swap()));
     }
 }
 
@@ -193,7 +218,8 @@ impl Codes {
     ///
     /// # Errors
     /// [`errbar_format::Kind::Corrupt`] if the number of bytes is another (EB-C02).
-    pub fn from_le_bytes(layout: &Layout, bytes: Vec<u8>) -> Result<Codes> {
+    pub fn from_le_bytes<'a>(layout: &Layout, bytes: impl Into<Cow<'a, [u8]>>) -> Result<Codes> {
+        let bytes = bytes.into();
         if bytes.len() != layout.bytes() {
             return Err(Error::corrupt("EB-C02", format!("stage gave {} bytes, expected {}", bytes.len(), layout.bytes())));
         }

@@ -9,8 +9,9 @@
 //! [`Registry::core`], one page under `spec/stages`.
 
 pub mod check;
-pub mod codes;
 pub mod coder;
+pub mod codes;
+pub mod conformance;
 pub mod float;
 pub mod pipeline;
 pub mod quantizer;

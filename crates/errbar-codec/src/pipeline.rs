@@ -1,14 +1,13 @@
 //! One block through its stages, and back.
 
 use std::borrow::Cow;
-use std::io::Read;
 
 use errbar_format::record::{PipelineRecord, Receipt, StageRecord};
 use errbar_format::{DType, Error, Result};
 
 use crate::check::{self, Tolerance};
 use crate::codes::Word;
-use crate::{Codes, Layout, Registry, Values, Words, with_words};
+use crate::{Codes, Layout, Registry, Values, Words, coder, with_words};
 
 /// The quantizer that loses nothing.
 pub const NONE: &str = "none";
@@ -60,42 +59,49 @@ pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, toler
     for transform in &plan.transforms {
         codes = registry.transform(transform)?.forward(codes, &transform.params)?;
     }
-    let mut payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
-    let exact_bytes = write_exact(&exact, &values.bits.words)?;
-    payload.extend_from_slice(&exact_bytes);
-    let mut encoded = Encoded { pipeline, exact_len: exact_bytes.len() as u64, payload, receipt: None, decoded: values.clone() };
-    prove(registry, &mut encoded, values, tolerance, exact)?;
-    Ok(encoded)
+    let payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
+    drop(codes);
+    prove(registry, pipeline, payload, values, tolerance, exact)
 }
 
-/// Decodes what was encoded; moves every word found outside the tolerance to the exact values.
-fn prove(registry: &Registry, encoded: &mut Encoded, values: &Values, tolerance: Option<&Tolerance>, exact: Vec<u32>) -> Result<()> {
+/// Decodes what the coder gave; moves every word found outside the tolerance to the exact values.
+fn prove(
+    registry: &Registry,
+    pipeline: PipelineRecord,
+    mut payload: Vec<u8>,
+    values: &Values,
+    tolerance: Option<&Tolerance>,
+    mut exact: Vec<u32>,
+) -> Result<Encoded> {
+    let coded_len = payload.len();
     let layout = values.bits.layout();
     let differs = || Error::new(errbar_format::Kind::Differs, "decoding a block did not give it back");
-    encoded.decoded = decode_layout(registry, &encoded.pipeline, values.dtype, &layout, &encoded.payload, encoded.exact_len)?;
-    let Some(tolerance) = tolerance.filter(|_| values.dtype.is_float()) else {
-        return if encoded.decoded == *values { Ok(()) } else { Err(differs()) };
+    let mut append_and_decode = |exact: &[u32]| {
+        payload.truncate(coded_len);
+        payload.extend(write_exact(exact, &values.bits.words)?);
+        decode_layout(registry, &pipeline, values.dtype, &layout, &payload, (payload.len() - coded_len) as u64)
     };
-    let mut found = check::compare(values, &encoded.decoded, tolerance)?;
-    let mut n_exact = exact.len();
-    if !found.violations.is_empty() {
-        let mut all = exact;
-        all.extend_from_slice(&found.violations);
-        all.sort_unstable();
-        all.dedup();
-        n_exact = all.len();
-        let exact_bytes = write_exact(&all, &values.bits.words)?;
-        encoded.payload.truncate(encoded.payload.len() - encoded.exact_len as usize);
-        encoded.payload.extend_from_slice(&exact_bytes);
-        encoded.exact_len = exact_bytes.len() as u64;
-        encoded.decoded = decode_layout(registry, &encoded.pipeline, values.dtype, &layout, &encoded.payload, encoded.exact_len)?;
-        found = check::compare(values, &encoded.decoded, tolerance)?;
-        if !found.violations.is_empty() {
-            return Err(differs());
+    let mut decoded = append_and_decode(&exact)?;
+    let mut receipt = None;
+    match tolerance.filter(|_| values.dtype.is_float()) {
+        None if decoded != *values => return Err(differs()),
+        None => {}
+        Some(tolerance) => {
+            let mut found = check::compare(values, &decoded, tolerance)?;
+            if !found.violations.is_empty() {
+                exact.extend_from_slice(&found.violations);
+                exact.sort_unstable();
+                exact.dedup();
+                decoded = append_and_decode(&exact)?;
+                found = check::compare(values, &decoded, tolerance)?;
+                if !found.violations.is_empty() {
+                    return Err(differs());
+                }
+            }
+            receipt = Some(Receipt { exact: exact.len() as u64, ..found.receipt });
         }
     }
-    encoded.receipt = Some(Receipt { exact: n_exact as u64, ..found.receipt });
-    Ok(())
+    Ok(Encoded { pipeline, exact_len: (payload.len() - coded_len) as u64, payload, receipt, decoded })
 }
 
 /// Decodes a payload into elements of `shape`. Nothing larger than the block and its codes is
@@ -132,7 +138,9 @@ fn decode_layout(
         layouts.push(transform.output(&layouts[layouts.len() - 1], &record.params)?);
         transforms.push((transform, &record.params));
     }
-    let split = (payload.len() as u64).checked_sub(exact_len).ok_or_else(|| Error::corrupt("EB-C05", "exact values are longer than the payload"))?;
+    let split = (payload.len() as u64)
+        .checked_sub(exact_len)
+        .ok_or_else(|| Error::corrupt("EB-C05", "exact values are longer than the payload"))?;
     let (coded, exact) = payload.split_at(split as usize);
     let expect = |codes: Codes, layout: &Layout| match codes.layout() == *layout && codes.words.len() == layout.len() {
         true => Ok(codes),
@@ -156,7 +164,8 @@ pub fn describe(registry: &Registry, pipeline: &PipelineRecord) -> String {
             _ => name.into_owned(),
         }
     };
-    let mut words = vec![one(&pipeline.quantizer, registry.quantizer(&pipeline.quantizer).and_then(|s| s.describe(&pipeline.quantizer.params)))];
+    let mut words =
+        vec![one(&pipeline.quantizer, registry.quantizer(&pipeline.quantizer).and_then(|s| s.describe(&pipeline.quantizer.params)))];
     words.extend(pipeline.transforms.iter().map(|t| one(t, registry.transform(t).and_then(|s| s.describe(&t.params)))));
     words.push(one(&pipeline.coder, registry.coder(&pipeline.coder).and_then(|s| s.describe(&pipeline.coder.params))));
     words.join(" ")
@@ -194,12 +203,7 @@ fn read_exact(bytes: &[u8], words: &mut Words) -> Result<()> {
         return Err(corrupt("impossible count"));
     }
     let (count, width) = (count as usize, words.width());
-    let mut plain = vec![0; count * (4 + width)];
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(frame).map_err(|_| corrupt("no zstd frame"))?.single_frame();
-    decoder.read_exact(&mut plain).map_err(|_| corrupt("too few bytes"))?;
-    if decoder.read(&mut [0]).map_err(|_| corrupt("damaged zstd frame"))? != 0 {
-        return Err(corrupt("too many bytes"));
-    }
+    let plain = coder::decompress(frame, count * (4 + width), "EB-C05")?;
     let (gaps, values) = plain.split_at(count * 4);
     let mut next = 0u64;
     let mut positions = Vec::with_capacity(count);

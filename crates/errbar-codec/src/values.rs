@@ -35,25 +35,20 @@ impl Values {
         if bytes.len() != layout.bytes() {
             return Err(Error::usage(format!("{} bytes are not shape {shape:?} of {}", bytes.len(), dtype.name())));
         }
-        let mut bytes = bytes.to_vec();
+        let mut words = Words::from_le_bytes(layout.width, bytes);
         if big_endian {
-            swap(&mut bytes, layout.width);
+            words.swap_bytes();
         }
-        Ok(Values { dtype, bits: Codes { dims: layout.dims, words: Words::from_le_bytes(layout.width, bytes) } })
+        Ok(Values { dtype, bits: Codes { dims: layout.dims, words } })
     }
 
     /// The bytes of the elements, as a file holds them.
     pub fn to_bytes(&self, big_endian: bool) -> Vec<u8> {
-        let mut bytes = self.bits.words.to_le_bytes();
-        if big_endian {
-            swap(&mut bytes, self.dtype.word());
+        if !big_endian {
+            return self.bits.words.to_le_bytes().into_owned();
         }
-        bytes
-    }
-}
-
-fn swap(bytes: &mut [u8], width: usize) {
-    if width > 1 {
-        bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+        let mut words = self.bits.words.clone();
+        words.swap_bytes();
+        words.to_le_bytes().into_owned()
     }
 }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 /// The result of everything that can fail in errbar.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -55,7 +56,7 @@ pub struct Place {
 }
 
 /// One failure: its kind, the rule it broke, what happened, where, and what to do about it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub struct Error {
     /// What sort of failure.
     pub kind: Kind,
@@ -69,7 +70,7 @@ pub struct Error {
     pub advice: Option<String>,
     /// The operating system's own error, if it caused this one.
     #[source]
-    pub source: Option<std::io::Error>,
+    pub source: Option<Arc<std::io::Error>>,
 }
 
 impl Error {
@@ -100,7 +101,7 @@ impl Error {
 
     /// A failed system call, with what was being done.
     pub fn io(doing: impl fmt::Display, source: std::io::Error) -> Self {
-        Error { source: Some(source), ..Error::new(Kind::Io, doing.to_string()) }
+        Error { source: Some(Arc::new(source)), ..Error::new(Kind::Io, doing.to_string()) }
     }
 
     /// The same error, at `offset` unless a place is known already.

@@ -18,7 +18,7 @@ pub const MAX_DIMS: usize = 8;
 pub const MAX_TRANSFORMS: usize = 6;
 /// Bytes in a stage's parameters.
 pub const MAX_PARAMS: usize = 4096;
-/// Bytes in the name of a stage, a variable, a user or an attribute.
+/// Bytes in the name of a stage, a variable, a document or an attribute.
 pub const MAX_NAME: usize = 255;
 /// Bytes stored in an inline segment.
 pub const MAX_INLINE: usize = 512;

@@ -94,7 +94,6 @@ pub fn decompress(payload: &[u8], decoded_len: u64, rule: &'static str) -> Resul
 /// [`crate::Kind::Corrupt`], [`crate::Kind::Unsupported`] or [`crate::Kind::Limit`].
 pub fn parse_record(record: &[u8]) -> Result<PageRecord> {
     let page: PageRecord = record::decode(record)?;
-    record::check_version(page.version)?;
     if page.decoded_len > MAX_PAGE || page.count > page.decoded_len {
         return Err(Error::limit("EB-I01", format!("page declares {} items in {} bytes", page.count, page.decoded_len)));
     }

@@ -411,11 +411,16 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     bincode::serde::encode_to_vec(value, config()).map_err(|e| Error::limit("EB-R02", format!("record cannot be written: {e}")))
 }
 
-/// The record in `bytes`, which it must fill and be the only spelling of.
+/// The record of a frame in `bytes`, which it must fill and be the only spelling of.
 ///
 /// # Errors
+/// [`crate::Kind::Unsupported`] for a version that is not [`RECORD_VERSION`] (EB-R03),
 /// [`crate::Kind::Corrupt`] otherwise (EB-R01).
 pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    // First: a later version may have another layout.
+    if let Some(&version) = bytes.first_chunk() {
+        check_version(u16::from_le_bytes(version))?;
+    }
     let (value, consumed) = decode_first(bytes)?;
     match bytes.len() - consumed {
         0 => Ok(value),
@@ -441,7 +446,7 @@ pub fn decode_first<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(T,
 ///
 /// # Errors
 /// [`crate::Kind::Unsupported`] for any but [`RECORD_VERSION`].
-pub fn check_version(version: u16) -> Result<()> {
+fn check_version(version: u16) -> Result<()> {
     match version {
         RECORD_VERSION => Ok(()),
         _ => Err(Error::unsupported("EB-R03", format!("needs a reader for record version {version}"))),
@@ -469,12 +474,11 @@ fn check_shape(shape: &[u64], dtype: DType) -> Result<u64> {
 }
 
 impl Block {
-    /// Checks version, limits and receipt (EB-B01 … EB-B03, EB-B06) and gives the number of decoded bytes.
+    /// Checks limits and receipt (EB-B01 … EB-B03, EB-B06) and gives the number of decoded bytes.
     ///
     /// # Errors
-    /// [`crate::Kind::Limit`], [`crate::Kind::Unsupported`] or [`crate::Kind::Corrupt`].
+    /// [`crate::Kind::Limit`] or [`crate::Kind::Corrupt`].
     pub fn check(&self) -> Result<u64> {
-        check_version(self.version)?;
         let decoded_len = check_shape(&self.shape, self.dtype)?;
         if decoded_len > MAX_BLOCK {
             return Err(Error::limit("EB-B01", format!("block declares {decoded_len} decoded bytes; at most {MAX_BLOCK}")));
@@ -601,12 +605,11 @@ impl Entry {
 }
 
 impl Document {
-    /// Checks version, name and size (EB-D01).
+    /// Checks name and size (EB-D01).
     ///
     /// # Errors
-    /// [`crate::Kind::Limit`] or [`crate::Kind::Unsupported`].
+    /// [`crate::Kind::Limit`] otherwise.
     pub fn check(&self) -> Result<()> {
-        check_version(self.version)?;
         match self.decoded_len <= MAX_DOCUMENT && (1..=MAX_NAME).contains(&self.name.len()) {
             true => Ok(()),
             false => Err(Error::limit("EB-D01", format!("document declares {} bytes and a name of {}", self.decoded_len, self.name.len()))),

@@ -223,7 +223,12 @@ impl Archive {
     /// Notes a HEAD that is damaged or contradicts the TAIL; everything can be read without it.
     fn with_head_checked(mut self) -> Result<Archive> {
         let problem = match (self.head(), self.tail()) {
-            (Ok(head), Some(tail)) if head.archive_id == tail.archive_id && head.required_features == tail.required_features => None,
+            (Ok(head), Some(tail))
+                if (head.archive_id, head.format, head.required_features, head.optional_features)
+                    == (tail.archive_id, tail.format, tail.required_features, tail.optional_features) =>
+            {
+                None
+            }
             (Ok(_), _) => Some(Error::corrupt("EB-A03", "HEAD and TAIL contradict each other").at(0)),
             (Err(e), _) => Some(e),
         };
@@ -483,8 +488,7 @@ impl Inner {
     }
 }
 
-/// Bytes of a TAIL frame. Its record has no variable part but the list of extensions, which this
-/// edition leaves empty.
+/// Bytes of a TAIL frame. Its record has no variable part.
 fn tail_len() -> u64 {
     const RECORD: u64 = 2 + 4 + 8 + 8 + 32 + 8 + 8 + 8 + 3 * 48;
     PREFIX_LEN as u64 + (RECORD + 4).next_multiple_of(8)
@@ -500,7 +504,6 @@ fn read_tail(storage: &Cached) -> Result<(u64, Tail)> {
     }
     // Features come first in what is read: a later edition may have changed the rest.
     let tail: Tail = record::decode(frame.record).map_err(|e| e.at(at))?;
-    record::check_version(tail.version)?;
     let tag = frame.prefix.archive_tag;
     if tail.archive_id[..8] != tag.to_le_bytes() {
         return Err(Error::corrupt("EB-A01", "TAIL contradicts its own archive id").at(at));

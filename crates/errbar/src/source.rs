@@ -156,30 +156,27 @@ impl Names {
     }
 }
 
+/// The most bytes that the system gives of a list of attributes or of a value.
+const MAX_XATTR: usize = 64 << 10;
+
 /// Extended attributes in the order of their names.
 fn xattrs(place: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     use rustix::io::Errno;
-    let mut names = Vec::new();
-    let len = match rustix::fs::llistxattr(place, &mut [0u8; 0][..]) {
-        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+    let mut names = [0; MAX_XATTR];
+    let len = match rustix::fs::llistxattr(place, &mut names[..]) {
         Ok(len) => len,
+        Err(Errno::OPNOTSUPP) => 0,
         Err(e) => return Err(e.into()),
     };
-    names.resize(len, 0);
-    let len = rustix::fs::llistxattr(place, &mut names[..])?;
-    names.truncate(len);
     let mut pairs = Vec::new();
-    for name in names.split(|&b| b == 0).filter(|name| !name.is_empty()) {
-        let key = OsStr::from_bytes(name);
-        let len = match rustix::fs::lgetxattr(place, key, &mut [0u8; 0][..]) {
-            Ok(len) => len,
+    for name in names[..len].split(|&b| b == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0; MAX_XATTR];
+        match rustix::fs::lgetxattr(place, OsStr::from_bytes(name), &mut value[..]) {
+            Ok(len) => value.truncate(len),
             // Removed since it was listed, or of a kind that this user may not read.
             Err(Errno::NODATA | Errno::PERM) => continue,
             Err(e) => return Err(e.into()),
-        };
-        let mut value = vec![0; len];
-        let len = rustix::fs::lgetxattr(place, key, &mut value[..])?;
-        value.truncate(len);
+        }
         pairs.push((name.to_vec(), value));
     }
     pairs.sort_unstable();

@@ -92,14 +92,14 @@ impl Verifier {
     /// [`Kind::Io`] if it cannot be read. What is wrong with it is in the report.
     pub fn verify(&self, archive: &Archive) -> Result<VerifyReport> {
         let mut scan = archive.scan()?;
-        let mut problems = std::mem::take(&mut scan.problems);
-        let sound = problems.is_empty();
+        let sound = scan.problems.is_empty();
+        // What opening found is found again where it lies in a frame.
+        let known = |found: &Error| archive.damage().iter().any(|e| (e.rule, &e.place.offset) == (found.rule, &found.place.offset));
+        let mut problems = archive.damage().to_vec();
+        problems.extend(std::mem::take(&mut scan.problems).into_iter().filter(|found| !known(found)));
         problems.extend(check_frames(archive, &scan, sound).err());
-        match archive.tail() {
-            Some(tail) if sound => problems.extend(check_index(archive, tail, &scan).err()),
-            Some(_) => {}
-            None if sound => problems.push(Error::corrupt("EB-A02", "archive cannot be read by its index")),
-            None => {}
+        if let Some(tail) = archive.tail().filter(|_| sound) {
+            problems.extend(check_index(archive, tail, &scan).err());
         }
         let n_blocks = scan.frames.iter().filter(|frame| frame.prefix.kind == kind::BLOCK).count() as u64;
         let n_frames = scan.frames.len() as u64;
@@ -206,8 +206,7 @@ fn check_frames(archive: &Archive, scan: &Scan, sound: bool) -> Result<()> {
             let now = match frame.prefix.kind {
                 kind::HEAD => 0,
                 kind::META => {
-                    let meta: Meta = record::decode(&read(archive, frame)?.0)?;
-                    record::check_version(meta.version)?;
+        
                     *n_metas += 1;
                     if *n_metas == 1 { 1 } else { 3 }
                 }
@@ -283,10 +282,12 @@ fn check_index(archive: &Archive, tail: &Tail, scan: &Scan) -> Result<()> {
             }
             kind::BLOCK => {
                 let place = archive.find_block(number)?;
-                if (place.offset, place.frame_len) != (frame.offset, frame.prefix.frame_len()) {
+                let head = archive.read_raw(frame.offset, frame.prefix.head_len())?;
+                let block: Block = record::decode(frame.prefix.record(&head)?)?;
+                let decoded_len = block.check().map_err(|e| e.at(frame.offset))?;
+                if (place.offset, place.frame_len, place.decoded_len) != (frame.offset, frame.prefix.frame_len(), decoded_len) {
                     return differs("the index's blocks are not the BLOCK frames", frame.offset);
                 }
-                archive.block(number)?;
                 number += 1;
             }
             kind::INDEX => {

@@ -1,7 +1,5 @@
 //! `errbar completions`
 
-use std::io::Write;
-
 use errbar::Result;
 
 use crate::args::{self, Completions};

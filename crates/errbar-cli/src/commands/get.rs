@@ -43,7 +43,10 @@ pub fn run(args: &Get) -> Result<Exit> {
         shape.reverse();
     }
     let slice = found.slice.as_ref().map(|slice| slice.resolve(&shape)).transpose();
-    let slice = slice.map_err(|e| e.in_entry(&found.path).in_variable(&found.variable.name))?;
+    let slice = slice.map_err(|e| match found.variable.name.as_str() {
+        "" => e.in_entry(&found.path),
+        name => e.in_entry(&found.path).in_variable(name),
+    })?;
     let ranges = slice.as_ref().map_or(&[][..], |slice| &slice.ranges);
     let mut array = archive.read_variable(&found.path, &found.variable.name, ranges)?;
     if let Some(slice) = &slice {
@@ -107,7 +110,11 @@ fn no_variable(reading: &Reading<'_>, variables: &[Variable]) -> Error {
         (_, []) => Error::new(Kind::Differs, "no array was found in this file").advise("errbar cat gives its bytes"),
         (Some(name), _) => {
             let what = format!("no variable '{}' in this file", errbar::display_path(name));
-            Error::new(Kind::Differs, what).advise(format!("it has {}", names()))
+            let advice = match variables {
+                [only] if only.name.is_empty() => "its array has no name; leave out the colon and what follows it".into(),
+                _ => format!("it has {}", names()),
+            };
+            Error::new(Kind::Differs, what).advise(advice)
         }
         (None, _) => Error::usage("the file holds several variables").advise(format!("name one of {}", names())),
     };
@@ -153,7 +160,8 @@ mod tests {
             (part(reading.path), reading.variable.map(part), reading.slice.map(part))
         };
         let all: Vec<_> = readings(b"a:b:c[1:2]").iter().map(text).collect();
-        let reading = |path: &str, variable: Option<&str>, slice: Option<&str>| (path.into(), variable.map(Into::into), slice.map(Into::into));
+        let reading =
+            |path: &str, variable: Option<&str>, slice: Option<&str>| (path.into(), variable.map(Into::into), slice.map(Into::into));
         assert_eq!(
             all,
             [

@@ -72,7 +72,9 @@ fn line(entry: &Entry, long: bool) -> String {
         Body::Symlink { target } => ('l', 0, format!(" -> {}", errbar::display_path(target))),
         Body::HardLink { target } => ('h', 0, format!(" link to {}", errbar::display_path(target))),
     };
-    let Some(attributes) = &entry.attributes else { return format!("{letter}{:<9}  {:<17}  {:>10}  {:<19}  {path}{target}", "", "", "", "") };
+    let Some(attributes) = &entry.attributes else {
+        return format!("{letter}{:<9}  {:<17}  {:>10}  {:<19}  {path}{target}", "", "", "", "");
+    };
     let name = |name: &str, number: u32| if name.is_empty() { number.to_string() } else { output::safe(name) };
     let owner = format!("{}/{}", name(&attributes.user, attributes.uid), name(&attributes.group, attributes.gid));
     let size = output::size(size);
@@ -140,7 +142,10 @@ mod tests {
     #[test]
     fn permissions_look_like_those_of_ls() {
         let of = |mode| permissions(&Attributes { mode, ..Attributes::default() });
-        assert_eq!([of(0o644), of(0o4755), of(0o2070), of(0o1777), of(0o1000)], ["rw-r--r--", "rwsr-xr-x", "---rws---", "rwxrwxrwt", "--------T"]);
+        assert_eq!(
+            [of(0o644), of(0o4755), of(0o2070), of(0o1777), of(0o1000)],
+            ["rw-r--r--", "rwsr-xr-x", "---rws---", "rwxrwxrwt", "--------T"]
+        );
     }
 
     #[test]

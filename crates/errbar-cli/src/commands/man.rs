@@ -1,7 +1,5 @@
 //! `errbar man`
 
-use std::io::Write;
-
 use errbar::{Error, Result};
 
 use crate::args::{self, Man};

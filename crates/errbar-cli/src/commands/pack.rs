@@ -74,8 +74,13 @@ fn pack_to_stdout(packer: &Packer, args: &Pack) -> Result<PackReport> {
 }
 
 fn print_report(report: &PackReport, piped: bool) -> Result<()> {
-    let columns =
-        [("variable", Align::Left), ("bound", Align::Left), ("limit", Align::Right), ("worst error", Align::Right), ("kept exact", Align::Right)];
+    let columns = [
+        ("variable", Align::Left),
+        ("bound", Align::Left),
+        ("limit", Align::Right),
+        ("worst error", Align::Right),
+        ("kept exact", Align::Right),
+    ];
     let columns = [&columns[..], &[("ratio", Align::Right), ("size", Align::Right), ("pipeline", Align::Left)]].concat();
     let mut table = Table::new(&columns);
     for variable in &report.variables {
@@ -143,7 +148,8 @@ fn dry_run(packer: &Packer, args: &Pack) -> Result<Exit> {
     for problem in &problems {
         message::report(problem, args.json)?;
     }
-    let columns = [("variable", Align::Left), ("dtype", Align::Left), ("shape", Align::Left), ("bound", Align::Left), ("limit", Align::Right)];
+    let columns =
+        [("variable", Align::Left), ("dtype", Align::Left), ("shape", Align::Left), ("bound", Align::Left), ("limit", Align::Right)];
     let mut table = Table::new(&[&columns[..], &[("mode", Align::Left), ("why", Align::Left)]].concat());
     let mut out = Out::new();
     for variable in &planned {

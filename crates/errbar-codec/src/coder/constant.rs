@@ -4,7 +4,7 @@ use crate::codes::Word;
 use crate::stage::{Coder, Stage, no_params};
 use crate::{Codes, Layout, Words, with_words};
 
-/// One word that stands for all. See `spec/stages/constant.md`.
+/// One word that all codes equal; nothing when there are none. See `spec/stages/constant.md`.
 #[derive(Clone, Copy, Debug)]
 pub struct Constant;
 
@@ -18,11 +18,11 @@ impl Stage for Constant {
     }
 
     fn summary(&self) -> &'static str {
-        "one word that stands for all"
+        "one word for all codes, which are equal"
     }
 
     fn guarantee(&self) -> &'static str {
-        "reversible where all words are equal; serves nothing else"
+        "every code comes back"
     }
 
     fn describe(&self, params: &[u8]) -> Result<String> {
@@ -33,27 +33,27 @@ impl Stage for Constant {
 impl Coder for Constant {
     fn encode(&self, codes: &Codes, params: &[u8]) -> Result<Vec<u8>> {
         no_params(params)?;
-        let mut bytes = Vec::new();
-        let equal = with_words!(&codes.words, v => {
-            Word::put_le(&v[..v.len().min(1)], &mut bytes);
-            v.windows(2).all(|pair| pair[0] == pair[1])
-        });
-        if equal { Ok(bytes) } else { Err(Error::usage("constant serves equal words only")) }
+        with_words!(&codes.words, v => {
+            let (first, rest) = v.split_at(v.len().min(1));
+            if rest.iter().any(|code| *code != first[0]) {
+                return Err(Error::usage("constant codes only words that are all equal"));
+            }
+            let mut bytes = Vec::new();
+            Word::put_le(first, &mut bytes);
+            Ok(bytes)
+        })
     }
 
     fn decode(&self, bytes: &[u8], layout: &Layout, params: &[u8]) -> Result<Codes> {
         no_params(params)?;
-        let one = Layout { width: layout.width, dims: vec![layout.len().min(1)] };
-        let words = match Codes::from_le_bytes(&one, bytes.to_vec())?.words {
-            Words::U8(v) => Words::U8(repeat(&v, layout.len())),
-            Words::U16(v) => Words::U16(repeat(&v, layout.len())),
-            Words::U32(v) => Words::U32(repeat(&v, layout.len())),
-            Words::U64(v) => Words::U64(repeat(&v, layout.len())),
-        };
+        let n = layout.len();
+        if bytes.len() != layout.width * n.min(1) {
+            return Err(Error::corrupt("EB-C02", "constant is not one word"));
+        }
+        let words = with_words!(Words::from_le_bytes(layout.width, bytes), v => match v.first() {
+            Some(&word) => Word::wrap(vec![word; n]),
+            None => Word::wrap(v),
+        });
         Ok(Codes { dims: layout.dims.clone(), words })
     }
-}
-
-fn repeat<W: Word>(one: &[W], n: usize) -> Vec<W> {
-    one.first().map_or_else(Vec::new, |&word| vec![word; n])
 }

@@ -1,4 +1,4 @@
-//! Codes to bytes and back.
+//! Codes to bytes, and back without a difference.
 
 mod constant;
 mod pco;
@@ -9,3 +9,5 @@ pub use constant::Constant;
 pub use pco::Pco;
 pub use store::Store;
 pub use zstd::Zstd;
+
+pub(crate) use zstd::decompress;

@@ -3,7 +3,7 @@ use errbar_format::Result;
 use crate::stage::{Coder, Stage, no_params};
 use crate::{Codes, Layout};
 
-/// Little-endian words, one behind another. See `spec/stages/store.md`.
+/// The codes as little-endian words. See `spec/stages/store.md`.
 #[derive(Clone, Copy, Debug)]
 pub struct Store;
 
@@ -17,11 +17,11 @@ impl Stage for Store {
     }
 
     fn summary(&self) -> &'static str {
-        "the words themselves, little-endian"
+        "codes as they are"
     }
 
     fn guarantee(&self) -> &'static str {
-        "reversible for every word; never larger"
+        "every code comes back"
     }
 
     fn describe(&self, params: &[u8]) -> Result<String> {
@@ -31,11 +31,11 @@ impl Stage for Store {
 
 impl Coder for Store {
     fn encode(&self, codes: &Codes, params: &[u8]) -> Result<Vec<u8>> {
-        no_params(params).map(|()| codes.words.to_le_bytes())
+        no_params(params).map(|()| codes.words.to_le_bytes().into_owned())
     }
 
     fn decode(&self, bytes: &[u8], layout: &Layout, params: &[u8]) -> Result<Codes> {
         no_params(params)?;
-        Codes::from_le_bytes(layout, bytes.to_vec())
+        Codes::from_le_bytes(layout, bytes)
     }
 }

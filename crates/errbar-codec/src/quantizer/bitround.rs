@@ -3,7 +3,7 @@ use errbar_format::{DType, Error, Result};
 use crate::codes::Word;
 use crate::float::Float;
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
-use crate::{Codes, Layout, Limit, Tolerance, Values, with_words};
+use crate::{Codes, Layout, Limit, Tolerance, Values, Words, with_words};
 
 /// Rounds to a number of fraction bits, ties to even, and drops the others, which are zero
 /// (Zender, Bit Grooming, Geosci. Model Dev. 2016; Klöwer et al., Nature Comput. Sci. 2021).
@@ -40,6 +40,59 @@ fn round<W: Word>(word: W, shift: u32) -> u64 {
     // A carry out of the largest exponent of a binary64 with its sign set cannot leave 64 bits:
     // the word is finite, so its exponent is not all ones.
     bits.wrapping_add(half - 1 + (bits >> shift & 1)) >> shift
+}
+
+/// Words looked at together.
+const RUN: usize = 64;
+
+struct Rounding<'a> {
+    float: Float,
+    shift: u32,
+    tolerance: &'a Tolerance,
+}
+
+impl Rounding<'_> {
+    /// Codes, and the positions that none serves.
+    fn codes<W: Word>(&self, words: &[W], to_f64: impl Fn(W) -> f64) -> (Words, Vec<u32>) {
+        let mut codes: Vec<W> = Vec::with_capacity(words.len());
+        let mut exact = Vec::new();
+        for run in words.chunks(RUN) {
+            if let Some(run) = self.plain(run, &to_f64) {
+                codes.extend_from_slice(&run);
+                continue;
+            }
+            for &word in run {
+                let (bits, code) = (word.to_u64(), round(word, self.shift));
+                let y = code << self.shift;
+                let fixed = !self.float.is_finite(bits) || self.tolerance.is_fill(bits);
+                if fixed || !self.float.is_finite(y) || !self.tolerance.limit.allows(to_f64(word), to_f64(W::from_u64(y))) {
+                    exact.push(codes.len() as u32);
+                    // The bits that the code can hold are as good a neighbour as any.
+                    codes.push(W::from_u64(bits >> self.shift));
+                } else {
+                    codes.push(W::from_u64(code));
+                }
+            }
+        }
+        (W::wrap(codes), exact)
+    }
+
+    /// The codes of a whole run that all serve, surely: the usual case, without a branch.
+    #[inline(always)]
+    fn plain<W: Word>(&self, run: &[W], to_f64: impl Fn(W) -> f64) -> Option<[W; RUN]> {
+        let run: &[W; RUN] = run.try_into().ok()?;
+        let mut codes = *run;
+        let mut sound = true;
+        for code in &mut codes {
+            let word = *code;
+            *code = W::from_u64(round(word, self.shift));
+            let rounded = W::from_u64(code.to_u64() << self.shift);
+            let (x, y) = (to_f64(word), to_f64(rounded));
+            sound &= self.float.is_finite(word.to_u64()) && self.float.is_finite(rounded.to_u64());
+            sound &= x == y || self.tolerance.limit.surely_allows(x, (x - y).abs());
+        }
+        (sound && !self.tolerance.fill.iter().any(|&fill| run.contains(&W::from_u64(fill)))).then_some(codes)
+    }
 }
 
 impl Stage for BitRound {
@@ -79,24 +132,14 @@ impl Quantizer for BitRound {
         let float = Float::of(values.dtype)?;
         let keep = bits_for(limit, float.fraction_bits());
         let shift = float.fraction_bits() - keep;
-        let mut exact = Vec::new();
-        let words = with_words!(&values.bits.words, v => {
-            let mut codes = Vec::with_capacity(v.len());
-            for (i, &word) in v.iter().enumerate() {
-                let (bits, code) = (word.to_u64(), round(word, shift));
-                let x = float.to_f64(bits);
-                let fixed = !float.is_finite(bits) || tolerance.is_fill(bits);
-                if fixed || !float.is_finite(code << shift) || !tolerance.limit.allows(x, float.to_f64(code << shift)) {
-                    exact.push(i as u32);
-                    // The bits that the code can hold are as good a neighbour as any.
-                    codes.push(Word::from_u64(bits >> shift));
-                } else {
-                    codes.push(Word::from_u64(code));
-                }
-            }
-            fn wrap<W: Word>(codes: Vec<W>, _: &[W]) -> crate::Words { W::wrap(codes) }
-            wrap(codes, v)
-        });
+        let rounding = Rounding { float, shift, tolerance };
+        // One loop a type: the conversions are most of the work.
+        let (words, exact) = match (float, &values.bits.words) {
+            (Float::F32, Words::U32(v)) => rounding.codes(v, |w| f64::from(f32::from_bits(w))),
+            (Float::F64, Words::U64(v)) => rounding.codes(v, f64::from_bits),
+            (_, Words::U16(v)) => rounding.codes(v, |w| float.to_f64(w.into())),
+            _ => return Err(Error::usage("words of another width than their type's")),
+        };
         let codes = Codes { dims: values.bits.dims.clone(), words };
         Ok(Quantized { params: vec![keep as u8], codes, exact })
     }

@@ -34,37 +34,43 @@ impl Params {
 
 /// Multiples beyond this are not tried: their product with the step is not exact enough to choose by.
 const MAX_MULTIPLE: f64 = (1u64 << 50) as f64;
-/// Added and taken away again, it rounds a smaller value to an integer, ties to even; in between,
-/// the integer stands in the low bits of the fraction.
+/// Added and taken away again, it rounds a smaller value to an integer, ties to even.
 const TO_INTEGER: f64 = (3u64 << 51) as f64;
-/// Stands for a word that no multiple serves.
-const NO_MULTIPLE: i64 = i64::MIN;
+/// Added to an integer from 0 to below itself, it leaves the integer in the bits of the fraction.
+const TO_BITS: f64 = (1u64 << 52) as f64;
+/// Words looked at together.
+const RUN: usize = 64;
+/// Words that choose the step and the middle of the codes, at most about twice as many.
+const SAMPLE: usize = 4096;
 
-/// The largest step that keeps nearly every word of `values` within `limit`.
+/// The words of a block as numbers.
+struct Numbers<'a, W, T> {
+    words: &'a [W],
+    float: Float,
+    to_f64: T,
+    tolerance: &'a Tolerance,
+    limit: f64,
+}
+
+/// Where the multiples of a step are that codes stand for: from `base` to `base + top`.
+struct Grid {
+    step: f64,
+    base: f64,
+    top: f64,
+    width: usize,
+}
+
+/// The largest step that keeps nearly every number of a sorted sample within `limit`.
 ///
 /// A multiple is at most half a step away, and rounding it to the type moves it by at most half
-/// the spacing of floats there. Spacing is taken where all but one word in 1,000 lie below.
-fn step_for(float: Float, values: &Values, limit: f64) -> f64 {
-    let fraction = float.fraction_bits();
-    let mut exponents = vec![0u32; 1 << 11];
-    with_words!(&values.bits.words, v => for word in v {
-        let exponent = (word.to_u64() & float.exponent_mask()) >> fraction;
-        exponents[exponent as usize] += 1;
-    });
-    exponents[(float.exponent_mask() >> fraction) as usize] = 0;
-    let finite: u64 = exponents.iter().map(|&n| u64::from(n)).sum();
-    let mut left = finite - finite / 1000;
-    let mut top = 0;
-    for (exponent, &n) in exponents.iter().enumerate() {
-        top = exponent as u64;
-        left = left.saturating_sub(n.into());
-        if left == 0 {
-            break;
-        }
-    }
-    // The difference of neighbours is exact.
-    let spacing = float.to_f64(top << fraction | 1) - float.to_f64(top << fraction);
+/// the spacing of floats there. Spacing is taken where all but a few numbers lie below.
+fn step_for(float: Float, sample: &[f64], limit: f64) -> f64 {
     let step = 2.0 * limit.min(f64::MAX / 2.0);
+    let few = sample.len() / 2000;
+    let [low, .., high] = &sample[few..sample.len() - few] else { return step };
+    let exponent = float.from_f64(low.abs().max(high.abs())) & float.exponent_mask();
+    // The difference of neighbours is exact.
+    let spacing = float.to_f64(exponent | 1) - float.to_f64(exponent);
     // Where floats are nearly as coarse as the step, half of them would have to be kept exactly.
     match spacing < step * 0.75 {
         true => (step - spacing).next_down(),
@@ -72,80 +78,142 @@ fn step_for(float: Float, values: &Values, limit: f64) -> f64 {
     }
 }
 
-/// The multiple that serves `x`, if one does.
-#[inline(always)]
-fn multiple(x: f64, step: f64, reconstruct: impl Fn(f64) -> f64, limit: Limit) -> i64 {
-    let ratio = x / step;
-    if ratio.is_nan() || ratio.abs() >= MAX_MULTIPLE {
-        return NO_MULTIPLE;
+impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
+    fn is_fixed(&self, word: W) -> bool {
+        !self.float.is_finite(word.to_u64()) || self.tolerance.is_fill(word.to_u64())
     }
-    let rounded = ratio + TO_INTEGER;
-    let nearest = rounded - TO_INTEGER;
-    let serves = |k: f64| limit.allows(x, reconstruct(k * step));
-    let k = rounded.to_bits().wrapping_sub(TO_INTEGER.to_bits()) as i64;
-    if serves(nearest) {
-        k
-    } else if serves(nearest + 1.0) {
-        k + 1
-    } else if serves(nearest - 1.0) {
-        k - 1
-    } else {
-        NO_MULTIPLE
-    }
-}
 
-fn multiples(float: Float, words: &Words, step: f64, limit: Limit) -> Vec<i64> {
-    // One loop a type: the conversions are the loop.
-    fn each<W: Word>(words: &[W], step: f64, limit: Limit, to: impl Fn(W) -> f64, round: impl Fn(f64) -> f64) -> Vec<i64> {
-        words.iter().map(|&word| multiple(to(word), step, &round, limit)).collect()
+    fn has_fill(&self, run: &[W]) -> bool {
+        self.tolerance.fill.iter().any(|&fill| run.contains(&W::from_u64(fill)))
     }
-    match (float, words) {
-        (Float::F32, Words::U32(v)) => each(v, step, limit, |w| f64::from(f32::from_bits(w)), |x| f64::from(x as f32)),
-        (Float::F64, Words::U64(v)) => each(v, step, limit, f64::from_bits, |x| x),
-        (_, words) => with_words!(words, v => each(v, step, limit, |w| float.to_f64(w.to_u64()), |x| float.to_f64(float.from_f64(x)))),
-    }
-}
 
-/// The least base and the width that serve nearly all multiples: a few that lie far away are
-/// cheaper as exact values than as width of all the others.
-fn base_and_width(multiples: &[i64]) -> (i64, usize) {
-    let stride = multiples.len().div_ceil(4096).max(1);
-    let mut sample: Vec<i64> = multiples.iter().step_by(stride).copied().filter(|&k| k != NO_MULTIPLE).collect();
-    sample.sort_unstable();
-    let valid = || multiples.iter().copied().filter(|&k| k != NO_MULTIPLE);
-    let (Some(min), Some(max)) = (valid().min(), valid().max()) else { return (0, 1) };
-    let median = sample.get(sample.len() / 2).copied().unwrap_or(min);
-    for width in [1usize, 2, 4] {
-        let half = 1i64 << (8 * width - 1);
-        if max - min < 2 * half {
-            return (min, width);
-        }
-        let (low, high) = (median - half, median + (half - 1));
-        let (mut outside, mut least) = (0, i64::MAX);
-        for k in valid() {
-            if k < low || k > high { outside += 1 } else { least = least.min(k) }
-        }
-        if outside <= multiples.len() / 1000 {
-            return (least, width);
-        }
+    /// Some numbers from all over the block, ascending.
+    fn sample(&self) -> Vec<f64> {
+        let stride = (self.words.len() / SAMPLE).max(1);
+        let mut sample: Vec<f64> =
+            self.words.iter().step_by(stride).filter(|&&word| !self.is_fixed(word)).map(|&word| (self.to_f64)(word)).collect();
+        sample.sort_unstable_by(f64::total_cmp);
+        sample
     }
-    (min, 8)
-}
 
-fn codes<W: Word>(multiples: &[i64], base: i64, exact: &mut Vec<u32>) -> Words {
-    let mut last = W::from_u64(0);
-    let mut codes = Vec::with_capacity(multiples.len());
-    for (i, &k) in multiples.iter().enumerate() {
-        let code = k.wrapping_sub(base) as u64;
-        if k == NO_MULTIPLE || W::from_u64(code).to_u64() != code {
-            // The code before it costs least.
-            exact.push(i as u32);
-        } else {
-            last = W::from_u64(code);
+    /// The least and the largest of the numbers from `low` to `high`, and how many lie elsewhere.
+    fn range(&self, low: f64, high: f64) -> (f64, f64, usize) {
+        let (mut least, mut largest, mut inside, mut fixed) = ([f64::MAX; 8], [f64::MIN; 8], [0u64; 8], 0);
+        for run in self.words.chunks(RUN) {
+            let fill = self.has_fill(run);
+            for part in run.chunks(8) {
+                for (i, &word) in part.iter().enumerate() {
+                    let x = (self.to_f64)(word);
+                    // False for NaN, and for infinities.
+                    let counts = x >= low && x <= high && !(fill && self.is_fixed(word));
+                    least[i] = if counts && x < least[i] { x } else { least[i] };
+                    largest[i] = if counts && x > largest[i] { x } else { largest[i] };
+                    inside[i] += u64::from(counts);
+                }
+            }
+            fixed += run.iter().filter(|&&word| !self.float.is_finite(word.to_u64()) || (fill && self.is_fixed(word))).count();
         }
-        codes.push(last);
+        let inside: u64 = inside.iter().sum();
+        (
+            least.into_iter().fold(f64::MAX, f64::min),
+            largest.into_iter().fold(f64::MIN, f64::max),
+            self.words.len() - fixed - inside as usize,
+        )
     }
-    W::wrap(codes)
+
+    /// The step, and the least base and width that serve nearly all multiples: a few that lie far
+    /// away are cheaper as exact values than as width of all the others.
+    fn grid(&self) -> Grid {
+        let sample = self.sample();
+        let step = step_for(self.float, &sample, self.limit);
+        let multiple = |x: f64| (x / step).clamp(-MAX_MULTIPLE, MAX_MULTIPLE).round_ties_even();
+        let (least, largest, _) = self.range(f64::MIN, f64::MAX);
+        if least > largest {
+            return Grid { step, base: 0.0, top: 255.0, width: 1 };
+        }
+        let median = multiple(sample.get(sample.len() / 2).copied().unwrap_or(least));
+        for (width, top) in [(1, 255.0), (2, 65_535.0), (4, 4_294_967_295.0)] {
+            if multiple(largest) - multiple(least) <= top {
+                return Grid { step, base: multiple(least), top, width };
+            }
+            let low = median - (top - 1.0) / 2.0;
+            let (least, _, outside) = self.range(low * step, (low + top) * step);
+            if outside <= self.words.len() / 1000 {
+                return Grid { step, base: multiple(least), top, width };
+            }
+        }
+        Grid { step, base: multiple(least), top: TO_BITS - 1.0, width: 8 }
+    }
+
+    /// Codes on a grid, and the positions that no code serves.
+    fn codes<C: Word>(&self, grid: &Grid, narrow: impl Fn(f64) -> f64) -> (Words, Vec<u32>) {
+        let mut codes = Vec::with_capacity(self.words.len());
+        let mut exact = Vec::new();
+        let mut last = C::from_u64(0);
+        for run in self.words.chunks(RUN) {
+            if let Some(run) = self.plain(run, grid, &narrow) {
+                codes.extend_from_slice(&run);
+                last = run[RUN - 1];
+                continue;
+            }
+            for &word in run {
+                match self.code(word, grid, &narrow) {
+                    Some(code) => last = code,
+                    // The code before it costs least.
+                    None => exact.push(codes.len() as u32),
+                }
+                codes.push(last);
+            }
+        }
+        (C::wrap(codes), exact)
+    }
+
+    /// The codes of a whole run whose nearest multiples all serve: the usual case, without a branch.
+    #[inline(always)]
+    fn plain<C: Word>(&self, run: &[W], grid: &Grid, narrow: impl Fn(f64) -> f64) -> Option<[C; RUN]> {
+        let run: &[W; RUN] = run.try_into().ok()?;
+        let mut codes = [C::from_u64(0); RUN];
+        let mut sound = true;
+        for (code, &word) in codes.iter_mut().zip(run) {
+            let x = (self.to_f64)(word);
+            let multiple = (x / grid.step + TO_INTEGER) - TO_INTEGER;
+            let offset = multiple - grid.base;
+            // NaN and infinities fail every comparison.
+            sound &= (x - narrow(multiple * grid.step)).abs() < self.limit && offset >= 0.0 && offset <= grid.top;
+            *code = C::from_u64((offset + TO_BITS).to_bits() & (TO_BITS as u64 - 1));
+        }
+        (sound && !self.has_fill(run)).then_some(codes)
+    }
+
+    /// The code that serves a word, if one does.
+    fn code<C: Word>(&self, word: W, grid: &Grid, narrow: impl Fn(f64) -> f64) -> Option<C> {
+        if self.is_fixed(word) {
+            return None;
+        }
+        let x = (self.to_f64)(word);
+        let ratio = x / grid.step;
+        if ratio.abs() >= MAX_MULTIPLE {
+            return None;
+        }
+        let nearest = (ratio + TO_INTEGER) - TO_INTEGER;
+        let serves = |k: f64| self.tolerance.limit.allows(x, narrow(k * grid.step)) && (0.0..=grid.top).contains(&(k - grid.base));
+        let multiple = [nearest, nearest + 1.0, nearest - 1.0].into_iter().find(|&k| serves(k))?;
+        Some(C::from_u64((multiple - grid.base) as u64))
+    }
+
+    fn quantize(&self, narrow: impl Fn(f64) -> f64) -> Result<(Params, Words, Vec<u32>)> {
+        let grid = self.grid();
+        if !(grid.step.is_finite() && grid.step > 0.0) {
+            return Err(Error::usage("no step is small enough for this limit"));
+        }
+        let (words, exact) = match grid.width {
+            1 => self.codes::<u8>(&grid, narrow),
+            2 => self.codes::<u16>(&grid, narrow),
+            4 => self.codes::<u32>(&grid, narrow),
+            _ => self.codes::<u64>(&grid, narrow),
+        };
+        Ok((Params { step: grid.step, base: grid.base as i64, width: grid.width }, words, exact))
+    }
 }
 
 impl Stage for Uniform {
@@ -180,28 +248,21 @@ impl Quantizer for Uniform {
             return Err(Error::usage("uniform serves absolute limits only"));
         };
         let float = Float::of(values.dtype)?;
-        let step = step_for(float, values, limit);
-        if !(step.is_finite() && step > 0.0) {
-            return Err(Error::usage("no step is small enough for this limit"));
-        }
-        let mut multiples = multiples(float, &values.bits.words, step, tolerance.limit);
-        if !tolerance.fill.is_empty() {
-            with_words!(&values.bits.words, v => for (k, word) in multiples.iter_mut().zip(v) {
-                if tolerance.is_fill(word.to_u64()) {
-                    *k = NO_MULTIPLE;
-                }
-            });
-        }
-        let (base, width) = base_and_width(&multiples);
-        let mut exact = Vec::new();
-        let words = match width {
-            1 => codes::<u8>(&multiples, base, &mut exact),
-            2 => codes::<u16>(&multiples, base, &mut exact),
-            4 => codes::<u32>(&multiples, base, &mut exact),
-            _ => codes::<u64>(&multiples, base, &mut exact),
-        };
+        // One loop a type: the conversions are most of the work.
+        let (params, words, exact) = match (float, &values.bits.words) {
+            (Float::F32, Words::U32(words)) => {
+                let to_f64 = |w: u32| f64::from(f32::from_bits(w));
+                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| f64::from(x as f32))
+            }
+            (Float::F64, Words::U64(words)) => Numbers { words, float, to_f64: f64::from_bits, tolerance, limit }.quantize(|x| x),
+            (_, Words::U16(words)) => {
+                let to_f64 = |w: u16| float.to_f64(w.into());
+                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| float.to_f64(float.from_f64(x)))
+            }
+            _ => Err(Error::usage("words of another width than their type's")),
+        }?;
         let codes = Codes { dims: values.bits.dims.clone(), words };
-        Ok(Quantized { params: Params { step, base, width }.to_bytes(), codes, exact })
+        Ok(Quantized { params: params.to_bytes(), codes, exact })
     }
 
     fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {
@@ -230,21 +291,34 @@ impl Quantizer for Uniform {
 mod tests {
     use super::*;
 
+    fn quantize(numbers: &[f32], limit: f64) -> (Params, Quantized) {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let values = Values::from_bytes(DType::F32, false, &[numbers.len() as u64], &bytes).expect("as many floats as bytes");
+        let tolerance = Tolerance { bound: errbar_format::record::Bound::Abs(limit), limit: Limit::Abs(limit), fill: Vec::new() };
+        let quantized = Uniform.quantize(&values, &tolerance).expect("a limit for floats");
+        (Params::parse(&quantized.params).expect("its own parameters"), quantized)
+    }
+
     #[test]
-    fn a_few_far_multiples_do_not_widen_the_others() {
-        let mut multiples: Vec<i64> = (0..2000).map(|i| i % 200).collect();
-        assert_eq!(base_and_width(&multiples), (0, 1));
-        multiples[7] = 1 << 40;
-        assert_eq!(base_and_width(&multiples), (0, 1));
-        multiples[..100].fill(1 << 40);
-        assert_eq!(base_and_width(&multiples), (0, 8));
-        assert_eq!(base_and_width(&[NO_MULTIPLE]), (0, 1));
+    fn a_few_far_numbers_do_not_widen_the_others() {
+        let mut numbers: Vec<f32> = (0..2000).map(|i| (i % 200) as f32 - 30.0).collect();
+        let (params, quantized) = quantize(&numbers, 0.5);
+        assert_eq!((params.base, params.width, quantized.exact.len()), (-30, 1, 0));
+        numbers[7] = 1e12;
+        let (params, quantized) = quantize(&numbers, 0.5);
+        assert_eq!((params.base, params.width, quantized.exact), (-30, 1, vec![7]));
+        numbers[..100].fill(1e8);
+        assert_eq!(quantize(&numbers, 0.5).0.width, 4);
+        numbers[..100].fill(1e12);
+        assert_eq!(quantize(&numbers, 0.5).0.width, 8);
+        let (params, quantized) = quantize(&[f32::NAN, f32::INFINITY], 0.5);
+        assert_eq!((params.base, params.width, quantized.exact), (0, 1, vec![0, 1]));
     }
 
     #[test]
     fn the_step_leaves_room_for_rounding_to_the_type() {
-        let values = |x: f32| Values::from_bytes(DType::F32, false, &[4], &[x.to_le_bytes(); 4].concat()).expect("four floats");
-        assert_eq!(step_for(Float::F32, &values(1.0), 0.5), (1.0 - f64::from(f32::EPSILON)).next_down());
-        assert_eq!(step_for(Float::F32, &values(1e8), 1e-3), 2e-3);
+        assert_eq!(step_for(Float::F32, &[1.0; 4], 0.5), (1.0 - f64::from(f32::EPSILON)).next_down());
+        assert_eq!(step_for(Float::F32, &[1e8; 4], 1e-3), 2e-3);
+        assert_eq!(step_for(Float::F32, &[], 1e-3), 2e-3);
     }
 }

@@ -1,13 +1,82 @@
 use errbar_format::Result;
 
-use super::{bytes, into_bytes};
+use super::shuffle;
+use crate::codes::Word;
 use crate::stage::{Stage, Transform, no_params};
-use crate::{Codes, Layout, Words};
+use crate::{Codes, Layout, Words, with_words};
 
-/// Bit planes of all words but the last few, which do not fill a byte of every plane (after
-/// Masui et al., A compression scheme for radio data, 2015). See `spec/stages/bitshuffle.md`.
+/// All lowest bits of the codes, then all second ones, and so on; the codes behind the last whole
+/// eight follow as they are (Masui et al., Astronomy and Computing 12, 2015). See
+/// `spec/stages/bitshuffle.md`.
 #[derive(Clone, Copy, Debug)]
 pub struct BitShuffle;
+
+/// Transposes eight by eight bits, bit `8 i + k` to bit `8 k + i`; its own inverse (Warren,
+/// Hacker's Delight, 7-3).
+fn transpose(mut bits: u64) -> u64 {
+    for (shift, mask) in [(7, 0x00AA_00AA_00AA_00AA), (14, 0x0000_CCCC_0000_CCCC), (28, 0x0000_0000_F0F0_F0F0)] {
+        let swap = (bits ^ bits >> shift) & mask;
+        bits ^= swap ^ swap << shift;
+    }
+    bits
+}
+
+/// Words that stay in the first-level cache with what becomes of them; a multiple of eight.
+const RUN: usize = 2048;
+
+/// The bit planes of words whose number is a multiple of eight: a byte of eight words makes a
+/// group, and its bytes, once transposed, go to eight planes.
+fn split<W: Word>(words: &[W], planes: &mut [u8]) {
+    let (mut bytes, mut groups) = ([0u8; RUN], [0u64; RUN / 8]);
+    for (run, part) in words.chunks(RUN).enumerate() {
+        for (k, eight) in planes.chunks_exact_mut(words.len()).enumerate() {
+            bytes.iter_mut().zip(part).for_each(|(byte, word)| *byte = (word.to_u64() >> (8 * k)) as u8);
+            let (octets, _) = bytes.as_chunks();
+            groups.iter_mut().zip(octets).for_each(|(group, &octet)| *group = transpose(u64::from_le_bytes(octet)));
+            for (bit, plane) in eight.chunks_exact_mut(words.len() / 8).enumerate() {
+                let plane = &mut plane[run * RUN / 8..][..part.len() / 8];
+                plane.iter_mut().zip(&groups).for_each(|(byte, group)| *byte = (group >> (8 * bit)) as u8);
+            }
+        }
+    }
+}
+
+/// Inverse of [`split`]. `n`, a multiple of eight, is the number of words.
+fn join<W: Word>(planes: &[u8], n: usize) -> Vec<W> {
+    let (mut bytes, mut groups) = ([0u8; RUN], [0u64; RUN / 8]);
+    let mut words = vec![W::from_u64(0); n];
+    for (run, part) in words.chunks_mut(RUN).enumerate() {
+        for (k, eight) in planes.chunks_exact(n).enumerate() {
+            groups.fill(0);
+            for (bit, plane) in eight.chunks_exact(n / 8).enumerate() {
+                let plane = &plane[run * RUN / 8..][..part.len() / 8];
+                groups.iter_mut().zip(plane).for_each(|(group, &byte)| *group |= u64::from(byte) << (8 * bit));
+            }
+            let (octets, _) = bytes.as_chunks_mut();
+            octets.iter_mut().zip(&groups).for_each(|(octet, &group)| *octet = transpose(group).to_le_bytes());
+            part.iter_mut().zip(&bytes).for_each(|(word, &byte)| *word = W::from_u64(word.to_u64() | u64::from(byte) << (8 * k)));
+        }
+    }
+    words
+}
+
+fn forward<W: Word>(words: &[W]) -> Vec<u8> {
+    let (whole, rest) = words.split_at(words.len() & !7);
+    let mut planes = vec![0; size_of_val(whole)];
+    if !whole.is_empty() {
+        split(whole, &mut planes);
+    }
+    Word::put_le(rest, &mut planes);
+    planes
+}
+
+fn inverse<W: Word>(planes: &[u8], n: usize) -> Vec<W> {
+    let whole = n & !7;
+    let (planes, rest) = planes.split_at(whole * size_of::<W>());
+    let mut words = if whole > 0 { join(planes, whole) } else { Vec::new() };
+    words.extend(W::get_le(rest));
+    words
+}
 
 impl Stage for BitShuffle {
     fn name(&self) -> &'static str {
@@ -19,11 +88,11 @@ impl Stage for BitShuffle {
     }
 
     fn summary(&self) -> &'static str {
-        "bit planes, least significant first"
+        "bits of equal significance side by side"
     }
 
     fn guarantee(&self) -> &'static str {
-        "reversible for every word"
+        "reversible: only the order of bits changes"
     }
 
     fn describe(&self, params: &[u8]) -> Result<String> {
@@ -31,56 +100,27 @@ impl Stage for BitShuffle {
     }
 }
 
-/// Transposes 8 x 8 bits: bit `j` of byte `i` becomes bit `i` of byte `j` (Warren, Hacker's
-/// Delight, 7-3).
-fn transpose(mut x: u64) -> u64 {
-    let mut t = (x ^ (x >> 7)) & 0x00AA_00AA_00AA_00AA;
-    x ^= t ^ (t << 7);
-    t = (x ^ (x >> 14)) & 0x0000_CCCC_0000_CCCC;
-    x ^= t ^ (t << 14);
-    t = (x ^ (x >> 28)) & 0x0000_0000_F0F0_F0F0;
-    x ^ t ^ (t << 28)
-}
-
-/// Between words of `width` bytes and their bit planes: eight words are eight bytes of each lane,
-/// eight planes of each lane are eight bytes of those.
-fn exchange(from: &[u8], width: usize, to_planes: bool) -> Vec<u8> {
-    let n = from.len() / width;
-    let groups = n / 8;
-    let mut to = vec![0; from.len()];
-    for lane in 0..width {
-        for group in 0..groups {
-            let in_word = |i: usize| (group * 8 + i) * width + lane;
-            let in_plane = |bit: usize| (lane * 8 + bit) * groups + group;
-            let mut column = [0; 8];
-            for (i, byte) in column.iter_mut().enumerate() {
-                *byte = from[if to_planes { in_word(i) } else { in_plane(i) }];
-            }
-            for (i, byte) in transpose(u64::from_le_bytes(column)).to_le_bytes().into_iter().enumerate() {
-                to[if to_planes { in_plane(i) } else { in_word(i) }] = byte;
-            }
-        }
-    }
-    let done = groups * 8 * width;
-    to[done..].copy_from_slice(&from[done..]);
-    to
-}
-
 impl Transform for BitShuffle {
     fn output(&self, input: &Layout, params: &[u8]) -> Result<Layout> {
-        bytes(input, params)
+        shuffle::bytes_of(input, params)
     }
 
     fn forward(&self, codes: Codes, params: &[u8]) -> Result<Codes> {
-        no_params(params)?;
-        let planes = exchange(&codes.words.to_le_bytes(), codes.words.width(), true);
-        Ok(Codes { dims: vec![planes.len()], words: Words::U8(planes) })
+        let dims = shuffle::bytes_of(&codes.layout(), params)?.dims;
+        Ok(Codes { dims, words: Words::U8(with_words!(&codes.words, v => forward(v))) })
     }
 
     fn inverse(&self, codes: Codes, input: &Layout, params: &[u8]) -> Result<Codes> {
         no_params(params)?;
-        let words = exchange(&into_bytes(codes), input.width, false);
-        Ok(Codes { dims: input.dims.clone(), words: Words::from_le_bytes(input.width, words) })
+        let planes = shuffle::planes_of(codes, input)?;
+        let n = input.len();
+        let words = match input.width {
+            1 => Words::U8(inverse(&planes, n)),
+            2 => Words::U16(inverse(&planes, n)),
+            4 => Words::U32(inverse(&planes, n)),
+            _ => Words::U64(inverse(&planes, n)),
+        };
+        Ok(Codes { dims: input.dims.clone(), words })
     }
 }
 
@@ -89,11 +129,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eight_words_of_one_byte() {
-        // Word i has only bit i set: plane i has only word i.
-        let words: Vec<u8> = (0..8).map(|i| 1 << i).collect();
-        assert_eq!(exchange(&words, 1, true), words);
-        assert_eq!(exchange(&[1; 8], 1, true), [255, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(exchange(&[1; 9], 1, true), [255, 0, 0, 0, 0, 0, 0, 0, 1]);
+    fn runs_do_not_meet() {
+        let words: Vec<u32> = (0..2 * RUN as u32 + 21).map(|i| i.wrapping_mul(0x9E37_79B9)).collect();
+        let planes = forward(&words);
+        let (n, bit, word) = (words.len() / 8, 13, RUN + 77);
+        assert_eq!(u32::from(planes[bit * n + word / 8] >> (word % 8) & 1), words[word] >> bit & 1);
+        assert_eq!(inverse::<u32>(&planes, words.len()), words);
+    }
+
+    #[test]
+    fn one_bit_goes_to_its_plane() {
+        for (word, bit) in [(0, 0), (5, 3), (9, 12), (15, 15)] {
+            let mut words = [0u16; 17];
+            words[word] = 1 << bit;
+            words[16] = 0xABCD;
+            let mut expected = [0; 34];
+            expected[2 * bit + word / 8] = 1 << (word % 8);
+            expected[32..].copy_from_slice(&[0xCD, 0xAB]);
+            assert_eq!(forward(&words), expected);
+            assert_eq!(inverse::<u16>(&expected, 17), words);
+        }
     }
 }

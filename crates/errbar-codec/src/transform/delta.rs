@@ -1,11 +1,11 @@
 use errbar_format::Result;
 
-use super::same;
-use crate::codes::Word;
+use super::lorenzo;
 use crate::stage::{Stage, Transform, no_params};
 use crate::{Codes, Layout, with_words};
 
-/// Differences of neighbours in C order, whatever the dimensions. See `spec/stages/delta.md`.
+/// Zigzag code of each code's difference to the one before it in C order, the first's to zero.
+/// See `spec/stages/delta.md`.
 #[derive(Clone, Copy, Debug)]
 pub struct Delta;
 
@@ -19,11 +19,11 @@ impl Stage for Delta {
     }
 
     fn summary(&self) -> &'static str {
-        "differences of neighbours in C order, zigzag"
+        "differences of consecutive codes"
     }
 
     fn guarantee(&self) -> &'static str {
-        "reversible for every word"
+        "reversible for every code: differences are modulo 2^bits"
     }
 
     fn describe(&self, params: &[u8]) -> Result<String> {
@@ -31,36 +31,20 @@ impl Stage for Delta {
     }
 }
 
-/// Replaces words by their zigzag differences.
-fn forward<W: Word>(words: &mut [W]) {
-    let mut before = W::from_u64(0);
-    for word in words {
-        (*word, before) = (word.wsub(before).zigzag(), *word);
-    }
-}
-
-fn inverse<W: Word>(words: &mut [W]) {
-    let mut sum = W::from_u64(0);
-    for word in words {
-        sum = sum.wadd(word.unzigzag());
-        *word = sum;
-    }
-}
-
 impl Transform for Delta {
     fn output(&self, input: &Layout, params: &[u8]) -> Result<Layout> {
-        same(input, params)
+        no_params(params).map(|()| input.clone())
     }
 
     fn forward(&self, mut codes: Codes, params: &[u8]) -> Result<Codes> {
         no_params(params)?;
-        with_words!(&mut codes.words, v => forward(v));
+        with_words!(&mut codes.words, v => lorenzo::difference_row(v));
         Ok(codes)
     }
 
     fn inverse(&self, mut codes: Codes, _: &Layout, params: &[u8]) -> Result<Codes> {
         no_params(params)?;
-        with_words!(&mut codes.words, v => inverse(v));
+        with_words!(&mut codes.words, v => lorenzo::sum_row(v));
         Ok(codes)
     }
 }

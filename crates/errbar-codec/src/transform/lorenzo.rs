@@ -1,68 +1,71 @@
 use errbar_format::Result;
 
-use super::map;
 use crate::codes::Word;
 use crate::stage::{Stage, Transform, bad_params};
 use crate::{Codes, Layout, with_words};
 
-/// Residuals of the Lorenzo predictor along the last axes (Ibarria et al., Out-of-core compression
-/// and decompression of large n-dimensional scalar fields, 2003): differences along one axis after
-/// the other. See `spec/stages/lorenzo.md`.
+/// Zigzag code of each code's difference to its Lorenzo prediction over the last axes (Ibarria et
+/// al., Computer Graphics Forum 22(3), 2003). Modulo 2^bits that is a difference along each axis
+/// in turn, in any order, so every pass runs along memory. See `spec/stages/lorenzo.md`.
 #[derive(Clone, Copy, Debug)]
 pub struct Lorenzo;
 
-/// The most axes that are predicted along.
-const MAX_AXES: usize = 4;
-
-fn axes(dims: &[usize], params: &[u8]) -> Result<std::ops::Range<usize>> {
+/// The extents of the axes that take part, slowest first; never none.
+fn axes<'a>(dims: &'a [usize], params: &[u8]) -> Result<&'a [usize]> {
     match params {
-        &[n] if n >= 1 && usize::from(n) <= MAX_AXES.min(dims.len()) => Ok(dims.len() - usize::from(n)..dims.len()),
+        &[n @ 1..=4] if usize::from(n) <= dims.len() => Ok(&dims[dims.len() - usize::from(n)..]),
         _ => Err(bad_params("lorenzo takes one byte: 1 to 4 axes, no more than there are")),
     }
 }
 
-/// Words between neighbours along an axis, and words in all planes of it.
-fn stride(dims: &[usize], axis: usize) -> (usize, usize) {
-    let stride = dims[axis + 1..].iter().product();
-    (stride, stride * dims[axis])
-}
-
-fn difference<W: Word>(words: &mut [W], stride: usize, slab: usize) {
-    if slab == 0 {
-        return;
-    }
-    for slab in words.chunks_exact_mut(slab) {
-        // From the end, so that what is taken away is still there.
-        let mut end = slab.len();
-        while end > stride {
-            let (before, after) = slab[..end].split_at_mut(end - stride);
-            let from = &before[before.len() - stride..];
-            after.iter_mut().zip(from).for_each(|(word, before)| *word = word.wsub(*before));
-            end -= stride;
-        }
+/// Zigzag codes of the differences in a run of codes, the first one's to zero.
+pub(super) fn difference_row<W: Word>(row: &mut [W]) {
+    let mut before = W::from_u64(0);
+    for code in row {
+        let here = *code;
+        *code = here.wsub(before).zigzag();
+        before = here;
     }
 }
 
-fn sum<W: Word>(words: &mut [W], stride: usize, slab: usize) {
-    if slab == 0 {
+/// Inverse of [`difference_row`].
+pub(super) fn sum_row<W: Word>(row: &mut [W]) {
+    let mut sum = W::from_u64(0);
+    for code in row {
+        sum = sum.wadd(code.unzigzag());
+        *code = sum;
+    }
+}
+
+fn difference<W: Word>(codes: &mut [W], axes: &[usize]) {
+    if codes.is_empty() {
         return;
     }
-    for slab in words.chunks_exact_mut(slab) {
-        if stride == 1 {
-            let mut sum = W::from_u64(0);
-            for word in slab {
-                sum = sum.wadd(*word);
-                *word = sum;
+    for axis in 0..axes.len() - 1 {
+        let row: usize = axes[axis + 1..].iter().product();
+        for plane in codes.chunks_exact_mut(axes[axis] * row) {
+            // Backwards: a row's predecessor must still be whole.
+            for at in (row..plane.len()).step_by(row).rev() {
+                let (before, here) = plane[at - row..at + row].split_at_mut(row);
+                here.iter_mut().zip(before).for_each(|(code, &mut before)| *code = code.wsub(before));
             }
-            continue;
         }
-        let mut start = stride;
-        while start < slab.len() {
-            let (before, after) = slab.split_at_mut(start);
-            let from = &before[start - stride..];
-            // `from` ends the zip after one plane.
-            after.iter_mut().zip(from).for_each(|(word, before)| *word = word.wadd(*before));
-            start += stride;
+    }
+    codes.chunks_exact_mut(axes[axes.len() - 1]).for_each(difference_row);
+}
+
+fn sum<W: Word>(codes: &mut [W], axes: &[usize]) {
+    if codes.is_empty() {
+        return;
+    }
+    codes.chunks_exact_mut(axes[axes.len() - 1]).for_each(sum_row);
+    for axis in (0..axes.len() - 1).rev() {
+        let row: usize = axes[axis + 1..].iter().product();
+        for plane in codes.chunks_exact_mut(axes[axis] * row) {
+            for at in (row..plane.len()).step_by(row) {
+                let (before, here) = plane[at - row..at + row].split_at_mut(row);
+                here.iter_mut().zip(before).for_each(|(code, &mut before)| *code = code.wadd(before));
+            }
         }
     }
 }
@@ -77,22 +80,19 @@ impl Stage for Lorenzo {
     }
 
     fn summary(&self) -> &'static str {
-        "residuals of the Lorenzo predictor along the last axes, zigzag"
+        "differences to the prediction from neighbours along the last axes"
     }
 
     fn parameters(&self) -> &'static str {
-        "axes: u8, 1 to 4"
+        "axes: u8, 1 to 4, counted from the last"
     }
 
     fn guarantee(&self) -> &'static str {
-        "reversible for every word"
+        "reversible for every code: differences are modulo 2^bits"
     }
 
     fn describe(&self, params: &[u8]) -> Result<String> {
-        match params {
-            [axes] => Ok(axes.to_string()),
-            _ => Err(bad_params("lorenzo takes one byte")),
-        }
+        axes(&[0; 4], params).map(|axes| axes.len().to_string())
     }
 }
 
@@ -103,25 +103,13 @@ impl Transform for Lorenzo {
 
     fn forward(&self, mut codes: Codes, params: &[u8]) -> Result<Codes> {
         let axes = axes(&codes.dims, params)?;
-        with_words!(&mut codes.words, v => {
-            for axis in axes {
-                let (stride, slab) = stride(&codes.dims, axis);
-                difference(v, stride, slab);
-            }
-            map(v, Word::zigzag);
-        });
+        with_words!(&mut codes.words, v => difference(v, axes));
         Ok(codes)
     }
 
     fn inverse(&self, mut codes: Codes, _: &Layout, params: &[u8]) -> Result<Codes> {
         let axes = axes(&codes.dims, params)?;
-        with_words!(&mut codes.words, v => {
-            map(v, Word::unzigzag);
-            for axis in axes {
-                let (stride, slab) = stride(&codes.dims, axis);
-                sum(v, stride, slab);
-            }
-        });
+        with_words!(&mut codes.words, v => sum(v, axes));
         Ok(codes)
     }
 }
@@ -129,14 +117,20 @@ impl Transform for Lorenzo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Words;
 
     #[test]
-    fn a_plane_leaves_only_its_corner() {
-        let plane: Vec<u32> = (0..6).flat_map(|y| (0..5).map(move |x| 100 + 7 * y + 3 * x)).collect();
-        let codes = Codes { dims: vec![6, 5], words: Words::U32(plane) };
-        let Words::U32(residuals) = Lorenzo.forward(codes, &[2]).expect("two axes").words else { panic!("u32 stay u32") };
-        assert_eq!(residuals.iter().filter(|&&r| r != 0).count(), 1 + 5 + 4);
-        assert!(residuals.chunks(5).skip(1).all(|row| row[1..].iter().all(|&r| r == 0)));
+    fn a_plane_leaves_its_corner_and_two_edges() {
+        let mut codes: Vec<u16> = (0..3 * 4 * 5).map(|i| (100 + 10 * (i / 20) + 7 * (i / 5 % 4) + 3 * (i % 5)) as u16).collect();
+        let original = codes.clone();
+        difference(&mut codes, &[4, 5]);
+        let expected = |i: usize| match (i / 5 % 4, i % 5) {
+            (0, 0) => 2 * (100 + 10 * (i / 20)),
+            (0, _) => 6,
+            (_, 0) => 14,
+            _ => 0,
+        };
+        assert!(codes.iter().enumerate().all(|(i, &code)| usize::from(code) == expected(i)));
+        sum(&mut codes, &[4, 5]);
+        assert_eq!(codes, original);
     }
 }

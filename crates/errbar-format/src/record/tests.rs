@@ -105,6 +105,12 @@ fn eb_r01_only_the_canonical_form_is_read() {
 }
 
 #[test]
+fn eb_r03_a_later_version_is_unsupported_whatever_follows() {
+    assert_eq!(decode::<Block>(&[2, 0, 99]).expect_err("version 2").rule, Some("EB-R03"));
+    assert_eq!(decode::<Block>(&[1]).expect_err("cut").rule, Some("EB-R01"));
+}
+
+#[test]
 fn eb_b01_b02_shapes_are_bounded() {
     let with_shape = |shape: &[u64]| Block { shape: shape.into(), place: BlockPlace::Shared, ..sample_block() };
     assert_eq!(with_shape(&[1 << 24]).check().expect("64 MiB"), 64 << 20);
@@ -131,4 +137,16 @@ fn eb_v01_boxes_tile_the_variable() {
     assert_eq!(boxes[0], (vec![0, 0], vec![2, 4]));
     assert_eq!(boxes[5], (vec![4, 4], vec![1, 3]));
     assert_eq!(boxes.iter().map(|(_, extent)| extent[0] * extent[1]).sum::<u64>(), 35);
+}
+
+#[test]
+fn eb_r02_no_record_above_16_mib_is_written() {
+    let with_data = |len| Document {
+        version: 1,
+        name: "x".into(),
+        decoded_len: 0,
+        extensions: vec![Extension { tag: String::new(), data: vec![0; len] }],
+    };
+    assert_eq!(encode(&with_data(16 << 20)).expect_err("too large").rule, Some("EB-R02"));
+    encode(&with_data(15 << 20)).expect("within the limit");
 }

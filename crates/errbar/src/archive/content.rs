@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use errbar_format::limits::MAX_BLOCK;
 use errbar_format::record::{Block, BlockPlace, Body, Entry, FileBody, Receipt, Segment, Variable};
-use errbar_format::{Error, Kind, Result};
+use errbar_format::{Error, Hash, Kind, Result};
 
 use super::Archive;
 use super::boxes::{self, Frame};
@@ -16,6 +16,8 @@ use crate::parallel::Lane;
 
 /// The most that rows of blocks of one variable may take in memory.
 const MAX_ROWS: u64 = 128 << 20;
+/// Bytes of holes that may be filled with zeros in memory.
+const MAX_HOLES: u64 = 1 << 30;
 /// Entries that may be looked at ahead of the one at work.
 const MAX_AHEAD: usize = 4096;
 
@@ -122,11 +124,38 @@ impl Archive {
         Ok(file.size)
     }
 
+    /// Decodes a file's content and gives its BLAKE3 hash, holes not counted, which is found to be
+    /// the recorded one.
+    ///
+    /// # Errors
+    /// [`Kind::Corrupt`] if the archive is damaged there.
+    pub fn hash_file(&self, path: &[u8]) -> Result<Hash> {
+        let entry = self.file_entry(path)?;
+        let Body::File(file) = &entry.body else { return Err(Error::new(Kind::Differs, "entry is no file").in_entry(path)) };
+        let mut hasher = blake3::Hasher::new();
+        self.content(&entry, file, &mut Direct::new(self), &mut |piece| {
+            if let Piece::Bytes(bytes, _) = piece {
+                hasher.update(bytes);
+            }
+            Ok(())
+        })
+        .and_then(|()| check_hash(file, &hasher))
+        .map_err(|e| e.in_entry(path))?;
+        Ok(file.restored_hash)
+    }
+
     /// A file's whole content.
     ///
     /// # Errors
-    /// As [`Archive::write_file`].
+    /// As [`Archive::write_file`], and [`Kind::Limit`] if its holes would take more than 1 GiB.
     pub fn read_file(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let entry = self.file_entry(path)?;
+        let Body::File(file) = &entry.body else { return Ok(Vec::new()) };
+        // What blocks hold is there; holes are only said to be.
+        let hole = |segment: &Segment| if let Segment::Hole { length } = segment { *length } else { 0 };
+        if file.segments.iter().map(hole).fold(0, u64::saturating_add) > MAX_HOLES {
+            return Err(Error::new(Kind::Limit, "the file's holes are too large for memory").in_entry(path).advise("unpack it instead"));
+        }
         let mut bytes = Vec::new();
         self.write_file(path, &mut bytes)?;
         Ok(bytes)
@@ -168,24 +197,28 @@ pub(super) fn check_box(entry: &Entry, variable: &Variable, k: u64, block: &Bloc
     }
 }
 
-/// A variable's elements in storage order: as many rows along its first dimension at a time as
-/// its blocks have.
+/// A variable's elements in storage order, a row of blocks at a time: the blocks that together hold
+/// one run of them, which begin at the same index of the first dimension that blocks have any
+/// extent along (EB-V03).
 fn rows(entry: &Entry, variable: &Variable, blocks: &mut dyn BlockSource, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let n_blocks = variable.n_blocks().unwrap_or(0);
-    let per_row = n_blocks.checked_div(variable.grid().first().copied().unwrap_or(1)).unwrap_or(0);
+    let has_extent = |axis: usize| variable.shape[axis].min(variable.block_shape[axis]) > 1;
+    let cut = (0..variable.shape.len()).find(|&axis| has_extent(axis)).map_or(variable.shape.len(), |axis| axis + 1);
+    let per_row: u64 = variable.grid()[cut..].iter().product();
     let item = variable.dtype.size();
     let mut receipts = Receipts::default();
     let mut k = 0;
     while k < n_blocks {
         let decoded = blocks.decoded(variable.first_block + k)?;
         let (mut origin, mut extent) = check_box(entry, variable, k, &decoded.block)?;
-        receipts.add(&decoded.block);
         if per_row == 1 {
+            receipts.add(&decoded.block);
             each(&decoded.bytes)?;
             k += 1;
             continue;
         }
-        for axis in 1..extent.len() {
+        drop(decoded);
+        for axis in cut..extent.len() {
             (origin[axis], extent[axis]) = (0, variable.shape[axis]);
         }
         let row = Frame { origin: &origin, shape: &extent };
@@ -198,9 +231,7 @@ fn rows(entry: &Entry, variable: &Variable, blocks: &mut dyn BlockSource, each: 
         for j in 0..per_row {
             let decoded = blocks.decoded(variable.first_block + k + j)?;
             let (origin, extent) = check_box(entry, variable, k + j, &decoded.block)?;
-            if j > 0 {
-                receipts.add(&decoded.block);
-            }
+            receipts.add(&decoded.block);
             let end = last_offset(&row, &origin, &extent) * item;
             bytes.resize(bytes.len().max(end), 0);
             boxes::copy(&decoded.bytes, &Frame { origin: &origin, shape: &extent }, &mut bytes, &row, item);

@@ -2,6 +2,7 @@
 //! scan has found.
 
 use std::cmp::Ordering;
+use std::iter::Peekable;
 
 use errbar_format::frame::kind;
 use errbar_format::limits::{MAX_LEVEL, PAGE_TARGET};
@@ -36,7 +37,7 @@ struct Leaf {
 struct TreeWalk {
     root: Option<PageRef>,
     /// Pages of pages being read: what is left of each, its offset and its level.
-    stack: Vec<(Items<ChildPage>, u64, u8)>,
+    stack: Vec<(Peekable<Items<ChildPage>>, u64, u8)>,
 }
 
 impl TreeWalk {
@@ -66,9 +67,14 @@ impl TreeWalk {
             let (page, payload) = inner.index_page(&place, before, level)?;
             match page.content {
                 PageContent::Pages { level } => {
-                    let children: Items<ChildPage> = Items::new(&page, page.content, &payload)?;
-                    if children.left() == 0 {
-                        return Err(Error::corrupt("EB-I04", "page of pages is empty").at(place.offset));
+                    let mut children = Items::<ChildPage>::new(&page, page.content, &payload)?.peekable();
+                    let sound = match (children.peek(), &key) {
+                        (None, _) => false,
+                        (Some(Ok(first)), Some(key)) => first.key == *key,
+                        _ => true,
+                    };
+                    if !sound {
+                        return Err(Error::corrupt("EB-I04", "page of pages is empty, or its key not the smallest below").at(place.offset));
                     }
                     self.stack.push((children, place.offset, level));
                 }

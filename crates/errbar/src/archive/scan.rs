@@ -100,11 +100,10 @@ impl Scan {
     fn read_features(&mut self, storage: &Cached, offset: u64, prefix: &Prefix) -> Result<()> {
         let head = storage.read(offset, prefix.head_len())?;
         let record = prefix.record(&head)?;
-        let (version, features) = match prefix.kind {
-            kind::HEAD => record::decode(record).map(|head: record::Head| (head.version, head.required_features))?,
-            _ => record::decode(record).map(|tail: record::Tail| (tail.version, tail.required_features))?,
+        let features = match prefix.kind {
+            kind::HEAD => record::decode::<record::Head>(record)?.required_features,
+            _ => record::decode::<record::Tail>(record)?.required_features,
         };
-        record::check_version(version)?;
         record::check_features(features)?;
         self.features = Some(features);
         Ok(())
@@ -175,8 +174,12 @@ fn find_frames(storage: &Cached) -> Result<(Vec<FrameAt>, HashMap<u64, Error>)> 
 
 /// The prefix of the frame at an offset, if every checksum of the frame is right.
 fn whole_frame(storage: &Cached, offset: u64) -> Result<Prefix> {
-    let bytes = storage.read(offset, PREFIX_LEN as u64)?;
-    let Some(bytes) = bytes.first_chunk() else { return Err(Error::new(Kind::Truncated, "file ends inside a frame's prefix")) };
+    let bytes = storage.read(offset, (PREFIX_LEN as u64).min(storage.size - offset))?;
+    if !bytes.starts_with(&SYNC) {
+        return Err(Error::corrupt("EB-F01", "no frame begins here").at(offset));
+    }
+    let cut = || Error { rule: Some("EB-F01"), ..Error::new(Kind::Truncated, "file ends inside a frame's prefix") }.at(offset);
+    let bytes = bytes.first_chunk().ok_or_else(cut)?;
     let prefix = Prefix::parse(bytes).map_err(|e| e.at(offset))?;
     let head = storage.read(offset, prefix.head_len())?;
     prefix.record(&head).map_err(|e| e.at(offset))?;

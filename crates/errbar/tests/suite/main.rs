@@ -1,0 +1,9 @@
+//! The library from outside: whole trees, damage, bounds, slices, other readers.
+
+mod bounds;
+mod conformance;
+mod damage;
+mod reader;
+mod slices;
+mod support;
+mod trees;

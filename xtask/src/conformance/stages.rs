@@ -1,0 +1,393 @@
+//! Every stage with several types and shapes, and what its decoder must refuse.
+
+use errbar_codec::float::Float;
+use errbar_codec::{Limit, Registry, Tolerance, Values, pipeline};
+use errbar_format::record::{Bound, PipelineRecord};
+use errbar_format::{DType, Kind};
+
+use super::accept::counting;
+use crate::builder::{Archive, Builder, zstd};
+use crate::content::{Array, Coded, file, stage, stored, swapped};
+use crate::vectors::Vector;
+
+pub fn vectors() -> Vec<Vector> {
+    let mut all = vec![
+        Vector::accept("stage-none-store", each_width("none-store", &plan("none", &[], "store", &[])), "words as they are"),
+        Vector::accept("stage-order", orders(), "floats and integers as ordered integers: negative, zero, NaN, infinite"),
+        Vector::accept("stage-delta", each_width("delta", &plan("none", &[("delta", &[])], "store", &[])), "differences in C order"),
+        Vector::accept("stage-lorenzo", lorenzo(), "residuals along one to four axes"),
+        Vector::accept("stage-shuffle", each_width("shuffle", &plan("none", &[("shuffle", &[])], "store", &[])), "byte planes"),
+        Vector::accept("stage-bitshuffle", each_width("bitshuffle", &plan("none", &[("bitshuffle", &[])], "store", &[])), "bit planes"),
+        Vector::accept("stage-constant", constants(), "one word for all of them, and none for no words"),
+        Vector::accept("stage-zstd", each_width("zstd", &plan("none", &[], "zstd", &[19])), "one zstd frame"),
+        Vector::accept("stage-pco", pcos(), "every number type that pco takes"),
+        Vector::accept("stage-uniform", uniforms(), "multiples of a step in every floating-point type, codes of 1 to 8 bytes"),
+        Vector::accept("stage-bitround", bitrounds(), "fraction bits rounded away in every floating-point type"),
+        Vector::accept("stage-exact-values", exacts(), "NaN payloads, infinities, huge values and -0 beside codes"),
+        Vector::accept("stage-chains", chains(), "pipelines as writers choose them"),
+        Vector::accept("receipt-bounds", receipts(), "receipts of every kind of bound"),
+        Vector::accept("receipt-several-blocks", receipt_of_blocks(), "the variable's receipt is that of its blocks in one"),
+    ];
+    all.extend(refused());
+    all
+}
+
+type Transforms<'a> = &'a [(&'a str, &'a [u8])];
+
+/// A pipeline; quantizers choose their own parameters.
+pub fn plan(quantizer: &str, transforms: Transforms<'_>, coder: &str, params: &[u8]) -> PipelineRecord {
+    PipelineRecord {
+        quantizer: stage(quantizer, &[]),
+        transforms: transforms.iter().map(|(name, params)| stage(name, params)).collect(),
+        coder: stage(coder, params),
+    }
+}
+
+fn code(array: &Array, plan: &PipelineRecord, tolerance: Option<&Tolerance>, extent: &[u64], bytes: &[u8]) -> Coded {
+    let values = Values::from_bytes(array.dtype, array.big_endian, extent, bytes).expect("the vector's shape fits its bytes");
+    let encoded = pipeline::encode(&Registry::core(), plan, &values, tolerance).expect("the stages serve the vector's values");
+    Coded {
+        pipeline: encoded.pipeline,
+        payload: encoded.payload,
+        exact_len: encoded.exact_len,
+        receipt: encoded.receipt,
+        decoded: encoded.decoded.to_bytes(array.big_endian),
+    }
+}
+
+/// Writes a file that is one array, coded.
+pub fn add(b: &mut Builder, array: &Array, plan: &PipelineRecord, tolerance: Option<&Tolerance>) {
+    let entry = b.array_entry(array, |extent, bytes| code(array, plan, tolerance, extent, bytes));
+    b.entry(entry);
+}
+
+/// Smooth numbers with a little noise, made without any function that rounds differently elsewhere.
+fn smooth(i: u64) -> f64 {
+    let x = (i % 97) as f64 / 64.0 - 0.75;
+    let noise = (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54) as f64 / 65536.0;
+    (x - x * x * x) * 100.0 + noise
+}
+
+/// An array of [`smooth`] values.
+fn floats(path: &str, dtype: DType, shape: &[u64]) -> Array {
+    of_values(path, dtype, shape, smooth)
+}
+
+fn of_values(path: &str, dtype: DType, shape: &[u64], value: impl Fn(u64) -> f64) -> Array {
+    let words = shape.iter().product::<u64>() * dtype.words() as u64;
+    let float = Float::of(dtype).expect("a floating-point type");
+    Array::new(path, dtype, shape, (0..words).flat_map(|i| float.from_f64(value(i)).to_le_bytes()[..dtype.word()].to_vec()).collect())
+}
+
+const FLOATS: [DType; 6] = [DType::BF16, DType::C128, DType::C64, DType::F16, DType::F32, DType::F64];
+
+/// One archive of arrays of every width and several shapes, all through one pipeline.
+fn each_width(name: &str, plan: &PipelineRecord) -> Archive {
+    let mut b = Builder::new(name);
+    add(&mut b, &counting("0d", DType::U32, &[]), plan, None);
+    add(&mut b, &counting("bytes", DType::Bytes, &[100]), plan, None);
+    add(&mut b, &counting("c128", DType::C128, &[3, 3]), plan, None);
+    add(&mut b, &counting("c64", DType::C64, &[5]), plan, None);
+    add(&mut b, &counting("f32-4d", DType::F32, &[2, 3, 4, 5]), plan, None);
+    add(&mut b, &Array { big_endian: true, ..counting("f64-big-endian", DType::F64, &[3, 7]) }, plan, None);
+    add(&mut b, &counting("i16", DType::I16, &[37]), plan, None);
+    add(&mut b, &counting("u64", DType::U64, &[1]), plan, None);
+    b.finish()
+}
+
+fn orders() -> Archive {
+    let mut b = Builder::new("order");
+    let plan = plan("none", &[("order", &[])], "store", &[]);
+    let special = [0.0, -0.0, 1.5, -1.5, f64::INFINITY, f64::NEG_INFINITY, 5e-324, -1e-300, 1e300];
+    let doubles = special.iter().flat_map(|x| x.to_le_bytes()).chain(0xFFF8_0000_0000_1234u64.to_le_bytes());
+    add(&mut b, &Array::new("f64-special", DType::F64, &[10], doubles.collect()), &plan, None);
+    for dtype in [DType::I16, DType::I32, DType::I64, DType::I8] {
+        add(&mut b, &counting(dtype.name(), dtype, &[33]), &plan, None);
+    }
+    let halves = [0u16, 0x8000, 0x7C00, 0xFC00, 0x7E01, 0xFE01, 1, 0x8001];
+    add(&mut b, &Array::new("z-f16-special", DType::F16, &[2, 4], halves.iter().flat_map(|x| x.to_le_bytes()).collect()), &plan, None);
+    b.finish()
+}
+
+fn lorenzo() -> Archive {
+    let mut b = Builder::new("lorenzo");
+    for axes in 1..=4u8 {
+        for (dtype, shape) in [(DType::I16, &[3u64, 4, 2, 5][..]), (DType::I64, &[1, 1, 1, 6]), (DType::U8, &[2, 0, 3, 1])] {
+            add(
+                &mut b,
+                &counting(&format!("{axes}-{}", dtype.name()), dtype, shape),
+                &plan("none", &[("lorenzo", &[axes])], "store", &[]),
+                None,
+            );
+        }
+    }
+    let complex = Array { block_shape: vec![2], ..counting("complex", DType::C64, &[5]) };
+    add(&mut b, &complex, &plan("none", &[("lorenzo", &[2])], "store", &[]), None);
+    b.finish()
+}
+
+fn constants() -> Archive {
+    let mut b = Builder::new("constant");
+    let plan = plan("none", &[], "constant", &[]);
+    add(&mut b, &Array::new("0d", DType::F64, &[], 1.5f64.to_le_bytes().to_vec()), &plan, None);
+    add(&mut b, &Array::new("c64-equal-words", DType::C64, &[100], vec![0x40; 800]), &plan, None);
+    add(&mut b, &Array::new("f16-big-endian", DType::F16, &[2, 300], [0x3C, 0x01].repeat(600)).big_endian(), &plan, None);
+    add(&mut b, &Array::new("zeros", DType::Bytes, &[10_000], vec![0; 10_000]), &plan, None);
+    b.finish()
+}
+
+fn pcos() -> Archive {
+    let mut b = Builder::new("pco");
+    let types = [DType::F32, DType::F64, DType::I16, DType::I32, DType::I64, DType::I8, DType::U16, DType::U32, DType::U64, DType::U8];
+    for dtype in types {
+        let plan = plan("none", &[], "pco", &[dtype.code(), 8]);
+        let array = match dtype.is_float() {
+            true => floats(dtype.name(), dtype, &[10, 30]),
+            false => counting(dtype.name(), dtype, &[300]),
+        };
+        add(&mut b, &array, &plan, None);
+    }
+    add(&mut b, &counting("u8-as-i8", DType::U8, &[9]), &plan("none", &[], "pco", &[DType::I8.code(), 0]), None);
+    b.finish()
+}
+
+fn abs(limit: f64) -> Tolerance {
+    Tolerance { bound: Bound::Abs(limit), limit: Limit::Abs(limit), fill: Vec::new() }
+}
+
+fn relative(limit: f64) -> Tolerance {
+    Tolerance { bound: Bound::PwRel(limit), limit: Limit::Relative(limit), fill: Vec::new() }
+}
+
+fn uniforms() -> Archive {
+    let mut b = Builder::lossy("uniform");
+    let store = plan("uniform", &[], "store", &[]);
+    add(&mut b, &floats("0d", DType::F32, &[]), &store, Some(&abs(0.5)));
+    for dtype in FLOATS {
+        add(&mut b, &floats(dtype.name(), dtype, &[9, 11]), &store, Some(&abs(0.25)));
+    }
+    add(&mut b, &floats("width-2", DType::F64, &[200]), &store, Some(&abs(0.01)));
+    add(&mut b, &floats("width-4", DType::F64, &[200]), &store, Some(&abs(1e-7)));
+    add(&mut b, &floats("width-8", DType::F64, &[200]), &store, Some(&abs(1e-11)));
+    b.finish()
+}
+
+fn bitrounds() -> Archive {
+    let mut b = Builder::lossy("bitround");
+    let store = plan("bitround", &[], "store", &[]);
+    for dtype in FLOATS {
+        add(&mut b, &floats(dtype.name(), dtype, &[9, 11]), &store, Some(&relative(0.01)));
+    }
+    add(&mut b, &floats("keep-all", DType::F32, &[20]), &store, Some(&relative(1e-9)));
+    add(&mut b, &floats("keep-none", DType::F64, &[20]), &store, Some(&relative(0.5)));
+    b.finish()
+}
+
+fn special(i: u64) -> f64 {
+    match i % 13 {
+        3 => f64::INFINITY,
+        5 => f64::NEG_INFINITY,
+        7 => -0.0,
+        11 => 1e30 * (i as f64 + 1.0),
+        _ => smooth(i),
+    }
+}
+
+fn exacts() -> Archive {
+    let mut b = Builder::lossy("exact");
+    let mut array = of_values("abs", DType::F64, &[60], special);
+    array.bytes[16..24].copy_from_slice(&0x7FF0_0000_0000_0001u64.to_le_bytes());
+    array.bytes[472..480].copy_from_slice(&0xFFF8_DEAD_BEEF_0000u64.to_le_bytes());
+    add(&mut b, &array, &plan("uniform", &[("delta", &[])], "zstd", &[3]), Some(&abs(0.01)));
+    let missing = 1e20f32;
+    let fill = Tolerance { fill: vec![missing.to_bits().into()], ..abs(0.01) };
+    let filled = of_values("fill", DType::F32, &[50], |i| if i % 4 == 1 { missing.into() } else { smooth(i) });
+    add(&mut b, &filled, &plan("uniform", &[], "zstd", &[3]), Some(&fill));
+    let nothing_fits = of_values("only-exact", DType::F64, &[5], |_| f64::INFINITY);
+    add(&mut b, &nothing_fits, &plan("uniform", &[], "constant", &[]), Some(&abs(0.01)));
+    add(&mut b, &of_values("pw-rel", DType::F32, &[60], special), &plan("bitround", &[], "zstd", &[3]), Some(&relative(0.01)));
+    b.finish()
+}
+
+fn chains() -> Archive {
+    let mut b = Builder::lossy("chains");
+    let abs = abs(0.05);
+    let bitshuffled = plan("none", &[("order", &[]), ("delta", &[]), ("bitshuffle", &[])], "zstd", &[3]);
+    add(&mut b, &floats("bitshuffle", DType::F64, &[100]), &bitshuffled, None);
+    let rounded = plan("bitround", &[("shuffle", &[])], "zstd", &[3]);
+    add(&mut b, &floats("bitshuffled-rounded", DType::F32, &[10, 10]), &rounded, Some(&relative(1e-3)));
+    let ordered = plan("none", &[("order", &[])], "pco", &[DType::U32.code(), 8]);
+    add(&mut b, &floats("order-pco", DType::F32, &[10, 10]), &ordered, None);
+    let cube = Array { block_shape: vec![4, 4, 4], ..floats("uniform-lorenzo", DType::F32, &[6, 7, 8]) };
+    add(&mut b, &cube, &plan("uniform", &[("lorenzo", &[3])], "zstd", &[3]), Some(&abs));
+    let wide = plan("uniform", &[("lorenzo", &[2])], "pco", &[DType::U16.code(), 8]);
+    add(&mut b, &floats("uniform-pco", DType::F64, &[12, 12]), &wide, Some(&self::abs(0.01)));
+    b.finish()
+}
+
+fn receipts() -> Archive {
+    let mut b = Builder::lossy("receipts");
+    let uniform = plan("uniform", &[], "zstd", &[3]);
+    let bitround = plan("bitround", &[], "zstd", &[3]);
+    add(&mut b, &floats("abs", DType::F32, &[40]), &uniform, Some(&abs(0.1)));
+    let digits = Tolerance { bound: Bound::Digits(3), limit: Limit::Relative(5e-4f64.next_down()), fill: Vec::new() };
+    add(&mut b, &floats("digits", DType::F32, &[40]), &bitround, Some(&digits));
+    // Words kept by `none` under a bound have a receipt too: nothing was lost, and that is shown.
+    add(&mut b, &floats("none-under-bound", DType::F32, &[40]), &plan("none", &[], "zstd", &[3]), Some(&abs(0.1)));
+    add(&mut b, &floats("pw-rel", DType::F64, &[40]), &bitround, Some(&relative(1e-4)));
+    let (least, most) = (0..40).map(smooth).fold((f64::MAX, f64::MIN), |(least, most), x| (least.min(x), most.max(x)));
+    let limit = (0.001 * (most - least).next_down()).next_down();
+    let rel = Tolerance { bound: Bound::Rel(0.001), limit: Limit::Abs(limit), fill: Vec::new() };
+    add(&mut b, &floats("rel", DType::F64, &[40]), &uniform, Some(&rel));
+    b.finish()
+}
+
+fn receipt_of_blocks() -> Archive {
+    let mut b = Builder::lossy("receipt-of-blocks");
+    let array = Array { block_shape: vec![3, 4], ..of_values("boxes", DType::F32, &[7, 9], special) };
+    add(&mut b, &array, &plan("uniform", &[("lorenzo", &[2])], "zstd", &[3]), Some(&abs(0.05)));
+    b.finish()
+}
+
+/// A good file and one whose block is as given; the block's place is the whole of `bad`.
+fn with_bad(name: &str, dtype: DType, shape: &[u64], pipeline: PipelineRecord, payload: &[u8], exact_len: u64) -> Archive {
+    let mut b = Builder::lossy(name);
+    let array = counting("bad", dtype, shape);
+    let entry = b.array_entry(&array, |_, bytes| Coded {
+        pipeline: pipeline.clone(),
+        payload: payload.to_vec(),
+        exact_len,
+        receipt: None,
+        decoded: bytes.to_vec(),
+    });
+    b.entry(entry);
+    b.array(&counting("good", DType::U8, &[5]));
+    b.finish()
+}
+
+fn with_params(quantizer: (&str, &[u8]), transforms: Transforms<'_>, coder: &str, params: &[u8]) -> PipelineRecord {
+    PipelineRecord { quantizer: stage(quantizer.0, quantizer.1), ..plan("", transforms, coder, params) }
+}
+
+fn uniform_params(step: f64, base: i64, width: u8) -> Vec<u8> {
+    [&step.to_le_bytes()[..], &base.to_le_bytes(), &[width]].concat()
+}
+
+fn refused() -> Vec<Vector> {
+    let words = [0; 64];
+    let none = ("none", &[][..]);
+    let step = uniform_params(0.5, 0, 4);
+    let corrupt = |rule, name: &str, archive, note: &str| Vector::damaged(Kind::Corrupt, rule, name, archive, &["bad"], note);
+    let unknown = |name: &str, pipeline, note: &str| {
+        let archive = with_bad(name, DType::U8, &[64], pipeline, &words, 0);
+        Vector::damaged(Kind::Unsupported, "EB-C01", name, archive, &["bad"], note)
+    };
+    let mut later = plan("none", &[], "store", &[]);
+    later.coder.version = 2;
+    let mut all = vec![
+        unknown("quantizer", plan("example.org/guess", &[], "store", &[]), "an unknown quantizer costs the files that need it"),
+        unknown(
+            "transform",
+            plan("none", &[("example.org/negate", &[])], "store", &[]),
+            "an unknown transform costs the files that need it",
+        ),
+        unknown("coder", plan("none", &[], "example.org/magic", &[]), "an unknown coder costs the files that need it"),
+        unknown("later-version", later, "another version of a stage is another stage"),
+        unknown("empty-name", plan("none", &[], "", &[]), "no stage has an empty name"),
+        unknown("quantizer-as-coder", plan("store", &[], "none", &[]), "stages of different sorts do not share names"),
+    ];
+    let mut c02 = |name: &str, dtype, coder: &str, params: &[u8], payload: &[u8], note: &str| {
+        let archive = with_bad(&format!("c02-{name}"), dtype, &[16], plan("none", &[], coder, params), payload, 0);
+        all.push(corrupt("EB-C02", name, archive, note));
+    };
+    let pco = {
+        let values = Values::from_bytes(DType::U32, false, &[15], &words[..60]).expect("fifteen words");
+        pipeline::encode(&Registry::core(), &plan("none", &[], "pco", &[DType::U32.code(), 8]), &values, None).expect("words").payload
+    };
+    c02("store-short", DType::U32, "store", &[], &words[..63], "store holds all words");
+    c02("store-long", DType::U16, "store", &[], &words[..33], "store holds nothing but the words");
+    c02("constant-two-words", DType::U16, "constant", &[], &words[..4], "constant holds one word");
+    c02("constant-nothing", DType::U16, "constant", &[], &[], "constant holds one word");
+    c02("zstd-garbage", DType::U8, "zstd", &[3], b"no zstd frame at all", "not a zstd frame");
+    c02("zstd-empty", DType::U8, "zstd", &[3], b"", "not a zstd frame");
+    c02("zstd-short", DType::U8, "zstd", &[3], &zstd(&words[..15]), "the frame holds fewer bytes than the words need");
+    c02("zstd-long", DType::U8, "zstd", &[3], &zstd(&words[..17]), "the frame holds more bytes than the words need");
+    c02("zstd-two-frames", DType::U8, "zstd", &[3], &[zstd(&words[..8]), zstd(&words[..8])].concat(), "exactly one frame");
+    c02("zstd-rest", DType::U8, "zstd", &[3], &[&zstd(&words[..16])[..], b"x"].concat(), "nothing follows the frame");
+    c02("pco-garbage", DType::U32, "pco", &[DType::U32.code(), 8], b"pco!no", "not a pcodec file");
+    c02("pco-empty", DType::U32, "pco", &[DType::U32.code(), 8], b"", "not a pcodec file");
+    c02("pco-short", DType::U32, "pco", &[DType::U32.code(), 8], &pco, "the file holds fewer numbers than there are words");
+
+    for (name, quantizer) in [("uniform", ("uniform", &step[..])), ("bitround", ("bitround", &[3][..]))] {
+        let archive = with_bad(&format!("c03-{name}"), DType::I32, &[16], with_params(quantizer, &[], "store", &[]), &words, 0);
+        all.push(corrupt("EB-C03", &format!("{name}-of-integers"), archive, "a lossy quantizer serves floating-point types only"));
+    }
+
+    let mut c04 = |name: &str, pipeline, note: &str| {
+        let archive = with_bad(&format!("c04-{name}"), DType::F32, &[4, 4], pipeline, &words, 0);
+        all.push(corrupt("EB-C04", name, archive, note));
+    };
+    let steps = [("zero", 0.0), ("negative", -1.0), ("nan", f64::NAN), ("infinite", f64::INFINITY)];
+    for (name, value) in steps {
+        let params = uniform_params(value, 0, 4);
+        c04(&format!("uniform-step-{name}"), with_params(("uniform", &params), &[], "store", &[]), "a step is a positive finite number");
+    }
+    c04("uniform-width", with_params(("uniform", &uniform_params(0.5, 0, 3)), &[], "store", &[]), "codes have 1, 2, 4 or 8 bytes");
+    c04("uniform-short", with_params(("uniform", &step[..16]), &[], "store", &[]), "uniform has 17 bytes of parameters");
+    c04("bitround-keep", with_params(("bitround", &[24]), &[], "store", &[]), "binary32 has 23 fraction bits");
+    c04("bitround-none", with_params(("bitround", &[]), &[], "store", &[]), "bitround has one byte of parameters");
+    c04("none-params", with_params(("none", &[0]), &[], "store", &[]), "none has no parameters");
+    for name in ["order", "delta", "shuffle", "bitshuffle"] {
+        c04(&format!("{name}-params"), with_params(none, &[(name, &[0])], "store", &[]), "this transform has no parameters");
+    }
+    for (name, axes) in [("no-axes", 0), ("three-axes-of-two", 3), ("five-axes", 5)] {
+        c04(
+            &format!("lorenzo-{name}"),
+            with_params(none, &[("lorenzo", &[axes])], "store", &[]),
+            "one to four axes, no more than there are",
+        );
+    }
+    c04("store-params", with_params(none, &[], "store", &[1]), "store has no parameters");
+    c04("constant-params", with_params(none, &[], "constant", &[1]), "constant has no parameters");
+    c04("zstd-params", with_params(none, &[], "zstd", &[]), "zstd has one byte of parameters");
+    c04("pco-other-width", with_params(none, &[], "pco", &[DType::U64.code(), 8]), "pco's number type is as wide as the words");
+    c04("pco-no-number", with_params(none, &[], "pco", &[DType::C64.code(), 8]), "pco takes no complex numbers");
+    c04("pco-unknown-type", with_params(none, &[], "pco", &[200, 8]), "no such type");
+
+    let mut c05 = |name: &str, exact: &[u8], exact_len: u64, note: &str| {
+        let payload = [&words[..], exact].concat();
+        let archive =
+            with_bad(&format!("c05-{name}"), DType::F32, &[16], with_params(("uniform", &step), &[], "store", &[]), &payload, exact_len);
+        all.push(corrupt("EB-C05", name, archive, note));
+    };
+    let exact = |count: u64, plain: &[u32]| {
+        let plain: Vec<u8> = plain.iter().flat_map(|word| word.to_le_bytes()).collect();
+        [&count.to_le_bytes()[..], &zstd(&plain)].concat()
+    };
+    let mut list = |name: &str, bytes: Vec<u8>, note: &str| c05(name, &bytes, bytes.len() as u64, note);
+    list("no-count", exact(0, &[]), "an empty list of exact values is left out");
+    list("count-too-large", exact(17, &[0; 34]), "no more exact values than words");
+    list("count-huge", exact(1 << 40, &[0, 0]), "no more exact values than words");
+    list("position", exact(2, &[10, 5, 0, 0]), "the second position is one past the last word");
+    list("too-few-bytes", exact(2, &[0, 0, 0]), "four bytes of position and a word for each");
+    list("too-many-bytes", exact(1, &[0, 0, 0]), "nothing follows the last word");
+    list("no-frame", [&1u64.to_le_bytes()[..], b"garbage"].concat(), "not a zstd frame");
+    list("two-bytes", vec![1, 0], "the count has eight bytes");
+    let rest = [&exact(1, &[0, 0])[..], b"x"].concat();
+    list("rest", rest, "nothing follows the zstd frame");
+    c05("longer-than-payload", &[], 65, "exact values are the end of the payload");
+    all.push(unused_block());
+    all
+}
+
+/// A block that no entry needs is decoded by a verifier all the same.
+fn unused_block() -> Vector {
+    let mut b = Builder::new("unused");
+    let bytes = swapped(DType::U8, false, &[1, 2, 3]);
+    let mut block = stored(0, errbar_format::record::BlockPlace::Shared, DType::U8, &[3], &bytes);
+    block.decoded_hash[0] ^= 1;
+    b.block(&block, &bytes);
+    b.entry(file("empty", vec![], vec![], b""));
+    let archive = b.finish();
+    Vector::damaged(Kind::Corrupt, "EB-B04", "unused-block", archive, &[], "a verifier decodes blocks that no entry uses, too")
+}
