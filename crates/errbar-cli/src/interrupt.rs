@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use errbar::{Error, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 static CAUGHT: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
@@ -24,6 +24,8 @@ pub fn watch() -> Result<Arc<AtomicBool>> {
             flag::register_usize(signal, Arc::clone(caught), signal as usize)?;
             flag::register(signal, Arc::clone(&cancel))?;
         }
+        // A file that would grow too large is an error of that file, not the end of the program.
+        flag::register(SIGXFSZ, Arc::default())?;
         Ok(())
     };
     install().map_err(|e| Error::io("cannot watch for signals", e))?;

@@ -31,6 +31,11 @@ impl Registry {
         }
     }
 
+    /// No stages but this quantizer and the coder `store`.
+    pub(crate) fn of_one(quantizer: &'static dyn Quantizer) -> Registry {
+        Registry { quantizers: vec![quantizer], transforms: Vec::new(), coders: vec![&coder::Store] }
+    }
+
     /// The registry with one more quantizer.
     #[must_use]
     pub fn with_quantizer(mut self, stage: &'static dyn Quantizer) -> Registry {

@@ -16,6 +16,10 @@ pub trait Stage: Sync {
     fn parameters(&self) -> &'static str {
         ""
     }
+    /// Parameter sets worth testing, for [`crate::conformance`] alone. Quantizers choose their own.
+    fn examples(&self) -> Vec<Vec<u8>> {
+        vec![Vec::new()]
+    }
     /// What it promises: of the error for a quantizer, of the inverse for the others.
     fn guarantee(&self) -> &'static str;
     /// The parameters for people, such as `step 0.02`; empty when there are none.

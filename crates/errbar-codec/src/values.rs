@@ -44,11 +44,41 @@ impl Values {
 
     /// The bytes of the elements, as a file holds them.
     pub fn to_bytes(&self, big_endian: bool) -> Vec<u8> {
-        if !big_endian {
-            return self.bits.words.to_le_bytes().into_owned();
+        match big_endian {
+            true => self.clone().into_bytes(true),
+            false => self.bits.words.to_le_bytes().into_owned(),
         }
-        let mut words = self.bits.words.clone();
-        words.swap_bytes();
-        words.to_le_bytes().into_owned()
+    }
+
+    /// As [`Values::to_bytes`], without a copy where words are bytes.
+    pub fn into_bytes(mut self, big_endian: bool) -> Vec<u8> {
+        if big_endian {
+            self.bits.words.swap_bytes();
+        }
+        match self.bits.words {
+            Words::U8(bytes) => bytes,
+            words => words.to_le_bytes().into_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_either_order_come_back() {
+        let bytes: Vec<u8> = (0..48).collect();
+        for &dtype in DType::ALL {
+            for big_endian in [false, true] {
+                let shape = [(48 / dtype.size()) as u64];
+                let values = Values::from_bytes(dtype, big_endian, &shape, &bytes).expect("48 bytes");
+                assert_eq!(values.to_bytes(big_endian), bytes);
+                let swapped: Vec<u8> = bytes.chunks(dtype.word()).flat_map(|word| word.iter().rev().copied()).collect();
+                assert_eq!(values.to_bytes(!big_endian), swapped);
+                assert_eq!(values.into_bytes(!big_endian), swapped);
+            }
+        }
+        assert!(Values::from_bytes(DType::U16, false, &[24], &bytes[1..]).is_err());
     }
 }

@@ -1,132 +1,350 @@
-//! Every stage of the core before the judge, and random pipelines of them.
+//! Every stage of the core before the judge, alone and in pipelines.
 
-use errbar_codec::check::{self, Limit, Tolerance};
-use errbar_codec::pipeline::{self, stage};
-use errbar_codec::{DType, Kind, Registry, Values, conformance};
+use errbar_codec::conformance::{self, Case, SplitMix64};
+use errbar_codec::float::Float;
+use errbar_codec::pipeline::{self, Encoded, stage};
+use errbar_codec::{Codes, DType, Kind, Layout, Limit, Registry, Result, Stage, Tolerance, Transform, Values, Words, coder, with_words};
 use errbar_format::record::{Bound, PipelineRecord, StageRecord};
 use proptest::prelude::*;
 
+fn plan(quantizer: &str, transforms: &[StageRecord], coder: StageRecord) -> PipelineRecord {
+    PipelineRecord { quantizer: stage(quantizer, Vec::new()), transforms: transforms.to_vec(), coder }
+}
+
+fn store() -> StageRecord {
+    stage("store", Vec::new())
+}
+
+fn tolerance(limit: Limit) -> Tolerance {
+    let bound = match limit {
+        Limit::Abs(value) => Bound::Abs(value),
+        Limit::Relative(value) => Bound::PwRel(value),
+    };
+    Tolerance { bound, limit, fill: Vec::new() }
+}
+
+fn quantizer_for(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Abs(_) => "uniform",
+        Limit::Relative(_) => "bitround",
+    }
+}
+
+/// Codes a list of words through `uniform` or `bitround`, decodes it again and has it judged.
+fn judged(dtype: DType, words: Words, limit: Limit) -> Encoded {
+    let values = Values { dtype, bits: Codes { dims: vec![words.len()], words } };
+    let tolerance = tolerance(limit);
+    let core = Registry::core();
+    let encoded =
+        pipeline::encode(&core, &plan(quantizer_for(limit), &[], store()), &values, Some(&tolerance)).expect("the limit is served");
+    let shape = [values.bits.words.len() as u64];
+    let decoded =
+        pipeline::decode(&core, &encoded.pipeline, dtype, &shape, &encoded.payload, encoded.exact_len).expect("it was just coded");
+    conformance::judge(&values, &decoded, &tolerance, encoded.receipt.as_ref())
+        .unwrap_or_else(|what| panic!("{} {limit:?}: {what}", dtype.name()));
+    encoded
+}
+
+fn exact(encoded: &Encoded) -> u64 {
+    encoded.receipt.as_ref().expect("a bound was given").exact
+}
+
 #[test]
-fn quantizers_keep_their_contract() {
-    for &quantizer in Registry::core().quantizers() {
-        conformance::check_quantizer(quantizer).expect("quantizer of the core");
+fn every_core_quantizer_conforms() {
+    for stage in Registry::core().quantizers() {
+        assert_eq!(conformance::check_quantizer(*stage), Ok(()));
     }
 }
 
 #[test]
-fn transforms_keep_their_contract() {
-    for &transform in Registry::core().transforms() {
-        conformance::check_transform(transform).expect("transform of the core");
+fn every_core_transform_conforms() {
+    for stage in Registry::core().transforms() {
+        assert_eq!(conformance::check_transform(*stage), Ok(()));
     }
 }
 
 #[test]
-fn coders_keep_their_contract() {
-    for &coder in Registry::core().coders() {
-        conformance::check_coder(coder).expect("coder of the core");
+fn every_core_coder_conforms() {
+    for stage in Registry::core().coders() {
+        assert_eq!(conformance::check_coder(*stage), Ok(()));
+    }
+}
+
+/// A transform whose inverse loses the last code.
+struct Short;
+
+impl Stage for Short {
+    fn name(&self) -> &'static str {
+        "example.org/short"
+    }
+    fn version(&self) -> u16 {
+        1
+    }
+    fn summary(&self) -> &'static str {
+        "loses a code"
+    }
+    fn guarantee(&self) -> &'static str {
+        "none"
+    }
+    fn describe(&self, _: &[u8]) -> Result<String> {
+        Ok(String::new())
+    }
+}
+
+impl Transform for Short {
+    fn output(&self, input: &Layout, _: &[u8]) -> Result<Layout> {
+        Ok(input.clone())
+    }
+    fn forward(&self, codes: Codes, _: &[u8]) -> Result<Codes> {
+        Ok(codes)
+    }
+    fn inverse(&self, mut codes: Codes, _: &Layout, _: &[u8]) -> Result<Codes> {
+        with_words!(&mut codes.words, v => v.truncate(v.len() - 1));
+        Ok(codes)
     }
 }
 
 #[test]
-fn names_are_unique() {
-    let registry = Registry::core();
-    let mut names: Vec<_> = registry.quantizers().iter().map(|s| s.name()).collect();
-    names.extend(registry.transforms().iter().map(|s| s.name()));
-    names.extend(registry.coders().iter().map(|s| s.name()));
-    let n = names.len();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), n);
+fn every_16_bit_float_keeps_every_bound() {
+    for dtype in [DType::F16, DType::BF16] {
+        let all = || Words::U16((0..=u16::MAX).collect());
+        for limit in [1e-300, 1e-8, 1e-3, 0.1, 1.0, 100.0, 1e300] {
+            judged(dtype, all(), Limit::Abs(limit));
+        }
+        for limit in [1e-300, 1e-3, 0.01, 0.3, 0.5, 2.0] {
+            judged(dtype, all(), Limit::Relative(limit));
+        }
+    }
 }
 
 #[test]
-fn an_unknown_stage_is_named() {
-    let unknown = StageRecord { version: 2, ..stage("example.org/foo", vec![]) };
-    let error = Registry::core().coder(&unknown).err().expect("not of the core");
-    assert_eq!((error.kind, error.rule), (Kind::Unsupported, Some("EB-C01")));
-    assert_eq!(error.what, "needs coder example.org/foo version 2");
+fn values_between_two_codes_and_one_ulp_beside_keep_the_bound() {
+    for (dtype, float) in [(DType::F32, Float::F32), (DType::F64, Float::F64)] {
+        for limit in [0.5, 0.01, 1e-3, 1e-7, 3e5, 1e-300, 1e300] {
+            let middles = (-300..=300).map(|k| float.from_f64(f64::from(2 * k + 1) * limit));
+            let bits = middles.flat_map(|bits| [bits.wrapping_sub(1), bits, bits + 1]);
+            let words = match float {
+                Float::F32 => Words::U32(bits.map(|bits| bits as u32).collect()),
+                _ => Words::U64(bits.collect()),
+            };
+            judged(dtype, words, Limit::Abs(limit));
+        }
+    }
 }
 
-fn any_transform() -> impl Strategy<Value = StageRecord> {
-    prop_oneof![
-        Just(stage("order", vec![])),
-        Just(stage("delta", vec![])),
-        (1u8..5).prop_map(|axes| stage("lorenzo", vec![axes])),
-        Just(stage("shuffle", vec![])),
-        Just(stage("bitshuffle", vec![])),
-    ]
+#[test]
+fn ordinary_values_under_an_ordinary_bound_are_served_by_codes() {
+    let smooth: Vec<u32> = (0..10_000).map(|i| (280.0 + (i % 500) as f32 / 16.0).to_bits()).collect();
+    for limit in [Limit::Abs(0.01), Limit::Relative(1e-3)] {
+        assert_eq!(exact(&judged(DType::F32, Words::U32(smooth.clone()), limit)), 0);
+    }
+}
+
+#[test]
+fn a_bound_below_every_spacing_gives_every_bit_back_and_one_above_every_value_costs_nothing() {
+    let random: Vec<u64> = SplitMix64(7).take(5000).map(|bits| bits & !(1 << 62)).collect();
+    for limit in [Limit::Abs(1e-300), Limit::Relative(1e-300)] {
+        let encoded = judged(DType::F64, Words::U64(random.clone()), limit);
+        let error = encoded.receipt.as_ref().expect("a bound was given").max_error;
+        assert!(error <= 1e-300, "{limit:?}: {error:e}");
+    }
+    assert_eq!(exact(&judged(DType::F64, Words::U64(random), Limit::Abs(1e300))), 0);
+}
+
+fn rule_of(result: Result<Values>) -> (Kind, Option<&'static str>) {
+    let error = result.expect_err("it breaks a rule");
+    (error.kind, error.rule)
+}
+
+fn decode(pipeline: &PipelineRecord, dtype: DType, n: u64, payload: &[u8], exact_len: u64) -> Result<Values> {
+    pipeline::decode(&Registry::core(), pipeline, dtype, &[n], payload, exact_len)
+}
+
+#[test]
+fn eb_c01_an_unknown_stage_or_version_is_unsupported_by_name() {
+    let odd = |name: &str, version| StageRecord { name: name.into(), version, params: Vec::new() };
+    for (pipeline, says) in [
+        (plan("example.org/q", &[], store()), "needs quantizer example.org/q version 1"),
+        (plan("none", &[odd("example.org/t", 1)], store()), "needs transform example.org/t version 1"),
+        (plan("none", &[odd("delta", 2)], store()), "needs transform delta version 2"),
+        (plan("none", &[], odd("example.org/c", 3)), "needs coder example.org/c version 3"),
+    ] {
+        let error = decode(&pipeline, DType::U8, 1, &[0], 0).expect_err("unknown");
+        assert_eq!((error.kind, error.rule, error.what.as_str()), (Kind::Unsupported, Some("EB-C01"), says));
+    }
+}
+
+#[test]
+fn eb_c02_a_stage_that_gives_another_number_of_codes_is_refused() {
+    for payload in [&[][..], &[1, 2, 3], &[1, 2, 3, 4, 5]] {
+        for coder in [store(), stage("constant", Vec::new()), stage("zstd", vec![1]), stage("pco", coder::Pco::params(DType::U32, 8))] {
+            assert_eq!(rule_of(decode(&plan("none", &[], coder), DType::F32, 1, payload, 0)), (Kind::Corrupt, Some("EB-C02")));
+        }
+    }
+    let registry = Registry::core().with_transform(&Short);
+    let result = pipeline::decode(&registry, &plan("none", &[stage(Short.name(), vec![])], store()), DType::U8, &[3], &[1, 2, 3], 0);
+    assert_eq!(rule_of(result), (Kind::Corrupt, Some("EB-C02")));
+}
+
+#[test]
+fn eb_c03_quantizers_of_floats_refuse_other_types() {
+    let uniform = [&1f64.to_le_bytes()[..], &[0; 8], &[1]].concat();
+    for (name, params) in [("uniform", uniform), ("bitround", vec![3])] {
+        let pipeline = PipelineRecord { quantizer: stage(name, params), ..plan(name, &[], store()) };
+        for dtype in [DType::Bytes, DType::Bool, DType::U16, DType::I32, DType::I64] {
+            assert_eq!(rule_of(decode(&pipeline, dtype, 1, &[0], 0)), (Kind::Corrupt, Some("EB-C03")));
+        }
+    }
+}
+
+#[test]
+fn eb_c04_parameters_of_another_length_or_range_are_refused() {
+    let uniform = |step: f64, width: u8| [&step.to_le_bytes()[..], &[0; 8], &[width]].concat();
+    let with_quantizer = |name: &str, params| PipelineRecord { quantizer: stage(name, params), ..plan(name, &[], store()) };
+    let with_transform = |name: &str, params| plan("none", &[stage(name, params)], store());
+    let with_coder = |name: &str, params| plan("none", &[], stage(name, params));
+    let mut bad = vec![
+        with_quantizer("none", vec![0]),
+        with_quantizer("bitround", vec![]),
+        with_quantizer("bitround", vec![24]),
+        with_quantizer("bitround", vec![3, 0]),
+        with_quantizer("uniform", uniform(1.0, 1)[..16].to_vec()),
+        with_transform("lorenzo", vec![]),
+        with_transform("lorenzo", vec![0]),
+        with_transform("lorenzo", vec![2]),
+        with_transform("lorenzo", vec![5]),
+        with_coder("store", vec![0]),
+        with_coder("constant", vec![0]),
+        with_coder("zstd", vec![]),
+        with_coder("zstd", vec![1, 1]),
+        with_coder("pco", vec![]),
+        with_coder("pco", coder::Pco::params(DType::U16, 8)),
+        with_coder("pco", coder::Pco::params(DType::C64, 8)),
+        with_coder("pco", vec![200, 8]),
+    ];
+    bad.extend([0.0, -0.0, -1.0, f64::NAN, f64::INFINITY].map(|step| with_quantizer("uniform", uniform(step, 1))));
+    bad.extend([0, 3, 5, 16, 255].map(|width| with_quantizer("uniform", uniform(1.0, width))));
+    bad.extend(["order", "delta", "shuffle", "bitshuffle"].map(|name| with_transform(name, vec![0])));
+    for pipeline in bad {
+        assert_eq!(rule_of(decode(&pipeline, DType::F32, 1, &[0; 4], 0)), (Kind::Corrupt, Some("EB-C04")), "{pipeline:?}");
+    }
+}
+
+#[test]
+fn eb_c05_exact_values_that_do_not_fit_the_block_are_refused() {
+    let exact = |count: u64, gaps: &[u32], values: &[u8]| {
+        let plain: Vec<u8> = gaps.iter().flat_map(|gap| gap.to_le_bytes()).chain(values.iter().copied()).collect();
+        let frame = errbar_format::page::compress(&plain).expect("zstd works");
+        [&count.to_le_bytes()[..], &frame].concat()
+    };
+    let with =
+        |exact: &[u8]| decode(&plan("none", &[], store()), DType::U8, 4, &[&[10, 20, 30, 40][..], exact].concat(), exact.len() as u64);
+    let good = exact(2, &[1, 1], &[7, 8]);
+    assert_eq!(with(&good).expect("positions 1 and 3").bits.words, Words::U8(vec![10, 7, 30, 8]));
+    for bad in [
+        good[..good.len() - 1].to_vec(),
+        good[..7].to_vec(),
+        [&good[..], &[0]].concat(),
+        exact(0, &[], &[]),
+        exact(5, &[0; 5], &[0; 5]),
+        exact(u64::MAX, &[1, 1], &[7, 8]),
+        exact(2, &[1, 2], &[7, 8]),
+        exact(2, &[u32::MAX, u32::MAX], &[7, 8]),
+        exact(2, &[1, 1], &[7]),
+        exact(2, &[1, 1], &[7, 8, 9]),
+    ] {
+        assert_eq!(rule_of(with(&bad)), (Kind::Corrupt, Some("EB-C05")), "{bad:?}");
+    }
+    assert_eq!(rule_of(decode(&plan("none", &[], store()), DType::U8, 1, &[0], 2)), (Kind::Corrupt, Some("EB-C05")));
+}
+
+fn any_case() -> impl Strategy<Value = Case> {
+    let cases: Vec<Case> = conformance::cases().into_iter().filter(|case| case.values.bits.words.len() < 1000).collect();
+    prop::sample::select(cases)
+}
+
+fn any_transforms() -> impl Strategy<Value = Vec<StageRecord>> {
+    let all: Vec<StageRecord> = Registry::core()
+        .transforms()
+        .iter()
+        .flat_map(|s| s.examples().into_iter().map(|params| StageRecord { name: s.name().into(), version: s.version(), params }))
+        .collect();
+    prop::collection::vec(prop::sample::select(all), 0..=4)
 }
 
 fn any_coder() -> impl Strategy<Value = StageRecord> {
-    prop_oneof![
-        Just(stage("store", vec![])),
-        Just(stage("constant", vec![])),
-        (-3i8..20).prop_map(|level| stage("zstd", errbar_codec::coder::Zstd::params(level))),
-        (prop::sample::select(DType::ALL), 0u8..13).prop_map(|(dtype, level)| stage("pco", errbar_codec::coder::Pco::params(dtype, level))),
-    ]
+    let all: Vec<StageRecord> = Registry::core()
+        .coders()
+        .iter()
+        .flat_map(|s| s.examples().into_iter().map(|params| StageRecord { name: s.name().into(), version: s.version(), params }))
+        .collect();
+    prop::sample::select(all)
 }
 
-fn any_pipeline() -> impl Strategy<Value = PipelineRecord> {
-    let quantizer = prop::sample::select(vec!["none", "uniform", "bitround"]);
-    (quantizer, prop::collection::vec(any_transform(), 0..4), any_coder()).prop_map(|(quantizer, transforms, coder)| PipelineRecord {
-        quantizer: stage(quantizer, vec![]),
-        transforms,
-        coder,
-    })
-}
-
-fn any_tolerance() -> impl Strategy<Value = Option<Tolerance>> {
-    let value = (-12i32..3).prop_map(|e| 10f64.powi(e));
-    let limit = (value, any::<bool>()).prop_map(|(x, relative)| match relative {
-        true => Tolerance { bound: Bound::PwRel(x), limit: Limit::Relative(x), fill: vec![0] },
-        false => Tolerance { bound: Bound::Abs(x), limit: Limit::Abs(x), fill: vec![] },
-    });
-    prop_oneof![1 => Just(None), 3 => limit.prop_map(Some)]
+fn any_limit() -> impl Strategy<Value = Limit> {
+    let value = prop_oneof![Just(1e-300), Just(1e300), 1e-6..2.0f64];
+    (any::<bool>(), value).prop_map(|(abs, value)| if abs { Limit::Abs(value) } else { Limit::Relative(value) })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_pipelines_give_back_what_they_promise(
-        plan in any_pipeline(),
-        tolerance in any_tolerance(),
-        dtype in prop::sample::select(DType::ALL),
-        shape in prop::collection::vec(0u64..9, 0..5),
-        bytes in prop::collection::vec(any::<u8>(), 64),
-        flips in prop::collection::vec((any::<prop::sample::Index>(), 0u32..8), 8),
-    ) {
-        let registry = Registry::core();
-        let size = Values::layout(dtype, &shape).expect("small").bytes();
-        let bytes: Vec<u8> = bytes.into_iter().cycle().take(size).collect();
-        let values = Values::from_bytes(dtype, false, &shape, &bytes).expect("as many bytes as the shape has");
-        let encoded = match pipeline::encode(&registry, &plan, &values, tolerance.as_ref()) {
-            Ok(encoded) => encoded,
-            Err(e) => {
-                prop_assert!(matches!(e.kind, Kind::Usage | Kind::Corrupt), "{e}");
-                return Ok(());
+    fn random_lossless_pipelines_give_every_bit_back_or_refuse(case in any_case(), transforms in any_transforms(), coder in any_coder()) {
+        match pipeline::encode(&Registry::core(), &plan("none", &transforms, coder), &case.values, None) {
+            Ok(coded) => {
+                let decoded = pipeline::decode(&Registry::core(), &coded.pipeline, case.values.dtype, &case.shape, &coded.payload, coded.exact_len);
+                prop_assert_eq!(decoded.expect("it was just coded"), case.values);
+                prop_assert!(coded.receipt.is_none());
             }
-        };
-        let decode = |payload: &[u8]| pipeline::decode(&registry, &encoded.pipeline, dtype, &shape, payload, encoded.exact_len);
-        let decoded = decode(&encoded.payload).expect("what encode proved");
-        prop_assert_eq!(&decoded, &encoded.decoded);
-        match (&tolerance, &encoded.receipt) {
-            (Some(tolerance), Some(receipt)) => {
-                receipt.check(values.bits.words.len() as u64).expect("a receipt that agrees with itself");
-                let found = check::compare(&values, &decoded, tolerance).expect("the same type and shape");
-                prop_assert!(found.violations.is_empty());
-                prop_assert_eq!(found.receipt.max_error, receipt.max_error);
-            }
-            _ => prop_assert_eq!(&decoded, &values),
+            Err(error) => prop_assert!(matches!(error.kind, Kind::Usage | Kind::Corrupt), "{}", error),
         }
-        for (index, bit) in flips {
-            if encoded.payload.is_empty() {
-                break;
+    }
+
+    #[test]
+    fn random_lossy_pipelines_keep_the_bound_or_refuse(
+        case in any_case(), transforms in any_transforms(), coder in any_coder(), limit in any_limit(),
+    ) {
+        let tolerance = tolerance(limit);
+        match pipeline::encode(&Registry::core(), &plan(quantizer_for(limit), &transforms, coder), &case.values, Some(&tolerance)) {
+            Ok(coded) => {
+                let decoded = pipeline::decode(&Registry::core(), &coded.pipeline, case.values.dtype, &case.shape, &coded.payload, coded.exact_len);
+                let decoded = decoded.expect("it was just coded");
+                prop_assert_eq!(conformance::judge(&case.values, &decoded, &tolerance, coded.receipt.as_ref()), Ok(()));
+                prop_assert_eq!(decoded, coded.decoded);
             }
-            let mut payload = encoded.payload.clone();
-            payload[index.index(encoded.payload.len())] ^= 1 << bit;
-            if let Ok(decoded) = decode(&payload) {
-                prop_assert_eq!(decoded.bits.layout(), values.bits.layout());
+            Err(error) => prop_assert!(matches!(error.kind, Kind::Usage | Kind::Corrupt), "{}", error),
+        }
+    }
+
+    #[test]
+    fn the_fast_check_never_allows_what_exact_arithmetic_refuses(x in any::<f64>(), steps in -3i64..=3, limit in any_limit()) {
+        prop_assume!(x.is_finite());
+        let edge = match limit {
+            Limit::Abs(limit) => x + limit,
+            Limit::Relative(limit) => x + limit * x,
+        };
+        let y = f64::from_bits((edge.to_bits() as i64).wrapping_add(steps) as u64);
+        prop_assume!(y.is_finite());
+        let exact = conformance::within(x, y, limit);
+        match limit {
+            Limit::Abs(_) => prop_assert_eq!(limit.allows(x, y), exact),
+            Limit::Relative(_) => prop_assert!(exact || !limit.allows(x, y)),
+        }
+    }
+
+    #[test]
+    fn damaged_payloads_decode_to_the_shape_asked_or_to_an_error(
+        case in any_case(), transforms in any_transforms(), coder in any_coder(), at in any::<prop::sample::Index>(), bit in 0..8u32,
+    ) {
+        if let Ok(mut coded) = pipeline::encode(&Registry::core(), &plan("none", &transforms, coder), &case.values, None)
+            && !coded.payload.is_empty()
+        {
+            let at = at.index(coded.payload.len());
+            coded.payload[at] ^= 1 << bit;
+            if let Ok(decoded) = pipeline::decode(&Registry::core(), &coded.pipeline, case.values.dtype, &case.shape, &coded.payload, 0) {
+                prop_assert_eq!(decoded.bits.layout(), case.values.bits.layout());
+                prop_assert_eq!(decoded.bits.words.len(), case.values.bits.words.len());
             }
         }
     }

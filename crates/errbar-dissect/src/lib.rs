@@ -71,6 +71,15 @@ impl Array {
     pub fn bytes(&self) -> Option<u64> {
         n_elements(&self.shape)?.checked_mul(self.dtype.size() as u64)
     }
+
+    /// Extent along each dimension, in the order in which the file's own readers index it.
+    pub fn index_shape(&self) -> Vec<u64> {
+        let mut shape = self.shape.clone();
+        if self.column_major {
+            shape.reverse();
+        }
+        shape
+    }
 }
 
 /// A piece of a file, in file order.

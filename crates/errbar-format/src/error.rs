@@ -147,7 +147,8 @@ impl fmt::Display for Place {
             write!(f, "'{path}'")?;
             separator = ", ";
         }
-        if let Some(variable) = &self.variable {
+        // Many files hold one array without a name.
+        if let Some(variable) = self.variable.as_ref().filter(|name| !name.is_empty()) {
             write!(f, "{separator}variable '{variable}'")?;
             separator = ", ";
         }

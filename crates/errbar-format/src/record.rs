@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::limits::{MAX_BLOCK, MAX_DIMS, MAX_DOCUMENT, MAX_INLINE, MAX_NAME, MAX_PARAMS, MAX_TRANSFORMS};
+use crate::limits::{MAX_BLOCK, MAX_DIMS, MAX_DOCUMENT, MAX_INLINE, MAX_NAME, MAX_PAGE, MAX_PARAMS, MAX_TRANSFORMS};
 use crate::{DType, Error, Hash, Result, dtype::n_elements, path};
 
 /// Features that a reader must know to read an archive. An unknown bit means: unsupported.
@@ -408,7 +408,12 @@ fn config() -> bincode::config::Configuration<bincode::config::LittleEndian, bin
 /// # Errors
 /// [`crate::Kind::Limit`] if the record is larger than 16 MiB.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    bincode::serde::encode_to_vec(value, config()).map_err(|e| Error::limit("EB-R02", format!("record cannot be written: {e}")))
+    let bytes = bincode::serde::encode_to_vec(value, config()).map_err(|e| Error::limit("EB-R02", format!("record cannot be written: {e}")))?;
+    // The limit in `config` holds for reading alone.
+    match bytes.len() as u64 <= MAX_PAGE {
+        true => Ok(bytes),
+        false => Err(Error::limit("EB-R02", format!("record takes {} bytes", bytes.len()))),
+    }
 }
 
 /// The record of a frame in `bytes`, which it must fill and be the only spelling of.
@@ -548,6 +553,15 @@ impl Variable {
             receipt.check(bytes / self.dtype.word() as u64)?;
         }
         Ok(bytes)
+    }
+
+    /// Extent along each dimension, in the order in which the file's own readers index it.
+    pub fn index_shape(&self) -> Vec<u64> {
+        let mut shape = self.shape.clone();
+        if self.column_major {
+            shape.reverse();
+        }
+        shape
     }
 
     /// Blocks along each dimension.

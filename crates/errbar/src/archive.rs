@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use errbar_codec::{Registry, pipeline};
 use errbar_format::frame::{Frame, PREFIX_LEN, Prefix, kind};
-use errbar_format::record::{self, Block, BlockRef, Entry, Head, Meta, PageRef, Tail};
 use errbar_format::limits::{MAX_PAYLOAD, MAX_RECORD};
+use errbar_format::record::{self, Block, BlockRef, Entry, Head, Meta, PageRef, Tail};
 use errbar_format::{Error, Hash, Kind, Result, path};
 
 use crate::storage::{Mapped, Memory, Seekable, Storage, open_file};
@@ -284,7 +284,8 @@ impl Archive {
             let (head, _) = self.frame_head(0, kind::HEAD)?;
             self.frame_head(head.frame_len(), kind::META)
         })();
-        let second = || self.tail().map_or_else(|| Err(Error::corrupt("EB-A02", "no TAIL")), |tail| self.frame_head(tail.meta.offset, kind::META));
+        let second =
+            || self.tail().map_or_else(|| Err(Error::corrupt("EB-A02", "no TAIL")), |tail| self.frame_head(tail.meta.offset, kind::META));
         let (_, record) = first.or_else(|_| second())?;
         record::decode(&record)
     }
@@ -333,7 +334,9 @@ impl Archive {
             let place = inner.find_block(number)?;
             inner.block_frame(number, &place)
         };
-        read().or_else(|e| inner.rescued(number, &e).map_or(Err(e), |place| inner.block_frame(number, &place))).map_err(|e| e.in_block(number))
+        read()
+            .or_else(|e| inner.rescued(number, &e).map_or(Err(e), |place| inner.block_frame(number, &place)))
+            .map_err(|e| e.in_block(number))
     }
 
     /// A block's record, without its payload.
@@ -391,7 +394,9 @@ impl Inner {
             return Err(Error::corrupt("EB-A01", "frame belongs to another archive"));
         }
         match kind {
-            Some(kind) if kind != prefix.kind => Err(Error::corrupt("EB-A03", format!("frame is of kind {}, expected {kind}", prefix.kind))),
+            Some(kind) if kind != prefix.kind => {
+                Err(Error::corrupt("EB-A03", format!("frame is of kind {}, expected {kind}", prefix.kind)))
+            }
             _ => Ok(()),
         }
     }
@@ -416,8 +421,11 @@ impl Inner {
             }
             let bytes = self.storage.read(place.offset, place.frame_len)?;
             let frame = Frame::parse(&bytes)?;
-            self.check_prefix(&frame.prefix, Some(kind))?;
-            if frame.prefix.frame_len() != place.frame_len || crate::write::page_hash(frame.record, frame.payload) != place.hash {
+            self.check_prefix(&frame.prefix, None)?;
+            if frame.prefix.kind != kind
+                || frame.prefix.frame_len() != place.frame_len
+                || crate::write::page_hash(frame.record, frame.payload) != place.hash
+            {
                 return Err(Error::corrupt("EB-I05", "page is not the one referred to"));
             }
             Ok((frame.record.to_vec(), frame.payload.to_vec()))
@@ -466,7 +474,8 @@ impl Inner {
 
     /// Where a block really is, if `error` says that the index is wrong about it: frames win.
     fn rescued(&self, number: u64, error: &Error) -> Option<BlockRef> {
-        let misplaced = matches!(error.rule, Some("EB-F01" | "EB-F02" | "EB-A01" | "EB-A03" | "EB-I01" | "EB-I02" | "EB-I03" | "EB-I04" | "EB-I05"));
+        let misplaced =
+            matches!(error.rule, Some("EB-F01" | "EB-F02" | "EB-A01" | "EB-A03" | "EB-I01" | "EB-I02" | "EB-I03" | "EB-I04" | "EB-I05"));
         if !misplaced || matches!(self.index, Index::Scan(_)) {
             return None;
         }

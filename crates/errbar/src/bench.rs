@@ -18,7 +18,7 @@ use crate::source;
 pub struct BenchReport {
     /// Type of an element.
     pub dtype: DType,
-    /// Extent along each dimension, slowest-varying first.
+    /// Extent along each dimension, in the order in which the file's own readers index it.
     pub shape: Vec<u64>,
     /// Bytes of the array.
     pub raw_bytes: u64,
@@ -148,7 +148,7 @@ pub fn run(path: &Path, bound: Option<Bound>, mode: Mode, runs: u32) -> Result<B
     let range = survey.as_ref().map_or(0.0, Survey::range);
     Ok(BenchReport {
         dtype: variable.dtype,
-        shape: variable.shape,
+        shape: variable.index_shape(),
         raw_bytes: len,
         coded_bytes,
         encode_s: best.0,

@@ -30,7 +30,7 @@ pub struct VariableComparison {
     pub name: String,
     /// Type of an element.
     pub dtype: DType,
-    /// Extent along each dimension, slowest-varying first.
+    /// Extent along each dimension, in the order in which the file's own readers index it.
     pub shape: Vec<u64>,
     /// The bound it was stored under; nothing: exact.
     pub bound: Option<Bound>,
@@ -150,7 +150,9 @@ impl Comparer {
                     }
                 }
                 (Some(entry), None) => report.differences.push(differs("is in the archive only").in_entry(&entry.path)),
-                (None, Some(other)) if other.is_packable() => report.differences.push(differs("is not in the archive").in_entry(other.path())),
+                (None, Some(other)) if other.is_packable() => {
+                    report.differences.push(differs("is not in the archive").in_entry(other.path()))
+                }
                 _ => {}
             }
             if let Some(tick) = &self.progress {
@@ -309,9 +311,7 @@ impl Other {
                 Body::Directory => OtherKind::Directory,
                 Body::Symlink { target } => OtherKind::Symlink(target.clone()),
                 Body::HardLink { .. } => OtherKind::HardLink,
-                Body::File(file) => {
-                    OtherKind::File { hash: Some(file.restored_hash), open: Box::new(move || restored(side, &entry.path)) }
-                }
+                Body::File(file) => OtherKind::File { hash: Some(file.restored_hash), open: Box::new(move || restored(side, &entry.path)) },
             },
         })
     }
@@ -426,7 +426,7 @@ impl FileComparison<'_> {
                 path: self.entry.path.clone(),
                 name: variable.name.clone(),
                 dtype: variable.dtype,
-                shape: variable.shape.clone(),
+                shape: variable.index_shape(),
                 bound,
                 limit: if bound.is_some() { tolerance.limit.value() } else { 0.0 },
                 max_error: found.max_error,
@@ -447,7 +447,11 @@ impl FileComparison<'_> {
         let range = survey.range();
         let nothing = Tolerance { bound: Bound::Abs(0.0), limit: Limit::Abs(f64::INFINITY), fill: Vec::new() };
         let tolerance = match variable.receipt {
-            Some(receipt) => survey.tolerance(receipt.bound, fill).unwrap_or(Tolerance { bound: receipt.bound, limit: Limit::Abs(0.0), fill: Vec::new() }),
+            Some(receipt) => survey.tolerance(receipt.bound, fill).unwrap_or(Tolerance {
+                bound: receipt.bound,
+                limit: Limit::Abs(0.0),
+                fill: Vec::new(),
+            }),
             None => nothing,
         };
         Ok(Some(Running { tolerance, range, words: 0, receipt: None, violations: 0 }))

@@ -26,8 +26,8 @@ mod write;
 
 pub use archive::{Archive, Array, Range};
 pub use compare::{CompareReport, Comparer, VariableComparison};
-pub use errbar_codec::{Registry, Stage};
 pub use errbar_codec::pipeline::describe;
+pub use errbar_codec::{Registry, Stage};
 pub use errbar_format::path::display as display_path;
 pub use errbar_format::record::{self, Bound, Receipt};
 pub use errbar_format::{DType, Error, Kind, Place, Result};

@@ -49,7 +49,7 @@ pub struct VariableReport {
     pub name: String,
     /// Type of an element.
     pub dtype: DType,
-    /// Extent along each dimension, slowest-varying first.
+    /// Extent along each dimension, in the order in which the file's own readers index it.
     pub shape: Vec<u64>,
     /// What was asked.
     pub bound: Bound,

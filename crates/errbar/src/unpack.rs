@@ -160,12 +160,15 @@ fn hash_of(path: &[u8]) -> PathHash {
     *blake3::hash(path).as_bytes()
 }
 
-/// Where a file that hard links name was restored.
+/// What became of a file that hard links name.
 #[derive(Clone)]
-struct Placed {
-    path: Vec<u8>,
-    device: u64,
-    inode: u64,
+enum Target {
+    /// It was not asked for, or not met yet.
+    Absent,
+    /// It was restored here.
+    Placed { path: Vec<u8>, device: u64, inode: u64 },
+    /// It could not be restored.
+    Failed(Kind),
 }
 
 struct Run<'a> {
@@ -176,7 +179,7 @@ struct Run<'a> {
     /// Folders made in this run, by the hash of their paths.
     new_folders: HashSet<PathHash>,
     /// Files that hard links name, by the hash of their paths.
-    targets: HashMap<PathHash, Option<Placed>>,
+    targets: HashMap<PathHash, Target>,
     /// Which of the paths asked for were seen.
     found: Vec<bool>,
     report: UnpackReport,
@@ -194,7 +197,8 @@ impl Run<'_> {
         self.report.problems.push(e.in_entry(path));
         self.check_cancel()?;
         match damage && !self.unpacker.keep_going {
-            true => Err(Error::new(Kind::Corrupt, "stopped at the first damage; what follows it was not restored").advise("--keep-going restores the rest")),
+            true => Err(Error::new(Kind::Corrupt, "stopped at the first damage; what follows it was not restored")
+                .advise("--keep-going restores the rest")),
             false => Ok(()),
         }
     }
@@ -220,7 +224,7 @@ impl Run<'_> {
     fn links_ahead(&mut self) -> Result<()> {
         for entry in self.archive.entries() {
             if let Body::HardLink { target } = &entry?.body {
-                self.targets.insert(hash_of(target), None);
+                self.targets.insert(hash_of(target), Target::Absent);
             }
         }
         Ok(())
@@ -243,7 +247,12 @@ impl Run<'_> {
             };
             match result {
                 Ok(()) => self.report.n_entries += 1,
-                Err(e) => self.problem(e, &entry.path)?,
+                Err(e) => {
+                    if let Some(target) = self.targets.get_mut(&hash_of(&entry.path)) {
+                        *target = Target::Failed(e.kind);
+                    }
+                    self.problem(e, &entry.path)?;
+                }
             }
             self.tick(&entry.path, 0);
         }
@@ -288,7 +297,14 @@ impl Run<'_> {
     }
 
     /// Writes the content of `entry` to `path`.
-    fn file(&mut self, entry: &Entry, file: &FileBody, path: &[u8], attributes: Option<&Attributes>, blocks: &mut dyn BlockSource) -> Result<()> {
+    fn file(
+        &mut self,
+        entry: &Entry,
+        file: &FileBody,
+        path: &[u8],
+        attributes: Option<&Attributes>,
+        blocks: &mut dyn BlockSource,
+    ) -> Result<()> {
         let fail = |e: io::Error| Error::io("cannot write the file", e);
         let (above, name) = split(path);
         let above = self.folders.open(above, Missing::Create).map_err(fail)?;
@@ -323,7 +339,7 @@ impl Run<'_> {
         let metadata = target.as_ref().map(|_| sink.metadata()).transpose().map_err(fail)?;
         out.commit(&os(name), existing).map_err(|e| exists(fail, e))?;
         if let (Some(target), Some(m)) = (target, metadata) {
-            *target = Some(Placed { path: path.to_vec(), device: m.dev(), inode: m.ino() });
+            *target = Target::Placed { path: path.to_vec(), device: m.dev(), inode: m.ino() };
         }
         self.note(failures, path);
         self.report.n_files += 1;
@@ -357,28 +373,28 @@ impl Run<'_> {
     }
 
     fn hard_link(&mut self, path: &[u8], target: &[u8]) -> Result<()> {
-        let lost = || Error::corrupt("EB-T03", format!("the file it is a hard link to, '{}', was not restored", path::display(target)));
-        match self.targets.get(&hash_of(target)).cloned().flatten() {
-            Some(placed) => self.link_to(path, &placed),
-            None if is_wanted(&self.unpacker.paths, target) => Err(lost()),
-            // The file itself was not asked for: its first name asked for becomes one.
-            None => {
-                let entry = self.archive.entry(target)?.ok_or_else(lost)?;
-                let Body::File(file) = &entry.body else { return Err(lost()) };
+        let lost = |kind| Error::new(kind, format!("the file it is a hard link to, '{}', was not restored", path::display(target)));
+        match self.targets.get(&hash_of(target)).cloned() {
+            Some(Target::Placed { path: placed, device, inode }) => self.link_to(path, &placed, (device, inode)),
+            Some(Target::Failed(kind)) => Err(lost(kind)),
+            // The file itself was not asked for, or is lost: its first name asked for becomes one.
+            _ => {
+                let entry = self.archive.entry(target)?.ok_or_else(|| lost(Kind::Corrupt))?;
+                let Body::File(file) = &entry.body else { return Err(lost(Kind::Refused)) };
                 self.file(&entry, file, path, entry.attributes.as_ref(), &mut Direct::new(self.archive))
             }
         }
     }
 
     /// Links to a file of this run: whatever else may have its name by now is not linked to.
-    fn link_to(&mut self, path: &[u8], placed: &Placed) -> Result<()> {
+    fn link_to(&mut self, path: &[u8], placed: &[u8], identity: (u64, u64)) -> Result<()> {
         let fail = |e: io::Error| Error::io("cannot make the hard link", e);
-        let (above, name) = split(&placed.path);
+        let (above, name) = split(placed);
         let above = self.folders.open(above, Missing::Fail).map_err(fail)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(above, &*os(name), flags, Mode::empty()).map_err(|e| fail(e.into()))?;
         let stat = rustix::fs::fstat(&file).map_err(|e| fail(e.into()))?;
-        if (stat.st_dev, stat.st_ino) != (placed.device, placed.inode) {
+        if (stat.st_dev, stat.st_ino) != identity {
             return Err(Error::new(Kind::Refused, "the file it is a hard link to was exchanged meanwhile"));
         }
         let (above, name) = split(path);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use errbar_format::frame::{Frame, kind};
 use errbar_format::page::{self, Items};
-use errbar_format::record::{self, Block, Body, Document, Entry, FileBody, Meta, PageContent, Tail, feature};
+use errbar_format::record::{self, Block, Body, Document, Entry, FileBody, PageContent, Tail, feature};
 use errbar_format::{Error, Hash, Kind, Result};
 
 use crate::archive::{Archive, Content, FrameAt, Piece, Scan, block_ranges, check_hash};
@@ -206,7 +206,6 @@ fn check_frames(archive: &Archive, scan: &Scan, sound: bool) -> Result<()> {
             let now = match frame.prefix.kind {
                 kind::HEAD => 0,
                 kind::META => {
-        
                     *n_metas += 1;
                     if *n_metas == 1 { 1 } else { 3 }
                 }

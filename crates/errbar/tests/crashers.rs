@@ -76,7 +76,8 @@ fn mutated_archives_give_an_error_or_a_result() {
 
 #[test]
 fn a_mutation_keeps_what_it_does_not_touch_whole() {
-    let (_, archive) = files("conformance", ".eba").into_iter().find(|(name, _)| name.starts_with("stage-uniform")).expect("that vector is there");
+    let (_, archive) =
+        files("conformance", ".eba").into_iter().find(|(name, _)| name.starts_with("stage-uniform")).expect("that vector is there");
     let same = fuzz::mutate::archive(&archive, 5, &mut |_| ());
     assert_eq!(same, archive, "frames are written as they were read");
     // The first block grows, so that every later frame moves; the index must follow.

@@ -11,6 +11,9 @@ use crate::builder::{Archive, Builder, encode, hash};
 use crate::content::{Array, Coded, body_mut, file, pipeline, run_block, stage, stored};
 use crate::vectors::Vector;
 
+/// A vector's name, its note, and what it changes.
+type Edit<T> = (&'static str, &'static str, fn(&mut T));
+
 pub fn vectors() -> Vec<Vector> {
     [limits(), places(), receipts(), variables()].into_iter().flatten().collect()
 }
@@ -92,7 +95,7 @@ fn places() -> Vec<Vector> {
             "a block of a run has no more bytes than the run",
         ),
     ];
-    let boxes: [(&str, &str, fn(&mut Block)); 7] = [
+    let boxes: [Edit<Block>; 7] = [
         ("box-of-other-path", "the block belongs to another entry", |block| set_box(block, "other", "", 0)),
         ("box-of-other-variable", "the block belongs to another variable", |block| set_box(block, "bad", "v", 0)),
         ("box-of-other-origin", "the block is another box of the variable", |block| set_box(block, "bad", "", 1)),
@@ -143,7 +146,7 @@ fn with_receipts(name: &str, mut each: impl FnMut(usize, &mut Option<Receipt>), 
 }
 
 fn receipts() -> Vec<Vector> {
-    let edits: [(&str, &str, fn(&mut Receipt)); 6] = [
+    let edits: [Edit<Receipt>; 6] = [
         ("error-above-limit", "the largest error is within the limit", |receipt| receipt.max_error = 0.75),
         ("limit-nan", "a limit is a number", |receipt| receipt.limit = f64::NAN),
         ("negative-error", "an error is not negative", |receipt| receipt.max_error = -0.25),
@@ -151,7 +154,7 @@ fn receipts() -> Vec<Vector> {
         ("exact", "no more exact words than words", |receipt| receipt.exact = 5),
         ("place-of-error", "the largest error is at one of the words", |receipt| receipt.max_error_at = 4),
     ];
-    let block = |(name, note, edit): (&str, &str, fn(&mut Receipt))| {
+    let block = |(name, note, edit): Edit<Receipt>| {
         let sound = (0..3).map(|_| receipt(4)).reduce(|sum, next| check::join(&sum, &next, sum.finite));
         let archive = with_receipts(
             &format!("b06-{name}"),
@@ -181,7 +184,7 @@ fn receipts() -> Vec<Vector> {
 
 fn variables() -> Vec<Vector> {
     let v02 = |name: &str, archive, note: &str| Vector::damaged(Kind::Corrupt, "EB-V02", name, archive, &["bad"], note);
-    let mut smaller = |whole: &mut Option<Receipt>| {
+    let smaller = |whole: &mut Option<Receipt>| {
         if let Some(receipt) = whole {
             receipt.max_error = 0.125;
         }
@@ -192,7 +195,7 @@ fn variables() -> Vec<Vector> {
         }
     };
     vec![
-        v02("worst-error", with_receipts("v02-worst", |_, _| {}, &mut smaller), "the variable's largest error is that of its worst block"),
+        v02("worst-error", with_receipts("v02-worst", |_, _| {}, smaller), "the variable's largest error is that of its worst block"),
         v02("counts", with_receipts("v02-counts", |_, _| {}, moved), "the variable's counts are the sums of its blocks'"),
         v02("missing", with_receipts("v02-missing", |_, _| {}, |whole| *whole = None), "blocks have receipts, the variable has none"),
         v02(

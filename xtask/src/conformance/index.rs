@@ -1,11 +1,10 @@
 //! The index against the frames. Frames win: whatever the index says, all files come back.
 
-use errbar_format::Kind;
 use errbar_format::frame::kind;
 use errbar_format::limits::{MAX_LEVEL, MAX_PAGE};
 use errbar_format::record::{BlockRef, ChildPage, PageContent, PageRecord, PageRef, Tail};
+use errbar_format::{Kind, record};
 
-use super::frames::DISAGREE;
 use super::{three_builder, three_pages};
 use crate::builder::{Archive, Builder, Leaf, above, hash, zstd};
 use crate::vectors::Vector;
@@ -28,7 +27,7 @@ fn tails() -> Vec<Vector> {
     metas.flush();
     metas.meta.mode = "small".into();
     let mut head = three_builder("a03-head");
-    head.head.required_features = DISAGREE;
+    head.head.required_features = record::feature::LOSSY;
     vec![
         a03("more-entries", |tail| tail.n_entries = 4, "TAIL counts one entry too many"),
         a03("fewer-entries", |tail| tail.n_entries = 2, "TAIL counts one entry too few"),
@@ -127,12 +126,7 @@ fn pages() -> Vec<Vector> {
             leaves("r01-page", |blocks, _| set(blocks, |page| page.count -= 1)),
             "nothing follows a page's last item",
         ),
-        all_restored(
-            "EB-I03",
-            "exchanged",
-            leaves("i03-exchanged", |blocks, entries| std::mem::swap(blocks, entries)),
-            "the trees of entries and blocks are exchanged",
-        ),
+        all_restored("EB-I03", "exchanged", leaves("i03-exchanged", std::mem::swap), "the trees of entries and blocks are exchanged"),
         entries_of_blocks(),
     ]
 }

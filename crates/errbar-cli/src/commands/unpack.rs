@@ -28,7 +28,7 @@ pub fn run(args: &Unpack) -> Result<Exit> {
     for problem in problems() {
         message::report(problem, args.json)?;
     }
-    for note in report.notes.iter().filter(|_| !args.quiet || args.json) {
+    for note in &report.notes {
         message::note(note, args.json)?;
     }
     let mut out = Out::new();
@@ -46,5 +46,5 @@ pub fn run(args: &Unpack) -> Result<Exit> {
         out.line(&format!("restored {entries} ({files}), {}", output::size(report.bytes)))?;
     }
     out.finish()?;
-    Ok(message::exit_of(problems()))
+    Ok(message::exit_of(problems().chain(&report.notes)))
 }

@@ -1,7 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use errbar_format::{DType, Error, Result};
-use half::f16;
 use pco::ChunkConfig;
 use pco::data_types::Number;
 use pco::errors::PcoError;
@@ -22,12 +21,15 @@ impl Pco {
     }
 }
 
+/// Types of numbers that a file may hold.
+const NUMBERS: [DType; 10] =
+    [DType::U8, DType::U16, DType::U32, DType::U64, DType::I8, DType::I16, DType::I32, DType::I64, DType::F32, DType::F64];
+
 /// The number type and the level, if the type has words of `width` bytes.
 fn parse(params: &[u8], width: Option<usize>) -> Result<(DType, u8)> {
     let &[code, level] = params else { return Err(bad_params("pco takes two bytes")) };
     let dtype = DType::try_from(code).map_err(|e| bad_params(&e))?;
-    let known = !matches!(dtype, DType::Bytes | DType::Bool | DType::BF16 | DType::C64 | DType::C128);
-    match known && width.is_none_or(|width| width == dtype.size()) {
+    match NUMBERS.contains(&dtype) && width.is_none_or(|width| width == dtype.size()) {
         true => Ok((dtype, level)),
         false => Err(bad_params("pco has no such number type, or its width is not the codes'")),
     }
@@ -79,6 +81,12 @@ impl Stage for Pco {
         "dtype: u8, code of the number type; level: u8, for information only"
     }
 
+    fn examples(&self) -> Vec<Vec<u8>> {
+        let mut all: Vec<_> = NUMBERS.iter().map(|&dtype| Pco::params(dtype, 8)).collect();
+        all.extend([0, 12].map(|level| Pco::params(DType::U32, level)));
+        all
+    }
+
     fn guarantee(&self) -> &'static str {
         "every code comes back"
     }
@@ -103,7 +111,6 @@ impl Coder for Pco {
             (Words::U16(v), DType::I16) => cast(v, |word| word as i16, level),
             (Words::U32(v), DType::I32) => cast(v, |word| word as i32, level),
             (Words::U64(v), DType::I64) => cast(v, |word| word as i64, level),
-            (Words::U16(v), DType::F16) => cast(v, f16::from_bits, level),
             (Words::U32(v), DType::F32) => cast(v, f32::from_bits, level),
             (Words::U64(v), DType::F64) => cast(v, f64::from_bits, level),
             (words, _) => Err(Error::usage(format!("codes of {} bytes are no {}", words.width(), dtype.name()))),
@@ -121,7 +128,6 @@ impl Coder for Pco {
             DType::I16 => Words::U16(decompress(bytes, n, 0i16)?.into_iter().map(|x| x as u16).collect()),
             DType::I32 => Words::U32(decompress(bytes, n, 0i32)?.into_iter().map(|x| x as u32).collect()),
             DType::I64 => Words::U64(decompress(bytes, n, 0i64)?.into_iter().map(|x| x as u64).collect()),
-            DType::F16 => Words::U16(decompress(bytes, n, f16::ZERO)?.into_iter().map(f16::to_bits).collect()),
             DType::F32 => Words::U32(decompress(bytes, n, 0f32)?.into_iter().map(f32::to_bits).collect()),
             _ => Words::U64(decompress(bytes, n, 0f64)?.into_iter().map(f64::to_bits).collect()),
         };

@@ -30,9 +30,9 @@ fn level(params: &[u8]) -> Result<i8> {
 /// Bytes of the window of the frame that begins `frame`, if it is one with a window of its own
 /// (RFC 8878, 3.1.1.1).
 fn window(frame: &[u8]) -> Option<u64> {
-    match frame {
-        &[0x28, 0xB5, 0x2F, 0xFD, descriptor, ..] if descriptor & 0x20 != 0 => Some(0),
-        &[0x28, 0xB5, 0x2F, 0xFD, _, window, ..] => Some((8 + u64::from(window & 7)) << (7 + (window >> 3))),
+    match *frame {
+        [0x28, 0xB5, 0x2F, 0xFD, descriptor, ..] if descriptor & 0x20 != 0 => Some(0),
+        [0x28, 0xB5, 0x2F, 0xFD, _, window, ..] => Some((8 + u64::from(window & 7)) << (7 + (window >> 3))),
         _ => None,
     }
 }
@@ -73,6 +73,10 @@ impl Stage for Zstd {
 
     fn parameters(&self) -> &'static str {
         "level: i8, for information only"
+    }
+
+    fn examples(&self) -> Vec<Vec<u8>> {
+        [-5, 1, 9, 19].map(Zstd::params).into()
     }
 
     fn guarantee(&self) -> &'static str {

@@ -1,8 +1,8 @@
 //! The judge finds what is broken: each stage here breaks one promise.
 
 use super::*;
-use crate::Result;
 use crate::stage::no_params;
+use crate::{Quantized, Result, Words};
 
 /// What a stage here does wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +15,8 @@ enum Fault {
     Layout,
     /// Any bytes or parameters are taken, and the result has the wrong size.
     Trust,
+    /// There are no codes, and somebody counted on one.
+    Panic,
     /// The error of a value exceeds the limit by a little.
     Bound,
 }
@@ -43,11 +45,16 @@ impl Stage for Faulty {
     }
 }
 
+/// Changes one of 105 codes in the last bit.
 fn change_one(codes: &mut Codes) {
     match &mut codes.words {
-        Words::U32(v) if v.len() == 1021 => v[777] ^= 1,
+        Words::U32(v) if v.len() == 105 => v[77] ^= 1,
         _ => {}
     }
+}
+
+fn first(codes: &Codes) -> u64 {
+    with_words!(&codes.words, v => v[0].to_u64())
 }
 
 impl Transform for Faulty {
@@ -65,8 +72,10 @@ impl Transform for Faulty {
 
     fn inverse(&self, mut codes: Codes, _: &Layout, params: &[u8]) -> Result<Codes> {
         no_params(params)?;
-        if self.0 == Fault::Loss {
-            change_one(&mut codes);
+        match self.0 {
+            Fault::Loss => change_one(&mut codes),
+            Fault::Panic => assert_eq!(first(&codes), first(&codes)),
+            _ => {}
         }
         Ok(codes)
     }
@@ -86,6 +95,7 @@ impl Coder for Faulty {
         match self.0 {
             Fault::Loss => change_one(&mut codes),
             Fault::Layout => codes.dims.push(1),
+            Fault::Panic => assert_eq!(first(&codes), first(&codes)),
             _ => {}
         }
         Ok(codes)
@@ -116,22 +126,28 @@ impl Quantizer for Faulty {
 
 #[test]
 fn a_sound_stage_passes() {
-    check_quantizer(&Faulty(Fault::No)).expect("a sound quantizer");
-    check_transform(&Faulty(Fault::No)).expect("a sound transform");
-    check_coder(&Faulty(Fault::No)).expect("a sound coder");
+    static SOUND: Faulty = Faulty(Fault::No);
+    assert_eq!(check_quantizer(&SOUND), Ok(()));
+    assert_eq!(check_transform(&SOUND), Ok(()));
+    assert_eq!(check_coder(&SOUND), Ok(()));
 }
 
 #[test]
 fn every_fault_is_found_and_told() {
+    static FAULTY: [Faulty; 5] =
+        [Faulty(Fault::Bound), Faulty(Fault::Trust), Faulty(Fault::Loss), Faulty(Fault::Layout), Faulty(Fault::Panic)];
+    let [bound, trust, loss, layout, panic] = &FAULTY;
     let found = |verdict: Verdict, what: &str| {
         let message = verdict.expect_err(what);
         assert!(message.starts_with("example.org/faulty") && message.contains(what), "{message}");
     };
-    found(check_quantizer(&Faulty(Fault::Bound)), "out of bounds");
-    found(check_quantizer(&Faulty(Fault::Trust)), "parameters [0]");
-    found(check_transform(&Faulty(Fault::Loss)), "does not give back");
-    found(check_transform(&Faulty(Fault::Layout)), "another layout");
-    found(check_coder(&Faulty(Fault::Loss)), "does not give back");
-    found(check_coder(&Faulty(Fault::Layout)), "does not give back");
-    found(check_coder(&Faulty(Fault::Trust)), "damaged");
+    found(check_quantizer(bound), "exceeds");
+    found(check_quantizer(trust), "reconstruct gives");
+    found(check_transform(loss), "inverse does not give the codes back");
+    found(check_transform(layout), "forward gives");
+    found(check_transform(panic), "inverse panics: index out of bounds");
+    found(check_coder(loss), "decode does not give the codes back");
+    found(check_coder(layout), "decode gives");
+    found(check_coder(trust), "decode of the first 0 bytes gives");
+    found(check_coder(panic), "decode panics: index out of bounds");
 }

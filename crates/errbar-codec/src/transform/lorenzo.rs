@@ -87,6 +87,10 @@ impl Stage for Lorenzo {
         "axes: u8, 1 to 4, counted from the last"
     }
 
+    fn examples(&self) -> Vec<Vec<u8>> {
+        (1..=4).map(|axes| vec![axes]).collect()
+    }
+
     fn guarantee(&self) -> &'static str {
         "reversible for every code: differences are modulo 2^bits"
     }

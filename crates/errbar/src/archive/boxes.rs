@@ -66,7 +66,9 @@ mod tests {
         let shape = [3u64, 4, 5];
         let whole: Vec<u8> = (0..60).collect();
         let all = Frame { origin: &[0, 0, 0], shape: &shape };
-        for (origin, extent) in [([0, 0, 0], [3, 4, 5]), ([1, 0, 0], [2, 4, 5]), ([1, 1, 0], [1, 3, 5]), ([0, 2, 3], [3, 2, 2]), ([2, 3, 4], [1, 1, 1])] {
+        for (origin, extent) in
+            [([0, 0, 0], [3, 4, 5]), ([1, 0, 0], [2, 4, 5]), ([1, 1, 0], [1, 3, 5]), ([0, 2, 3], [3, 2, 2]), ([2, 3, 4], [1, 1, 1])]
+        {
             let part = Frame { origin: &origin, shape: &extent };
             let mut cut = vec![255; extent.iter().product::<u64>() as usize];
             copy(&whole, &all, &mut cut, &part, 1);

@@ -58,7 +58,9 @@ impl Archive {
         blocks: &mut dyn BlockSource,
         each: &mut dyn FnMut(Piece<'_>) -> Result<()>,
     ) -> Result<()> {
-        let misplaced = |number: u64, what: &str| Err(Error::corrupt("EB-B05", format!("block is not the {what} that its entry names")).in_block(number));
+        let misplaced = |number: u64, what: &str| {
+            Err(Error::corrupt("EB-B05", format!("block is not the {what} that its entry names")).in_block(number))
+        };
         let mut at = 0;
         for segment in &file.segments {
             match segment {

@@ -194,7 +194,9 @@ impl Leaf {
     fn refs(&self) -> Result<RefLeaf> {
         let key = match &self.key {
             None => 0,
-            Some(key) => u64::from_be_bytes(key[..].try_into().map_err(|_| Error::corrupt("EB-I04", "key of a page of blocks is no number"))?),
+            Some(key) => {
+                u64::from_be_bytes(key[..].try_into().map_err(|_| Error::corrupt("EB-I04", "key of a page of blocks is no number"))?)
+            }
         };
         let items = Items::new(&self.page, PageContent::Blocks, &self.payload).map_err(|e| e.at(self.at))?;
         if items.left() > (PAGE_TARGET * 2) as u64 {
@@ -298,7 +300,8 @@ impl Archive {
             }
             for place in &refs {
                 let next = place.offset.checked_add(place.frame_len).filter(|&next| next <= leaf.at && next > place.offset);
-                end = next.filter(|_| place.offset >= end).ok_or_else(|| Error::corrupt("EB-I04", "blocks are out of order").at(leaf.at))?;
+                end =
+                    next.filter(|_| place.offset >= end).ok_or_else(|| Error::corrupt("EB-I04", "blocks are out of order").at(leaf.at))?;
             }
             n_blocks += refs.len() as u64;
         }

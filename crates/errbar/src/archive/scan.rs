@@ -223,7 +223,9 @@ fn find_sync(storage: &Cached, mut from: u64) -> Result<Option<u64>> {
 fn choose_tag(size: u64, frames: &[FrameAt]) -> u64 {
     match (frames.first(), frames.last()) {
         (Some(first), _) if first.offset == 0 => return first.prefix.archive_tag,
-        (_, Some(last)) if last.prefix.kind == kind::TAIL && last.offset + last.prefix.frame_len() == size => return last.prefix.archive_tag,
+        (_, Some(last)) if last.prefix.kind == kind::TAIL && last.offset + last.prefix.frame_len() == size => {
+            return last.prefix.archive_tag;
+        }
         _ => {}
     }
     let mut sums: BTreeMap<u64, u64> = BTreeMap::new();

@@ -163,10 +163,7 @@ impl Archive {
 
 /// The slice, checked against a variable's shape as its file's readers index it.
 fn whole_or(slice: &[Range], variable: &Variable) -> Result<Vec<Range>> {
-    let mut shape = variable.shape.clone();
-    if variable.column_major {
-        shape.reverse();
-    }
+    let shape = variable.index_shape();
     if slice.is_empty() {
         return Ok(shape.iter().map(|&stop| Range { start: 0, stop }).collect());
     }

@@ -315,7 +315,7 @@ impl<W: Write> Blocks<W> {
                             path: entry.path.clone(),
                             name: variable.name.clone(),
                             dtype: variable.dtype,
-                            shape: variable.shape.clone(),
+                            shape: variable.index_shape(),
                             bound,
                             receipt: running.receipt,
                             raw_bytes: variable.check()?,

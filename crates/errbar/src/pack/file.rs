@@ -31,7 +31,7 @@ pub struct Planned {
     pub variable: String,
     /// Type of an element.
     pub dtype: DType,
-    /// Extent along each dimension, slowest-varying first.
+    /// Extent along each dimension, in the order in which the file's own readers index it.
     pub shape: Vec<u64>,
     /// The bound; nothing: exact.
     pub bound: Option<Bound>,
@@ -128,9 +128,9 @@ pub(super) fn plan(found: &Found, policy: &Policy, mode: Mode, planned: &mut Vec
     });
     planned.extend(arrays.zip(plan.arrays).map(|(array, plan)| Planned {
         path: found.path.clone(),
-        variable: array.name,
         dtype: array.dtype,
-        shape: array.shape,
+        shape: array.index_shape(),
+        variable: array.name,
         bound: plan.bound,
         limit: plan.tolerance.map(|t| t.limit.value()),
         mode: plan.mode,

@@ -79,7 +79,9 @@ impl Restorer {
             let (uid, gid) = self.owner(attributes);
             failures.extend(rustix::fs::chownat(above, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).err().map(|e| failed("owner", e)));
         }
-        failures.extend(rustix::fs::utimensat(above, name, &times(attributes), AtFlags::SYMLINK_NOFOLLOW).err().map(|e| failed("modification time", e)));
+        failures.extend(
+            rustix::fs::utimensat(above, name, &times(attributes), AtFlags::SYMLINK_NOFOLLOW).err().map(|e| failed("modification time", e)),
+        );
         failures
     }
 }

@@ -15,7 +15,8 @@ fn values_are_within_the_bound_and_missing_ones_keep_every_bit() {
     fs::write(dir.path().join("T.npy"), array.to_npy()).expect("written");
     let original = f32s(&array.to_npy());
     let finite = |v: &&f32| v.is_finite();
-    let range = original.iter().filter(finite).copied().fold(f32::MIN, f32::max) - original.iter().filter(finite).copied().fold(f32::MAX, f32::min);
+    let range =
+        original.iter().filter(finite).copied().fold(f32::MIN, f32::max) - original.iter().filter(finite).copied().fold(f32::MAX, f32::min);
     let cases: [(&str, &dyn Fn(f64) -> f64); 4] = [
         ("abs=0.01", &|_| 0.01),
         ("rel=1e-3", &|_| 1e-3 * f64::from(range)),
@@ -74,7 +75,9 @@ fn a_declared_raw_file_is_an_array() {
     let array = field(&[50, 60]);
     fs::write(dir.path().join("wind.f32"), [&b"head"[..], &array.bytes].concat()).expect("written");
     let mut policy = Policy::lossless();
-    policy.add_toml("[[rule]]\nmatch = '*.f32'\nraw = { dtype = 'f32', shape = [50, 60], offset = 4 }\nbound = 'abs=0.1'").expect("a policy");
+    policy
+        .add_toml("[[rule]]\nmatch = '*.f32'\nraw = { dtype = 'f32', shape = [50, 60], offset = 4 }\nbound = 'abs=0.1'")
+        .expect("a policy");
     let mut bytes = Vec::new();
     Packer::new().policy(policy).pack(dir.path(), &mut bytes).expect("packed");
     let archive = open(&bytes).expect("opens");

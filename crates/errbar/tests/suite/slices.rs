@@ -68,7 +68,13 @@ fn every_slice_is_what_indexing_gives() {
         let from = ((i[0] * shape[1] + i[1]) * shape[2] + i[2]) as usize * 4;
         &array.bytes[from..from + 4]
     };
-    for [a, b, c] in [[(0, 3), (0, 700), (0, 300)], [(1, 2), (350, 360), (5, 6)], [(2, 3), (699, 700), (0, 300)], [(0, 3), (0, 700), (299, 300)], [(1, 1), (0, 0), (0, 9)]] {
+    for [a, b, c] in [
+        [(0, 3), (0, 700), (0, 300)],
+        [(1, 2), (350, 360), (5, 6)],
+        [(2, 3), (699, 700), (0, 300)],
+        [(0, 3), (0, 700), (299, 300)],
+        [(1, 1), (0, 0), (0, 9)],
+    ] {
         let ranges = [a, b, c].map(|(start, stop)| Range { start, stop });
         let mut expected = Vec::new();
         for i in a.0..a.1 {
@@ -97,6 +103,22 @@ fn what_is_not_there_is_named() {
     assert_eq!(get("text", "", &[]).kind, Kind::Differs);
     assert_eq!(get("a.npy", "", &[Range { start: 0, stop: 1 }]).kind, Kind::Usage);
     assert_eq!(get("a.npy", "", &[Range { start: 0, stop: 5 }, Range { start: 0, stop: 5 }]).kind, Kind::Usage);
+}
+
+#[test]
+fn arrays_of_every_shape_come_back_row_by_row() {
+    let dir = tempfile::tempdir().expect("tmp");
+    for (i, shape) in
+        [&[1u64, 1_500_000][..], &[2, 700, 1100], &[3, 1, 600_000], &[1, 1, 2, 400_000], &[5, 0, 7], &[]].into_iter().enumerate()
+    {
+        fs::write(dir.path().join(format!("{i}.npy")), field(shape).to_npy()).expect("written");
+    }
+    let archive = open(&pack(dir.path(), &[])).expect("opens");
+    assert!(errbar::Verifier::new().verify(&archive).expect("readable").problems.is_empty());
+    for i in 0..6 {
+        let name = format!("{i}.npy");
+        assert_eq!(archive.read_file(name.as_bytes()).expect("there"), fs::read(dir.path().join(&name)).expect("there"), "{name}");
+    }
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn the_archive_does_not_depend_on_threads() {
 }
 
 #[test]
-fn existing_files_and_planted_links_stay_as_they_are() {
+fn eb_t04_existing_files_and_planted_links_stay_as_they_are() {
     let dir = tempfile::tempdir().expect("tmp");
     let (root, out) = (dir.path().join("t"), dir.path().join("o"));
     fs::create_dir_all(root.join("d")).expect("made");
@@ -155,7 +155,12 @@ fn differences_are_named() {
     for report in [Comparer::new().tree(&before, &root), Comparer::new().archives(&before, &after)] {
         let report = report.expect("readable");
         let text: Vec<String> = report.differences.iter().map(ToString::to_string).collect();
-        for part in ["is not in the archive — 'new'", "is in the archive only — 'nothing'", "mode is", "content differs from byte 200 on — 'run/T.npy'"] {
+        for part in [
+            "is not in the archive — 'new'",
+            "is in the archive only — 'nothing'",
+            "mode is",
+            "content differs from byte 200 on — 'run/T.npy'",
+        ] {
             assert!(text.iter().any(|line| line.contains(part)), "{part}: {text:?}");
         }
         assert_eq!(report.variables.len(), 1);
