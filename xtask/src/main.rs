@@ -5,6 +5,7 @@
 //! cargo xtask vectors --check    compare them with what the code makes
 //! cargo xtask example            the worked example of the specification
 //! cargo xtask check              compare specification and code
+//! cargo xtask demo               build the program and do its main job on testdata/sample
 //! ```
 
 // A program for developers: what it prints is its result.
@@ -14,6 +15,7 @@ mod builder;
 mod check;
 mod conformance;
 mod content;
+mod demo;
 mod example;
 mod hostile;
 mod vectors;
@@ -56,7 +58,8 @@ fn main() -> ExitCode {
             Ok(Vec::new())
         }
         ["check"] => check::run(),
-        _ => Ok(vec!["usage: cargo xtask vectors [--check] | example | check".to_owned()]),
+        ["demo"] => demo::run(),
+        _ => Ok(vec!["usage: cargo xtask vectors [--check] | example | check | demo".to_owned()]),
     });
     match result {
         Ok(problems) if problems.is_empty() => ExitCode::SUCCESS,

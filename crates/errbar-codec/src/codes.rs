@@ -132,10 +132,7 @@ macro_rules! word {
                 self.swap_bytes()
             }
             fn put_le(words: &[Self], out: &mut Vec<u8>) {
-                let start = out.len();
-                out.resize(start + size_of_val(words), 0);
-                let (bytes, _) = out[start..].as_chunks_mut();
-                bytes.iter_mut().zip(words).for_each(|(bytes, word)| *bytes = word.to_le_bytes());
+                out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
             }
             fn get_le(bytes: &[u8]) -> Vec<Self> {
                 let (words, _) = bytes.as_chunks();

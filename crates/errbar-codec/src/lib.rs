@@ -1,7 +1,7 @@
 //! Quantizers, transforms and coders, and the registry that lists them.
 //!
-//! A block is coded in one direction: a [quantizer](quantizer) turns values into integer codes
-//! and answers for what is lost, [transforms](transform) and a [coder](coder) write the codes and
+//! A block is coded in one direction: a [quantizer] turns values into integer codes
+//! and answers for what is lost, [transforms](transform) and a [coder] write the codes and
 //! lose nothing. [`pipeline::encode`] decodes what it has coded and [checks](check) every value
 //! in exact arithmetic before anybody sees the result. This crate knows no archive.
 //!

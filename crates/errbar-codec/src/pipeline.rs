@@ -47,17 +47,17 @@ pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, toler
             let quantized = quantizer.quantize(values, tolerance)?;
             pipeline.quantizer.params = quantized.params;
             exact = quantized.exact;
-            quantized.codes
+            Cow::Owned(quantized.codes)
         }
         _ if plan.quantizer.name == NONE => {
             pipeline.quantizer.params = Vec::new();
             exact = Vec::new();
-            values.bits.clone()
+            Cow::Borrowed(&values.bits)
         }
         _ => return Err(Error::usage(format!("{} loses values, and no bound was given", plan.quantizer.name))),
     };
     for transform in &plan.transforms {
-        codes = registry.transform(transform)?.forward(codes, &transform.params)?;
+        codes = Cow::Owned(registry.transform(transform)?.forward(codes.into_owned(), &transform.params)?);
     }
     let payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
     drop(codes);

@@ -1,5 +1,7 @@
 //! Values: the elements of a block as bit patterns, with their type.
 
+use std::borrow::Cow;
+
 use errbar_format::{DType, Error, Result};
 
 use crate::{Codes, Layout, Words};
@@ -26,11 +28,13 @@ impl Values {
         Layout::new(dtype.word(), &dims)
     }
 
-    /// Elements from the bytes of a file.
+    /// Elements from the bytes of a file. Bytes that are given away are not copied where words are
+    /// bytes.
     ///
     /// # Errors
     /// [`errbar_format::Kind::Usage`] if the bytes are not `shape` elements.
-    pub fn from_bytes(dtype: DType, big_endian: bool, shape: &[u64], bytes: &[u8]) -> Result<Values> {
+    pub fn from_bytes<'a>(dtype: DType, big_endian: bool, shape: &[u64], bytes: impl Into<Cow<'a, [u8]>>) -> Result<Values> {
+        let bytes = bytes.into();
         let layout = Values::layout(dtype, shape)?;
         if bytes.len() != layout.bytes() {
             return Err(Error::usage(format!("{} bytes are not shape {shape:?} of {}", bytes.len(), dtype.name())));

@@ -70,6 +70,18 @@ fn every_core_coder_conforms() {
     }
 }
 
+#[test]
+fn no_two_stages_share_a_name_and_version() {
+    let core = Registry::core();
+    let mut names: Vec<(&str, u16)> = core.quantizers().iter().map(|s| (s.name(), s.version())).collect();
+    names.extend(core.transforms().iter().map(|s| (s.name(), s.version())));
+    names.extend(core.coders().iter().map(|s| (s.name(), s.version())));
+    let n = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), n);
+}
+
 /// A transform whose inverse loses the last code.
 struct Short;
 

@@ -408,7 +408,8 @@ fn config() -> bincode::config::Configuration<bincode::config::LittleEndian, bin
 /// # Errors
 /// [`crate::Kind::Limit`] if the record is larger than 16 MiB.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    let bytes = bincode::serde::encode_to_vec(value, config()).map_err(|e| Error::limit("EB-R02", format!("record cannot be written: {e}")))?;
+    let bytes =
+        bincode::serde::encode_to_vec(value, config()).map_err(|e| Error::limit("EB-R02", format!("record cannot be written: {e}")))?;
     // The limit in `config` holds for reading alone.
     match bytes.len() as u64 <= MAX_PAGE {
         true => Ok(bytes),

@@ -369,6 +369,11 @@ impl Archive {
         self.inner.n_blocks()
     }
 
+    /// The numbers, ascending, of the blocks of an archive that was [checked](Archive::checked).
+    pub fn block_numbers(&self) -> impl Iterator<Item = u64> + '_ {
+        self.inner.block_numbers()
+    }
+
     /// Where a block is.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
@@ -15,6 +16,42 @@ pub(crate) struct AtomicFile {
     folder: OwnedFd,
     file: File,
     temporary: Option<OsString>,
+}
+
+/// Writes on to a file and has the system begin to bring it to the disk meanwhile, so that little
+/// is left to wait for when it is synced.
+pub(crate) struct EarlyFlush<'a> {
+    file: &'a File,
+    written: u64,
+    flushed: u64,
+}
+
+/// Bytes that may be written before the disk is set to work.
+const FLUSH_STEP: u64 = 8 << 20;
+
+impl<'a> EarlyFlush<'a> {
+    pub(crate) fn new(file: &'a File) -> EarlyFlush<'a> {
+        EarlyFlush { file, written: 0, flushed: 0 }
+    }
+}
+
+impl io::Write for EarlyFlush<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.file.write(bytes)?;
+        self.written += len as u64;
+        if self.written - self.flushed >= FLUSH_STEP {
+            // Dirty pages that are not needed soon are written out. Only a hint: a refusal costs
+            // time, no data.
+            let range = NonZeroU64::new(self.written - self.flushed);
+            let _ = rustix::fs::fadvise(self.file, self.flushed, range, rustix::fs::Advice::DontNeed);
+            self.flushed = self.written;
+        }
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What to do when the final name is taken.

@@ -16,7 +16,7 @@ use errbar_codec::Registry;
 use errbar_format::record::{Body, Bound, Entry, Meta, RECORD_VERSION, Receipt, Tail};
 use errbar_format::{DType, Error, Hash, Kind, Result};
 
-use crate::atomic::{AtomicFile, Existing, parent};
+use crate::atomic::{AtomicFile, EarlyFlush, Existing, parent};
 use crate::planner::{CorePlanner, Planner};
 use crate::policy::{Mode, Policy};
 use crate::source::{self, Found, Names};
@@ -241,7 +241,7 @@ impl Packer {
         let (folder, name) = parent(archive).map_err(fail("cannot write to the folder of"))?;
         let file = AtomicFile::create(folder.as_fd()).map_err(fail("cannot create"))?;
         let own = old.map(|m| (m.dev(), m.ino()));
-        let (out, report) = self.run(root, BufWriter::with_capacity(1 << 20, file.file()), own)?;
+        let (out, report) = self.run(root, BufWriter::with_capacity(1 << 20, EarlyFlush::new(file.file())), own)?;
         drop(out);
         self.check_cancel()?;
         file.file().sync_all().map_err(fail("cannot write"))?;

@@ -27,7 +27,7 @@ fn pipeline(quantizer: &str, transforms: &[&StageRecord], coder: StageRecord) ->
 fn zstd_level(mode: Mode) -> i8 {
     match mode {
         Mode::Fast => 1,
-        Mode::Balanced => 9,
+        Mode::Balanced => 6,
         Mode::Small => 19,
     }
 }
@@ -86,7 +86,7 @@ impl Planner for CorePlanner {
             plans.push(pipeline(quantizer, &[&shuffle], zstd()));
         }
         let natural = match values.dtype {
-            DType::BF16 => DType::U16,
+            DType::F16 | DType::BF16 => DType::U16,
             DType::C64 => DType::F32,
             DType::C128 => DType::F64,
             other => other,
@@ -111,8 +111,21 @@ fn is_constant(words: &Words) -> bool {
     with_words!(words, v => v.windows(2).all(|pair| pair[0] == pair[1]))
 }
 
-/// A box in the middle of the values, cut along the slowest dimensions first.
+/// Runs of a sample of plain bytes, which seldom are alike from end to end.
+const BYTE_RUNS: usize = 4;
+/// A sample of plain bytes that shrinks to more than this share stands for a block that is
+/// compressed already, or noise: trying the whole of it would only cost time.
+const HARDLY_SHRINKS: f64 = 0.985;
+
+/// A part of the values: of plain bytes a few runs, of others a box in the middle, cut along the
+/// slowest dimensions first.
 fn sample(values: &Values) -> Values {
+    if let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) {
+        let run = SAMPLE_WORDS.min(bytes.len() / BYTE_RUNS);
+        let starts = (0..BYTE_RUNS).map(|i| (bytes.len() - run) / (BYTE_RUNS - 1) * i);
+        let picked: Vec<u8> = starts.flat_map(|at| &bytes[at..at + run]).copied().collect();
+        return Values { dtype: DType::Bytes, bits: Codes { dims: vec![picked.len()], words: Words::U8(picked) } };
+    }
     let mut dims = values.bits.dims.clone();
     let mut from = 0;
     for axis in 0..dims.len() {
@@ -143,7 +156,9 @@ pub fn encode_best(
 ) -> Result<Encoded> {
     let candidates = planner.candidates(values, tolerance, mode);
     let mut order: Vec<usize> = (0..candidates.len()).collect();
-    if candidates.len() > 1 {
+    let raw = values.bits.layout().bytes();
+    let is_long = values.dtype == DType::Bytes && raw >= 16 * BYTE_RUNS * SAMPLE_WORDS;
+    if candidates.len() > 1 || is_long {
         let sample = sample(values);
         let cost = |plan: &PipelineRecord| match pipeline::encode(registry, plan, &sample, tolerance) {
             // A rejected plan keeps its place among the rejected: the sample may mislead.
@@ -152,8 +167,11 @@ pub fn encode_best(
         };
         let costs: Vec<usize> = candidates.iter().map(cost).collect();
         order.sort_by_key(|&i| costs[i]);
+        let best = order.first().map_or(0.0, |&i| costs[i] as f64);
+        if is_long && best > HARDLY_SHRINKS * sample.bits.layout().bytes() as f64 {
+            order.clear();
+        }
     }
-    let raw = values.bits.layout().bytes();
     for i in order {
         if let Ok(encoded) = pipeline::encode(registry, &candidates[i], values, tolerance) {
             if encoded.payload.len() >= raw {

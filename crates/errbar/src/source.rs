@@ -128,6 +128,8 @@ pub(crate) fn data_runs(file: &File, metadata: &Metadata) -> io::Result<Option<V
 pub(crate) struct Names {
     users: HashMap<u32, String>,
     groups: HashMap<u32, String>,
+    /// Room for a list of extended attributes.
+    list: Vec<u8>,
 }
 
 impl Names {
@@ -151,7 +153,7 @@ impl Names {
             gid: metadata.gid(),
             user: self.user(metadata.uid()),
             group: self.group(metadata.gid()),
-            xattrs: xattrs(place).map_err(|e| Error::io("extended attributes cannot be read", e))?,
+            xattrs: xattrs(place, &mut self.list).map_err(|e| Error::io("extended attributes cannot be read", e))?,
         })
     }
 }
@@ -160,9 +162,9 @@ impl Names {
 const MAX_XATTR: usize = 64 << 10;
 
 /// Extended attributes in the order of their names.
-fn xattrs(place: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+fn xattrs(place: &Path, names: &mut Vec<u8>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     use rustix::io::Errno;
-    let mut names = [0; MAX_XATTR];
+    names.resize(MAX_XATTR, 0);
     let len = match rustix::fs::llistxattr(place, &mut names[..]) {
         Ok(len) => len,
         Err(Errno::OPNOTSUPP) => 0,

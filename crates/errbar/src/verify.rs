@@ -153,7 +153,7 @@ impl Verifier {
             progress.files_done += 1;
             progress.path = entry.path;
         }
-        for number in used.gaps(archive.n_blocks()) {
+        for number in used.others(archive.block_numbers()) {
             // What nothing uses may be lost, but what is there must be right.
             if archive.find_block(number).is_ok() {
                 report.problems.extend(archive.decoded(number).err());
@@ -177,15 +177,17 @@ impl Used {
         }
     }
 
-    /// The numbers below `n` that are in no range.
-    fn gaps(mut self, n: u64) -> impl Iterator<Item = u64> {
+    /// Those of `numbers`, which ascend, that are in no range.
+    fn others(mut self, numbers: impl Iterator<Item = u64>) -> impl Iterator<Item = u64> {
         self.0.sort_unstable_by_key(|range| range.start);
-        self.0.push(n..n);
-        let mut next = 0;
-        self.0.into_iter().flat_map(move |range| {
-            let gap = next..range.start.min(n);
-            next = next.max(range.end);
-            gap
+        let mut ranges = self.0.into_iter().peekable();
+        // One past the last number that any range so far holds.
+        let mut used = 0;
+        numbers.filter(move |&number| {
+            while let Some(range) = ranges.next_if(|range| range.start <= number) {
+                used = used.max(range.end);
+            }
+            number >= used
         })
     }
 }

@@ -48,7 +48,7 @@ pub fn run(args: &Info) -> Result<Exit> {
     let mut totals = Totals::default();
     let mut out = Out::new();
     let mut blocks = blocks_table();
-    for number in 0..archive.n_blocks() {
+    for number in archive.block_numbers() {
         let found = archive.block(number).and_then(|block| Ok((archive.find_block(number)?, block)));
         match found {
             Ok((place, block)) => {

@@ -226,9 +226,10 @@ fn hostile_bytes(stage: &dyn Coder, params: &[u8], bytes: &[u8], layout: &Layout
     Ok(())
 }
 
-/// Judges a quantizer: through [`pipeline::encode`], with `store` behind it, every value keeps its
-/// bound, checked [exactly](within) on what [`pipeline::decode`] gives; missing and non-finite values keep every
-/// bit; the receipt is true; codes have the layout announced.
+/// Judges a quantizer: codes have the layout announced, and every word that they do not serve is
+/// named. Through [`pipeline::encode`], with `store` behind it, every value keeps its bound, checked
+/// [exactly](within) on what [`pipeline::decode`] gives, missing and non-finite values keep every
+/// bit, and the receipt is true.
 ///
 /// # Errors
 /// What is wrong, with the tolerance and the case.
@@ -289,6 +290,8 @@ fn quantizer_case(registry: &Registry, stage: &dyn Quantizer, case: &Case, toler
         pipeline::decode(registry, &coded.pipeline, values.dtype, &case.shape, &coded.payload, coded.exact_len)
     })?;
     ensure(decoded == coded.decoded, "decoding differs the second time")?;
+    let rescued = coded.receipt.is_some_and(|receipt| receipt.exact != exact.len() as u64);
+    ensure(!rescued, "words miss the tolerance that are not among the exact ones")?;
     judge(values, &decoded, tolerance, coded.receipt.as_ref())?;
     Ok(true)
 }

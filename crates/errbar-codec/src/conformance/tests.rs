@@ -141,7 +141,7 @@ fn every_fault_is_found_and_told() {
         let message = verdict.expect_err(what);
         assert!(message.starts_with("example.org/faulty") && message.contains(what), "{message}");
     };
-    found(check_quantizer(bound), "exceeds");
+    found(check_quantizer(bound), "words miss the tolerance");
     found(check_quantizer(trust), "reconstruct gives");
     found(check_transform(loss), "inverse does not give the codes back");
     found(check_transform(layout), "forward gives");

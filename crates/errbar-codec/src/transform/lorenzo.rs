@@ -18,6 +18,9 @@ fn axes<'a>(dims: &'a [usize], params: &[u8]) -> Result<&'a [usize]> {
     }
 }
 
+/// Codes that stay in the first-level cache.
+const RUN: usize = 1024;
+
 /// Zigzag codes of the differences in a run of codes, the first one's to zero.
 pub(super) fn difference_row<W: Word>(row: &mut [W]) {
     let mut before = W::from_u64(0);
@@ -31,9 +34,13 @@ pub(super) fn difference_row<W: Word>(row: &mut [W]) {
 /// Inverse of [`difference_row`].
 pub(super) fn sum_row<W: Word>(row: &mut [W]) {
     let mut sum = W::from_u64(0);
-    for code in row {
-        sum = sum.wadd(code.unzigzag());
-        *code = sum;
+    // The sum must wait for every code before it; the rest of the work need not.
+    for run in row.chunks_mut(RUN) {
+        run.iter_mut().for_each(|code| *code = code.unzigzag());
+        for code in run {
+            sum = sum.wadd(*code);
+            *code = sum;
+        }
     }
 }
 

@@ -167,6 +167,15 @@ impl Inner {
         }
     }
 
+    /// The numbers of the blocks that the index lists or a scan has found, ascending.
+    pub(super) fn block_numbers(&self) -> Box<dyn Iterator<Item = u64> + '_> {
+        match &self.index {
+            Index::Tree(tail) => Box::new(0..tail.n_blocks),
+            // A number in a frame is only a claim: counting up to it might never end.
+            Index::Scan(scan) => Box::new(scan.blocks.keys().copied()),
+        }
+    }
+
     pub(super) fn find_block(&self, number: u64) -> Result<BlockRef> {
         let missing = || Error::corrupt("EB-A03", "block is not in the archive");
         let tail = match &self.index {

@@ -1,6 +1,7 @@
 //! Variables: whole, or the part that a slice asks for.
 
 use errbar_dissect::npy_header;
+use errbar_format::frame::PREFIX_LEN;
 use errbar_format::record::{Body, Variable};
 use errbar_format::{DType, Error, Kind, Result};
 
@@ -101,7 +102,7 @@ impl Archive {
         if n_blocks > self.n_blocks() {
             return Err(Error::corrupt("EB-A03", format!("variable needs {n_blocks} blocks, the archive has {}", self.n_blocks())));
         }
-        let numbers = touched(variable, ranges);
+        let numbers = touched(variable, ranges, self.size() / PREFIX_LEN as u64)?;
         let mut bytes = Vec::new();
         let mut next = 0;
         while next < numbers.len() {
@@ -174,13 +175,17 @@ fn whole_or(slice: &[Range], variable: &Variable) -> Result<Vec<Range>> {
     }
 }
 
-/// The positions, ascending, of the blocks that a box touches.
-fn touched(variable: &Variable, ranges: &[Range]) -> Vec<u64> {
+/// The positions, ascending, of the blocks that a box touches: no more than `most`, which is what
+/// the archive has room for.
+fn touched(variable: &Variable, ranges: &[Range], most: u64) -> Result<Vec<u64>> {
     let grid = variable.grid();
     let mut numbers = vec![0];
     for (axis, range) in ranges.iter().enumerate() {
         let cells = range.start / variable.block_shape[axis]..range.stop.div_ceil(variable.block_shape[axis]);
+        if (numbers.len() as u64).checked_mul(cells.end - cells.start).is_none_or(|n| n > most) {
+            return Err(Error::corrupt("EB-A03", format!("variable needs more than the {most} blocks that the archive has room for")));
+        }
         numbers = numbers.iter().flat_map(|&k| cells.clone().map(move |cell| (k, cell))).map(|(k, cell)| k * grid[axis] + cell).collect();
     }
-    numbers
+    Ok(numbers)
 }

@@ -49,10 +49,9 @@ struct Coded {
 }
 
 fn code(registry: &Registry, planner: &dyn Planner, number: u64, job: Job) -> Result<Coded> {
-    let values = Values::from_bytes(job.dtype, job.big_endian, &job.shape, &job.bytes)?;
+    let values = Values::from_bytes(job.dtype, job.big_endian, &job.shape, job.bytes)?;
     let encoded = encode_best(registry, planner, &values, job.tolerance.as_deref(), job.mode)?;
-    let changed = encoded.receipt.is_some();
-    let decoded = if changed { encoded.decoded.to_bytes(job.big_endian) } else { job.bytes };
+    let decoded = encoded.decoded.into_bytes(job.big_endian);
     let description = pipeline::describe(registry, &encoded.pipeline);
     Ok(Coded {
         block: Block {

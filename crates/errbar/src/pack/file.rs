@@ -60,11 +60,15 @@ struct ArrayPlan {
 /// Where a file's data are; the rest of it is holes.
 type Runs = Vec<(u64, u64)>;
 
-fn dissect_file(file: &File, path: &[u8], policy: &Policy, default_mode: Mode) -> Result<Plan> {
-    let raw = policy.raw(path);
-    let declared = raw.map(|raw| raw as &dyn Dissector);
+/// A file's pieces: as a rule declares it, else as its own format says.
+fn pieces_of(file: &dyn ReadAt, path: &[u8], policy: &Policy) -> Vec<Piece> {
+    let declared = policy.raw(path).map(|raw| raw as &dyn Dissector);
     let all: Vec<&dyn Dissector> = declared.into_iter().chain(dissectors().iter().copied()).collect();
-    let (pieces, _) = dissect(file, &all);
+    dissect(file, &all).0
+}
+
+fn dissect_file(file: &File, path: &[u8], policy: &Policy, default_mode: Mode) -> Result<Plan> {
+    let pieces = pieces_of(file, path, policy);
     let mut arrays = Vec::new();
     let mut at = 0;
     for piece in &pieces {
@@ -152,30 +156,32 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
         Err(problem) => return Ok(Err(problem)),
     };
     let size = metadata.len();
-    let plan = match (&runs, size) {
-        (None, 0) => Ok(Plan { pieces: vec![Piece::Bytes(0)], arrays: Vec::new() }),
-        (None, _) => dissect_file(&file, &found.path, &run.packer.policy, run.packer.mode),
-        // An array with holes would lose them: sparse files are kept as bytes.
-        (Some(_), _) => Ok(Plan { pieces: vec![Piece::Bytes(size)], arrays: Vec::new() }),
-    };
-    let plan = match plan {
-        Ok(plan) => plan,
-        Err(problem) => return Ok(Err(problem)),
-    };
     let still_the_same = || match file.metadata() {
         Ok(now) if source::changed(&metadata, &now) => Err(Error::new(errbar_format::Kind::Io, "changed while it was read; not packed")),
         Ok(_) => Ok(()),
         Err(e) => Err(unreadable(e)),
     };
-    if runs.is_none() && plan.arrays.is_empty() && size <= SMALL_FILE {
+    if runs.is_none() && size <= SMALL_FILE {
+        // Read once: most files of a tree are of this kind.
         let mut bytes = vec![0; size as usize];
         if let Err(problem) = file.read_at(&mut bytes, 0).map_err(unreadable).and_then(|()| still_the_same()) {
             return Ok(Err(problem));
         }
-        let mode = run.packer.policy.choice(&found.path, "").mode.unwrap_or(run.packer.mode);
-        run.progress.bytes_done += size;
-        return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
+        if pieces_of(&&bytes[..], &found.path, &run.packer.policy).iter().all(|piece| matches!(piece, Piece::Bytes(_))) {
+            let mode = run.packer.policy.choice(&found.path, "").mode.unwrap_or(run.packer.mode);
+            run.progress.bytes_done += size;
+            return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
+        }
     }
+    let plan = match &runs {
+        None => dissect_file(&file, &found.path, &run.packer.policy, run.packer.mode),
+        // An array with holes would lose them: sparse files are kept as bytes.
+        Some(_) => Ok(Plan { pieces: vec![Piece::Bytes(size)], arrays: Vec::new() }),
+    };
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(problem) => return Ok(Err(problem)),
+    };
     let lossy = plan.arrays.iter().any(|array| array.tolerance.is_some());
     let id = run.blocks.begin_file(plan.arrays.iter().map(|array| array.bound).collect(), lossy);
     let mut body = FileBody { size, segments: Vec::new(), variables: Vec::new(), original_hash: [0; 32], restored_hash: [0; 32] };

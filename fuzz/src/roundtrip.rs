@@ -1,0 +1,101 @@
+//! Any array through any pipeline under any bound: the bound holds, and without one every bit.
+
+use errbar_codec::float::Float;
+use errbar_codec::{Limit, Registry, Stage, Tolerance, Values, pipeline};
+use errbar_format::Kind;
+use errbar_format::record::{Bound, PipelineRecord, StageRecord};
+
+use super::input::Input;
+
+/// Encodes, decodes what was encoded, and compares by arithmetic of its own.
+pub fn roundtrip(data: &[u8]) {
+    let registry = Registry::core();
+    let mut input = Input(data);
+    let quantizer = input.pick(registry.quantizers());
+    let transforms = (0..input.byte() % 4).map(|_| {
+        let transform = input.pick(registry.transforms());
+        record(transform, input.params())
+    });
+    let transforms = transforms.collect();
+    let coder = input.pick(registry.coders());
+    let plan = PipelineRecord { quantizer: record(quantizer, &[]), transforms, coder: record(coder, input.params()) };
+    let tolerance = tolerance(&mut input);
+    let values = input.values();
+
+    let encoded = match pipeline::encode(&registry, &plan, &values, tolerance.as_ref()) {
+        Ok(encoded) => encoded,
+        // Stages that do not fit the values or each other, or parameters that mean nothing.
+        Err(e) if matches!(e.kind, Kind::Usage | Kind::Limit) || matches!(e.rule, Some("EB-C03" | "EB-C04")) => return,
+        Err(e) => panic!("{} failed: {e}", pipeline::describe(&registry, &plan)),
+    };
+    let shape: Vec<u64> = values.bits.dims[..values.bits.dims.len() - (values.dtype.words() - 1)].iter().map(|&d| d as u64).collect();
+    let decoded = pipeline::decode(&registry, &encoded.pipeline, values.dtype, &shape, &encoded.payload, encoded.exact_len)
+        .expect("what was encoded can be decoded");
+    assert_eq!(decoded, encoded.decoded, "readers get what the encoder checked");
+    match tolerance.filter(|_| values.dtype.is_float()) {
+        Some(tolerance) => compare(&values, &decoded, &tolerance),
+        None => assert_eq!(decoded, values, "without a bound every bit comes back"),
+    }
+}
+
+fn record(stage: &(impl Stage + ?Sized), params: &[u8]) -> StageRecord {
+    StageRecord { name: stage.name().to_owned(), version: stage.version(), params: params.to_vec() }
+}
+
+fn tolerance(input: &mut Input<'_>) -> Option<Tolerance> {
+    let kind = input.byte() % 4;
+    let bits = input.u64();
+    // A third of the bounds is of a size that data meet; the others are whatever the bits say.
+    let value = if bits % 3 == 0 { [1e-3, 0.5, 1.0, 1e-6, 1e5, 1e-30][(bits / 3 % 6) as usize] } else { f64::from_bits(bits).abs() };
+    if kind == 0 || !value.is_finite() || value == 0.0 {
+        return None;
+    }
+    let mut fill: Vec<u64> = (0..input.byte() % 3).map(|_| input.u64()).collect();
+    fill.sort_unstable();
+    fill.dedup();
+    Some(match kind {
+        1 => Tolerance { bound: Bound::PwRel(value), limit: Limit::Relative(value), fill },
+        _ => Tolerance { bound: Bound::Abs(value), limit: Limit::Abs(value), fill },
+    })
+}
+
+fn compare(values: &Values, decoded: &Values, tolerance: &Tolerance) {
+    let float = Float::of(values.dtype).expect("a floating-point type");
+    let words = |values: &Values| -> Vec<u64> {
+        let width = values.bits.words.width();
+        let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        values.bits.words.to_le_bytes().chunks(width).map(word).collect()
+    };
+    for (i, (x, y)) in words(values).into_iter().zip(words(decoded)).enumerate() {
+        if x == y {
+            continue;
+        }
+        assert!(float.is_finite(x) && !tolerance.fill.contains(&x), "word {i}: {x:#x} must be kept exactly");
+        assert!(float.is_finite(y), "word {i}: became {y:#x}");
+        let (x, y) = (float.to_f64(x), float.to_f64(y));
+        let within = match tolerance.limit {
+            Limit::Abs(limit) => within_exactly(x, y, limit),
+            // The product of two doubles is not exact; one step beside it is a safe judgement.
+            Limit::Relative(limit) => (x - y).abs() <= (limit * x.abs()).next_up(),
+        };
+        assert!(within, "word {i}: {x:e} became {y:e} under {:?}", tolerance.limit);
+    }
+}
+
+/// `|x - y| <= limit`, in integers.
+fn within_exactly(x: f64, y: f64, limit: f64) -> bool {
+    let parts = [x, -y, -limit].map(|v| {
+        let bits = v.to_bits();
+        let exponent = (bits >> 52 & 0x7FF) as i32;
+        let mantissa = (bits & ((1 << 52) - 1)) | if exponent > 0 { 1 << 52 } else { 0 };
+        (if bits >> 63 == 1 { -(mantissa as i128) } else { mantissa as i128 }, exponent.max(1))
+    });
+    let most = parts.iter().map(|part| part.1).max().unwrap_or(1);
+    let least = parts.iter().map(|part| part.1).min().unwrap_or(1);
+    if most - least > 70 {
+        // Too far apart for 128 bits. Rounding to nearest keeps order, so this refuses no sound value.
+        return (x - y).abs() <= limit;
+    }
+    let [x, minus_y, minus_limit] = parts.map(|(mantissa, exponent)| mantissa << (exponent - least));
+    (x + minus_y).abs() + minus_limit <= 0
+}
