@@ -46,7 +46,8 @@ fn tolerance(input: &mut Input<'_>) -> Option<Tolerance> {
     let kind = input.byte() % 4;
     let bits = input.u64();
     // A third of the bounds is of a size that data meet; the others are whatever the bits say.
-    let value = if bits % 3 == 0 { [1e-3, 0.5, 1.0, 1e-6, 1e5, 1e-30][(bits / 3 % 6) as usize] } else { f64::from_bits(bits).abs() };
+    let value =
+        if bits.is_multiple_of(3) { [1e-3, 0.5, 1.0, 1e-6, 1e5, 1e-30][(bits / 3 % 6) as usize] } else { f64::from_bits(bits).abs() };
     if kind == 0 || !value.is_finite() || value == 0.0 {
         return None;
     }

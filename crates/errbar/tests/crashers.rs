@@ -54,7 +54,7 @@ impl Random {
 #[test]
 fn every_finding_stays_fixed() {
     for (name, bytes) in files("crashers", "").into_iter().filter(|(name, _)| name != "README.md") {
-        let target = name.rsplit_once('-').map_or(&*name, |(target, _)| target);
+        let target = name.split_once('-').map_or(&*name, |(target, _)| target);
         let (_, run) = fuzz::TARGETS.iter().find(|(known, _)| *known == target).unwrap_or_else(|| panic!("no target for {name}"));
         run(&bytes);
     }

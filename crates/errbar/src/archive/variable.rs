@@ -135,14 +135,16 @@ impl Archive {
     fn read_ahead(&self, first_block: u64, numbers: &[u64]) -> Result<Vec<BlockFrame>> {
         let mut places = Vec::new();
         let mut end = None;
-        let mut sum = 0;
+        let mut sum = 0u64;
         for &k in numbers {
             let Ok(place) = self.find_block(first_block + k) else { break };
-            sum += place.frame_len;
+            // Of an index that nobody has checked yet: places may be lies.
+            let Some(place_end) = place.offset.checked_add(place.frame_len) else { break };
+            sum = place.frame_len.saturating_add(sum);
             if end.is_some_and(|end| end != place.offset) || (sum > READ_AT_ONCE && !places.is_empty()) {
                 break;
             }
-            end = place.offset.checked_add(place.frame_len);
+            end = Some(place_end);
             places.push((first_block + k, place));
         }
         let one_by_one = || Ok(vec![self.block_frame(first_block + numbers[0])?]);

@@ -61,7 +61,8 @@ mod tests {
             let (mut a, mut b) = (vec![0; len], vec![0; len]);
             let results = (map.read_at(&mut a, at), ReadAt::read_at(&file, &mut b, at));
             assert_eq!(results.0.is_ok(), results.1.is_ok(), "{at} {len}");
-            assert_eq!(a, b);
+            // What a read that failed leaves behind is nobody's business.
+            assert!(results.0.is_err() || a == b, "{at} {len}");
         }
     }
 
