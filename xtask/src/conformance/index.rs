@@ -57,7 +57,7 @@ fn missing_page() -> Vector {
         .without_lost()
 }
 
-/// [`three`] with edited block references.
+/// `three` with edited block references.
 fn refs(name: &str, edit: impl FnOnce(&mut Vec<BlockRef>)) -> Archive {
     let mut b = three_builder(name);
     b.flush();
@@ -68,7 +68,7 @@ fn refs(name: &str, edit: impl FnOnce(&mut Vec<BlockRef>)) -> Archive {
     b.close(&tail)
 }
 
-/// [`three`], its index made of these leaves for blocks and entries.
+/// `three`, its index made of these leaves for blocks and entries.
 fn leaves(name: &str, edit: impl FnOnce(&mut Leaf, &mut Leaf)) -> Archive {
     let mut b = three_builder(name);
     b.flush();
