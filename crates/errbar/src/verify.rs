@@ -239,6 +239,7 @@ fn check_frames(archive: &Archive, scan: &Scan, sound: bool) -> Result<()> {
                 kind::ENTRIES => {
                     for entry in entries_of(archive, frame)? {
                         let entry = entry?;
+                        entry.check()?;
                         if let Body::File(file) = &entry.body
                             && block_ranges(file).iter().any(|range| range.end > *n_blocks)
                         {
