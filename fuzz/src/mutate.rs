@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 
 use errbar_format::frame::{self, Frame, kind};
-use errbar_format::page;
 use errbar_format::record::{self, BlockRef, ChildPage, PageContent, PageRecord, PageRef, Tail};
+use errbar_format::{page, zstd_frame};
 
 /// Changes some bytes; may make them longer or shorter.
 pub type Change<'a> = &'a mut dyn FnMut(&mut Vec<u8>);
@@ -91,12 +91,12 @@ fn open_page(part: &Part) -> Option<(PageRecord, Vec<u8>)> {
         return None;
     }
     let record = page::parse_record(&part.record).ok()?;
-    let listed = page::decompress(&part.payload, record.decoded_len, "EB-I02").ok()?;
+    let listed = zstd_frame::decompress(&part.payload, record.decoded_len as usize, "EB-I02").ok()?;
     Some((record, listed))
 }
 
 fn close_page(part: &mut Part, record: &PageRecord, listed: &[u8]) {
-    if let (Ok(record), Ok(payload)) = (record::encode(record), page::compress(listed)) {
+    if let (Ok(record), Ok(payload)) = (record::encode(record), zstd_frame::compress(listed, zstd_frame::LEVEL)) {
         (part.record, part.payload) = (record, payload);
     }
 }

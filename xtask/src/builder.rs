@@ -6,10 +6,10 @@
 use std::ops::Range;
 
 use errbar_format::frame::{self, ANCILLARY, PREFIX_LEN, Prefix, kind};
-use errbar_format::page::compress;
 use errbar_format::record::{
     self, Block, BlockRef, ChildPage, Document, Entry, Head, Meta, PageContent, PageRecord, PageRef, RECORD_VERSION, Tail,
 };
+use errbar_format::zstd_frame;
 use errbar_format::{Hash, page};
 
 const MEMORY: &str = "records and frames of a vector fit memory";
@@ -21,7 +21,7 @@ pub fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
 
 /// One zstd frame.
 pub fn zstd(bytes: &[u8]) -> Vec<u8> {
-    compress(bytes).expect(MEMORY)
+    zstd_frame::compress(bytes, zstd_frame::LEVEL).expect(MEMORY)
 }
 
 /// BLAKE3 of some bytes.

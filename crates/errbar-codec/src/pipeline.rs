@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use errbar_format::record::{PipelineRecord, Receipt, StageRecord};
-use errbar_format::{DType, Error, Result};
+use errbar_format::{DType, Error, Result, zstd_frame};
 
 use crate::check::{self, Tolerance};
 use crate::codes::Word;
-use crate::{Codes, Layout, Registry, Values, Words, coder, with_words};
+use crate::{Codes, Layout, Registry, Values, Words, with_words};
 
 /// The quantizer that loses nothing.
 pub const NONE: &str = "none";
@@ -36,7 +36,7 @@ pub fn stage(name: &str, params: Vec<u8>) -> StageRecord {
 /// chooses its own parameters; those in `plan` are ignored.
 ///
 /// # Errors
-/// [`errbar_format::Kind::Usage`] if a stage cannot serve the values, and
+/// The stage's own, such as [`errbar_format::Kind::Usage`], if it cannot serve the values, and
 /// [`errbar_format::Kind::Differs`] if decoding did not give back what it must.
 pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Encoded> {
     let quantizer = registry.quantizer(&plan.quantizer)?;
@@ -187,7 +187,7 @@ fn write_exact(positions: &[u32], words: &Words) -> Result<Vec<u8>> {
         Word::put_le(&picked, &mut plain);
     });
     let mut bytes = (positions.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(errbar_format::page::compress(&plain)?);
+    bytes.extend(zstd_frame::compress(&plain, zstd_frame::LEVEL)?);
     Ok(bytes)
 }
 
@@ -203,7 +203,7 @@ fn read_exact(bytes: &[u8], words: &mut Words) -> Result<()> {
         return Err(corrupt("impossible count"));
     }
     let (count, width) = (count as usize, words.width());
-    let plain = coder::decompress(frame, count * (4 + width), "EB-C05")?;
+    let plain = zstd_frame::decompress(frame, count * (4 + width), "EB-C05")?;
     let (gaps, values) = plain.split_at(count * 4);
     let mut next = 0u64;
     let mut positions = Vec::with_capacity(count);

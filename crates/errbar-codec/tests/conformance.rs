@@ -246,7 +246,7 @@ fn eb_c04_parameters_of_another_length_or_range_are_refused() {
 fn eb_c05_exact_values_that_do_not_fit_the_block_are_refused() {
     let exact = |count: u64, gaps: &[u32], values: &[u8]| {
         let plain: Vec<u8> = gaps.iter().flat_map(|gap| gap.to_le_bytes()).chain(values.iter().copied()).collect();
-        let frame = errbar_format::page::compress(&plain).expect("zstd works");
+        let frame = errbar_format::zstd_frame::compress(&plain, errbar_format::zstd_frame::LEVEL).expect("zstd works");
         [&count.to_le_bytes()[..], &frame].concat()
     };
     let with =

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod page;
 pub mod path;
 pub mod record;
+pub mod zstd_frame;
 
 pub use dtype::DType;
 pub use error::{Error, Kind, Place, Result};

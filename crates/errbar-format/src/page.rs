@@ -1,16 +1,12 @@
 //! Pages: lists of entries, blocks or other pages, compressed as one zstd frame each.
 
-use std::io::Read;
 use std::marker::PhantomData;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::limits::{MAX_LEVEL, MAX_PAGE};
 use crate::record::{self, PageContent, PageRecord, RECORD_VERSION};
-use crate::{Error, Result};
-
-/// Level 3 of zstd: pages are small, and their hashes do not compress anyway.
-const LEVEL: i32 = 3;
+use crate::{Error, Result, zstd_frame};
 
 /// Builds a page item by item.
 pub struct PageBuilder {
@@ -56,35 +52,8 @@ impl PageBuilder {
             decoded_len: self.bytes.len() as u64,
             extensions: Vec::new(),
         };
-        let payload = compress(&self.bytes)?;
+        let payload = zstd_frame::compress(&self.bytes, zstd_frame::LEVEL)?;
         Ok((record::encode(&page)?, payload))
-    }
-}
-
-/// One zstd frame, without checksum: the frame around it has one.
-///
-/// # Errors
-/// [`crate::Kind::Io`] if zstd cannot allocate.
-pub fn compress(bytes: &[u8]) -> Result<Vec<u8>> {
-    zstd::bulk::compress(bytes, LEVEL).map_err(|e| Error::io("zstd could not compress", e))
-}
-
-/// Exactly `decoded_len` bytes out of exactly one zstd frame.
-///
-/// # Errors
-/// [`crate::Kind::Corrupt`] naming `rule` if there are more or fewer.
-pub fn decompress(payload: &[u8], decoded_len: u64, rule: &'static str) -> Result<Vec<u8>> {
-    let corrupt = |what: String| Error::corrupt(rule, what);
-    if zstd::zstd_safe::find_frame_compressed_size(payload).ok() != Some(payload.len()) {
-        return Err(corrupt("payload is not exactly one zstd frame".into()));
-    }
-    let decoder = zstd::stream::read::Decoder::with_buffer(payload).map_err(|e| corrupt(format!("no zstd frame: {e}")))?;
-    // The vector grows as bytes arrive, so a declared length costs nothing by itself.
-    let mut bytes = Vec::new();
-    decoder.single_frame().take(decoded_len + 1).read_to_end(&mut bytes).map_err(|e| corrupt(format!("zstd frame is damaged: {e}")))?;
-    match bytes.len() as u64 == decoded_len {
-        true => Ok(bytes),
-        false => Err(corrupt(format!("zstd frame does not hold the {decoded_len} bytes declared"))),
     }
 }
 
@@ -121,7 +90,12 @@ impl<T> Items<T> {
         if page.content != content {
             return Err(Error::corrupt("EB-I03", format!("page lists {:?}, expected {content:?}", page.content)));
         }
-        Ok(Items { bytes: decompress(payload, page.decoded_len, "EB-I02")?, at: 0, left: page.count, item: PhantomData })
+        Ok(Items {
+            bytes: zstd_frame::decompress(payload, page.decoded_len as usize, "EB-I02")?,
+            at: 0,
+            left: page.count,
+            item: PhantomData,
+        })
     }
 
     /// Items not read yet.

@@ -303,7 +303,7 @@ impl Archive {
             document.check().map_err(|e| e.at(at))?;
             let bytes = self.inner.storage.read(at, prefix.frame_len())?;
             let frame = Frame::parse(&bytes)?;
-            documents.push((document.name, errbar_format::page::decompress(frame.payload, document.decoded_len, "EB-D01")?));
+            documents.push((document.name, errbar_format::zstd_frame::decompress(frame.payload, document.decoded_len as usize, "EB-D01")?));
             at += prefix.frame_len();
         }
         Ok(documents)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use errbar_format::frame::{Frame, kind};
 use errbar_format::page::{self, Items};
 use errbar_format::record::{self, Block, Body, Document, Entry, FileBody, PageContent, Tail, feature};
-use errbar_format::{Error, Hash, Kind, Result};
+use errbar_format::{Error, Hash, Kind, Result, zstd_frame};
 
 use crate::archive::{Archive, Content, FrameAt, Piece, Scan, block_ranges, check_hash};
 use crate::pack::{Progress, ProgressFn};
@@ -218,7 +218,7 @@ fn check_frames(archive: &Archive, scan: &Scan, sound: bool) -> Result<()> {
                     let (record, payload) = read(archive, frame)?;
                     let document: Document = record::decode(&record)?;
                     document.check()?;
-                    page::decompress(&payload, document.decoded_len, "EB-D01")?;
+                    zstd_frame::decompress(&payload, document.decoded_len as usize, "EB-D01")?;
                     return Ok(());
                 }
                 _ => return Ok(()),

@@ -4,11 +4,11 @@ use std::io::{self, Read, Seek, Write};
 
 use errbar_format::frame::{self, ANCILLARY, kind};
 use errbar_format::limits::{MAX_DOCUMENT, PAGE_TARGET};
-use errbar_format::page::{PageBuilder, compress};
+use errbar_format::page::PageBuilder;
 use errbar_format::record::{
     self, Block, BlockRef, ChildPage, Document, Entry, Head, Meta, PageContent, PageRef, RECORD_VERSION, Tail, feature,
 };
-use errbar_format::{Error, Hash, Kind, Result};
+use errbar_format::{Error, Hash, Kind, Result, zstd_frame};
 
 /// Format edition, for reporting.
 pub const FORMAT: (u16, u16) = (1, 0);
@@ -129,7 +129,7 @@ impl<W: Write> Writer<W> {
             return Err(Error::limit("EB-D01", format!("document '{name}' is larger than 16 MiB")));
         }
         let document = Document { version: RECORD_VERSION, name: name.into(), decoded_len: text.len() as u64, extensions: Vec::new() };
-        self.frame(kind::DOCUMENT, ANCILLARY, &record::encode(&document)?, &compress(text)?)?;
+        self.frame(kind::DOCUMENT, ANCILLARY, &record::encode(&document)?, &zstd_frame::compress(text, zstd_frame::LEVEL)?)?;
         Ok(())
     }
 

@@ -9,5 +9,3 @@ pub use constant::Constant;
 pub use pco::Pco;
 pub use store::Store;
 pub use zstd::Zstd;
-
-pub(crate) use zstd::decompress;

@@ -85,8 +85,8 @@ impl TreeWalk {
 }
 
 impl Inner {
-    /// A page of the index that something before `before` … refers to, and its level if that is
-    /// known. References point backwards, so no chain of them is a circle.
+    /// The page of the index at `place`, to which something at `before` refers; its level must be
+    /// `level`, where that is known. References point backwards, so no chain of them is a circle.
     fn index_page(&self, place: &PageRef, before: u64, level: Option<u8>) -> Result<(PageRecord, Vec<u8>)> {
         if !place.offset.is_multiple_of(8) || place.offset.checked_add(place.frame_len).is_none_or(|end| end > before) {
             return Err(Error::corrupt("EB-I04", "reference does not point backwards").at(place.offset));

@@ -67,8 +67,7 @@ fn pieces_of(file: &dyn ReadAt, path: &[u8], policy: &Policy) -> Vec<Piece> {
     dissect(file, &all).0
 }
 
-fn dissect_file(file: &File, path: &[u8], policy: &Policy, default_mode: Mode) -> Result<Plan> {
-    let pieces = pieces_of(file, path, policy);
+fn plan_arrays(file: &File, pieces: Vec<Piece>, path: &[u8], policy: &Policy, default_mode: Mode) -> Result<Plan> {
     let mut arrays = Vec::new();
     let mut at = 0;
     for piece in &pieces {
@@ -125,7 +124,7 @@ pub(super) fn plan(found: &Found, policy: &Policy, mode: Mode, planned: &mut Vec
     }
     let named = |e: Error| e.in_entry(&found.path);
     let (file, _) = source::open(&found.place).map_err(|e| named(unreadable(e)))?;
-    let plan = dissect_file(&file, &found.path, policy, mode).map_err(named)?;
+    let plan = plan_arrays(&file, pieces_of(&file, &found.path, policy), &found.path, policy, mode).map_err(named)?;
     let arrays = plan.pieces.into_iter().filter_map(|piece| match piece {
         Piece::Array(array) => Some(array),
         Piece::Bytes(_) => None,
@@ -161,24 +160,27 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
         Ok(_) => Ok(()),
         Err(e) => Err(unreadable(e)),
     };
-    if runs.is_none() && size <= SMALL_FILE {
+    let policy = &run.packer.policy;
+    let pieces = if runs.is_some() {
+        // An array with holes would lose them: sparse files are kept as bytes.
+        vec![Piece::Bytes(size)]
+    } else if size > SMALL_FILE {
+        pieces_of(&file, &found.path, policy)
+    } else {
         // Read once: most files of a tree are of this kind.
         let mut bytes = vec![0; size as usize];
         if let Err(problem) = file.read_at(&mut bytes, 0).map_err(unreadable).and_then(|()| still_the_same()) {
             return Ok(Err(problem));
         }
-        if pieces_of(&&bytes[..], &found.path, &run.packer.policy).iter().all(|piece| matches!(piece, Piece::Bytes(_))) {
-            let mode = run.packer.policy.choice(&found.path, "").mode.unwrap_or(run.packer.mode);
+        let pieces = pieces_of(&&bytes[..], &found.path, policy);
+        if pieces.iter().all(|piece| matches!(piece, Piece::Bytes(_))) {
+            let mode = policy.choice(&found.path, "").mode.unwrap_or(run.packer.mode);
             run.progress.bytes_done += size;
             return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
         }
-    }
-    let plan = match &runs {
-        None => dissect_file(&file, &found.path, &run.packer.policy, run.packer.mode),
-        // An array with holes would lose them: sparse files are kept as bytes.
-        Some(_) => Ok(Plan { pieces: vec![Piece::Bytes(size)], arrays: Vec::new() }),
+        pieces
     };
-    let plan = match plan {
+    let plan = match plan_arrays(&file, pieces, &found.path, policy, run.packer.mode) {
         Ok(plan) => plan,
         Err(problem) => return Ok(Err(problem)),
     };

@@ -13,6 +13,7 @@ struct Vector {
     expect: String,
     rule: Option<String>,
     hashes: Vec<(Vec<u8>, String)>,
+    lost: Vec<Vec<u8>>,
 }
 
 pub fn folder() -> PathBuf {
@@ -42,11 +43,12 @@ fn vectors() -> Vec<Vector> {
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let text = fs::read_to_string(&path).expect("a text");
         let bytes = fs::read(path.with_extension("eba")).expect("an archive");
-        let mut vector = Vector { name, bytes, expect: String::new(), rule: None, hashes: Vec::new() };
+        let mut vector = Vector { name, bytes, expect: String::new(), rule: None, hashes: Vec::new(), lost: Vec::new() };
         for (key, value) in text.lines().filter_map(|line| line.split_once(": ")) {
             match key.split_once(' ') {
                 Some(("hash", path)) => vector.hashes.push((unescape(path), value.to_owned())),
                 _ if key == "expect" => vector.expect = value.to_owned(),
+                _ if key == "lost" => vector.lost.push(unescape(value)),
                 _ if key == "rule" => vector.rule = Some(value.to_owned()),
                 _ => {}
             }
@@ -72,6 +74,9 @@ fn every_vector_gives_what_its_text_says() {
                     if restored.as_ref().ok() != Some(hash) {
                         wrong.push(format!("{}: {} is not {hash}: {restored:?}", vector.name, String::from_utf8_lossy(path)));
                     }
+                }
+                for path in vector.lost.iter().filter(|path| archive.hash_file(path).is_ok()) {
+                    wrong.push(format!("{}: {} should be lost", vector.name, String::from_utf8_lossy(path)));
                 }
                 match Verifier::new().threads(1).verify(&archive) {
                     Ok(report) => found.extend(report.problems),

@@ -32,6 +32,13 @@ for text in sorted(folder.glob("*.txt")):
     if not right:
         wrong.append(f"{text.stem}: expected {kind} {rule}, found {[str(e) for e in found]}")
     for key, value in lines:
+        if key == "lost":
+            try:
+                archive = reader.open_archive(data)
+                archive.restored_hash(archive.file(unescape(value)))
+                wrong.append(f"{text.stem}: {value} should be lost")
+            except (LookupError, reader.ArchiveError):  # its name may be lost, too
+                pass
         if key.startswith("hash "):
             try:
                 archive = reader.open_archive(data)
