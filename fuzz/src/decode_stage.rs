@@ -25,10 +25,10 @@ fn quantizer(stage: &dyn errbar_codec::Quantizer, input: &mut Input<'_>) {
     let params = input.params();
     let Ok(code_layout) = stage.code_layout(dtype, &layout, params) else { return };
     let codes = Codes::from_le_bytes(&code_layout, input.fill(code_layout.bytes())).expect("as many bytes as the layout needs");
-    let first = stage.reconstruct(codes.clone(), dtype, params);
+    let first = stage.reconstruct(codes.clone(), dtype, &layout, params);
     if let Ok(values) = &first {
         assert_eq!(values.layout(), layout, "{}", stage.name());
-        assert_eq!(stage.reconstruct(codes, dtype, params).ok().as_ref(), Some(values), "{} decodes differently", stage.name());
+        assert_eq!(stage.reconstruct(codes, dtype, &layout, params).ok().as_ref(), Some(values), "{} decodes differently", stage.name());
     }
 }
 

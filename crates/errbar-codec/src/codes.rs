@@ -1,10 +1,23 @@
 //! Codes: what flows between stages. Unsigned words of one width, with the geometry they have.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use errbar_format::dtype::n_elements;
 use errbar_format::limits::MAX_BLOCK;
 use errbar_format::{Error, Result};
+
+/// How the words of a grid follow each other, and which of them say nothing. The default: in C
+/// order, and all of them count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// For every level of a grid that is taken apart by [parity classes](crate::polyphase), finest
+    /// first: the dimensions that it halves, a bit each. The words stand level by level, coarsest
+    /// first. Empty: C order.
+    pub levels: Vec<u8>,
+    /// Words that are zero and need not be written, in the order of the words.
+    pub absent: Option<Arc<[bool]>>,
+}
 
 /// Width and geometry of a list of codes, known before a single code is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +26,8 @@ pub struct Layout {
     pub width: usize,
     /// Extent along each dimension, in C order. No dimensions: one word.
     pub dims: Vec<usize>,
+    /// Order of the words.
+    pub scan: Scan,
 }
 
 impl Layout {
@@ -24,10 +39,15 @@ impl Layout {
         let bytes = n_elements(dims).and_then(|n| n.checked_mul(width as u64));
         match bytes {
             Some(bytes) if bytes <= MAX_BLOCK && dims.iter().all(|&d| d <= u64::from(u32::MAX)) => {
-                Ok(Layout { width, dims: dims.iter().map(|&d| d as usize).collect() })
+                Ok(Layout::plain(width, dims.iter().map(|&d| d as usize).collect()))
             }
             _ => Err(Error::limit("EB-B01", format!("shape {dims:?} of {width}-byte words exceeds a block"))),
         }
+    }
+
+    /// Words in C order that all count; unchecked.
+    pub fn plain(width: usize, dims: Vec<usize>) -> Layout {
+        Layout { width, dims, scan: Scan::default() }
     }
 
     /// Number of words.
@@ -43,6 +63,17 @@ impl Layout {
     /// Bytes of all words.
     pub fn bytes(&self) -> usize {
         self.len() * self.width
+    }
+
+    /// The same without an order of the words: what is left when a stage mixes them.
+    #[must_use]
+    pub fn flat(&self) -> Layout {
+        Layout::plain(self.width, self.dims.clone())
+    }
+
+    /// Codes of this layout; the caller answers for their number and width.
+    pub fn codes(&self, words: Words) -> Codes {
+        Codes { dims: self.dims.clone(), scan: self.scan.clone(), words }
     }
 }
 
@@ -201,14 +232,21 @@ impl Words {
 pub struct Codes {
     /// Extent along each dimension, in C order.
     pub dims: Vec<usize>,
-    /// The words, in C order.
+    /// Order of the words.
+    pub scan: Scan,
+    /// The words.
     pub words: Words,
 }
 
 impl Codes {
+    /// Words in C order that all count.
+    pub fn plain(dims: Vec<usize>, words: Words) -> Codes {
+        Codes { dims, scan: Scan::default(), words }
+    }
+
     /// Their layout.
     pub fn layout(&self) -> Layout {
-        Layout { width: self.words.width(), dims: self.dims.clone() }
+        Layout { width: self.words.width(), dims: self.dims.clone(), scan: self.scan.clone() }
     }
 
     /// Codes of `layout` from little-endian bytes.
@@ -220,6 +258,6 @@ impl Codes {
         if bytes.len() != layout.bytes() {
             return Err(Error::corrupt("EB-C02", format!("stage gave {} bytes, expected {}", bytes.len(), layout.bytes())));
         }
-        Ok(Codes { dims: layout.dims.clone(), words: Words::from_le_bytes(layout.width, bytes) })
+        Ok(layout.codes(Words::from_le_bytes(layout.width, bytes)))
     }
 }

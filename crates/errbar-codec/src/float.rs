@@ -54,6 +54,18 @@ impl Float {
         }
     }
 
+    /// The distance between neighbouring words around `value`.
+    pub fn spacing(self, value: f64) -> f64 {
+        let least = match self {
+            Float::F16 => -14,
+            Float::BF16 | Float::F32 => -126,
+            Float::F64 => -1022,
+        };
+        let exponent = ((value.to_bits() >> 52 & 0x7FF) as i32 - 1023).max(least) - self.fraction_bits() as i32;
+        // Below the normal doubles only where binary64 words are themselves.
+        if exponent < -1022 { f64::from_bits(1) } else { f64::from_bits(((exponent + 1023) as u64) << 52) }
+    }
+
     /// Whether the word is a finite number.
     pub fn is_finite(self, bits: u64) -> bool {
         bits & self.exponent_mask() != self.exponent_mask()
@@ -125,6 +137,15 @@ fn narrow(value: f64, fraction: u32, exponent: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spacing_is_the_distance_to_the_next() {
+        for x in [1.0f32, 1.5, 3.0e-40, 1e30, 0.1] {
+            assert_eq!(Float::F32.spacing(x.into()), f64::from(x.next_up()) - f64::from(x));
+            assert_eq!(Float::F64.spacing(x.into()), f64::from(x).next_up() - f64::from(x));
+        }
+        assert_eq!((Float::F16.spacing(1.0), Float::BF16.spacing(2.0)), (1.0 / 1024.0, 1.0 / 64.0));
+    }
 
     #[test]
     fn every_16_bit_word_comes_back_and_midpoints_tie_to_even() {

@@ -8,14 +8,20 @@
 //! To add a stage: one file under `quantizer`, `transform` or `coder`, one line in
 //! [`Registry::core`], one page under `spec/stages`.
 
+pub mod binary;
 pub mod check;
 pub mod coder;
 pub mod codes;
 pub mod conformance;
 pub mod float;
+mod exact;
+mod least_squares;
 pub mod pipeline;
+pub mod polyphase;
 pub mod quantizer;
+mod mask;
 mod registry;
+pub mod simd;
 pub mod stage;
 pub mod transform;
 pub mod values;

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use errbar_format::record::{PipelineRecord, Receipt, StageRecord};
-use errbar_format::{DType, Error, Result, zstd_frame};
+use errbar_format::{DType, Error, Result};
 
 use crate::check::{self, Tolerance};
-use crate::codes::Word;
-use crate::{Codes, Layout, Registry, Values, Words, with_words};
+use crate::codes::Scan;
+use crate::exact::Exact;
+use crate::{Codes, Layout, Registry, Values};
 
 /// The quantizer that loses nothing.
 pub const NONE: &str = "none";
@@ -32,8 +33,8 @@ pub fn stage(name: &str, params: Vec<u8>) -> StageRecord {
     StageRecord { name: name.to_owned(), version: 1, params }
 }
 
-/// Codes `values` through `plan`, decodes the result and checks every value. The quantizer
-/// chooses its own parameters; those in `plan` are ignored.
+/// Codes `values` through `plan`, decodes the result and checks every value. The parameters that
+/// `plan` has for the quantizer are what is wanted of it; it chooses its own.
 ///
 /// # Errors
 /// The stage's own, such as [`errbar_format::Kind::Usage`], if it cannot serve the values, and
@@ -41,22 +42,23 @@ pub fn stage(name: &str, params: Vec<u8>) -> StageRecord {
 pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Encoded> {
     let quantizer = registry.quantizer(&plan.quantizer)?;
     let mut pipeline = plan.clone();
-    let exact;
+    let mut exact = Exact::default();
     let mut codes = match tolerance {
         Some(tolerance) if plan.quantizer.name != NONE => {
-            let quantized = quantizer.quantize(values, tolerance)?;
+            let quantized = quantizer.quantize(values, tolerance, &plan.quantizer.params)?;
             pipeline.quantizer.params = quantized.params;
-            exact = quantized.exact;
+            exact = Exact { absent: quantized.absent, patches: quantized.exact };
             Cow::Owned(quantized.codes)
         }
         _ if plan.quantizer.name == NONE => {
             pipeline.quantizer.params = Vec::new();
-            exact = Vec::new();
             Cow::Borrowed(&values.bits)
         }
         _ => return Err(Error::usage(format!("{} loses values, and no bound was given", plan.quantizer.name))),
     };
     for transform in &plan.transforms {
+        // Transforms know grids in C order alone.
+        codes.to_mut().scan = Scan::default();
         codes = Cow::Owned(registry.transform(transform)?.forward(codes.into_owned(), &transform.params)?);
     }
     let payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
@@ -71,14 +73,14 @@ fn prove(
     mut payload: Vec<u8>,
     values: &Values,
     tolerance: Option<&Tolerance>,
-    mut exact: Vec<u32>,
+    mut exact: Exact,
 ) -> Result<Encoded> {
     let coded_len = payload.len();
     let layout = values.bits.layout();
     let differs = || Error::new(errbar_format::Kind::Differs, "decoding a block did not give it back");
-    let mut append_and_decode = |exact: &[u32]| {
+    let mut append_and_decode = |exact: &Exact| {
         payload.truncate(coded_len);
-        payload.extend(write_exact(exact, &values.bits.words)?);
+        payload.extend(exact.write(&values.bits)?);
         decode_layout(registry, &pipeline, values.dtype, &layout, &payload, (payload.len() - coded_len) as u64)
     };
     let mut decoded = append_and_decode(&exact)?;
@@ -89,16 +91,14 @@ fn prove(
         Some(tolerance) => {
             let mut found = check::compare(values, &decoded, tolerance)?;
             if !found.violations.is_empty() {
-                exact.extend_from_slice(&found.violations);
-                exact.sort_unstable();
-                exact.dedup();
+                exact.add_patches(&found.violations);
                 decoded = append_and_decode(&exact)?;
                 found = check::compare(values, &decoded, tolerance)?;
                 if !found.violations.is_empty() {
                     return Err(differs());
                 }
             }
-            receipt = Some(Receipt { exact: exact.len() as u64, ..found.receipt });
+            receipt = Some(Receipt { exact: exact.len(), ..found.receipt });
         }
     }
     Ok(Encoded { pipeline, exact_len: (payload.len() - coded_len) as u64, payload, receipt, decoded })
@@ -131,17 +131,21 @@ fn decode_layout(
 ) -> Result<Values> {
     let quantizer = registry.quantizer(&pipeline.quantizer)?;
     let coder = registry.coder(&pipeline.coder)?;
-    let mut layouts = vec![quantizer.code_layout(dtype, layout, &pipeline.quantizer.params)?];
+    let split = (payload.len() as u64)
+        .checked_sub(exact_len)
+        .ok_or_else(|| Error::corrupt("EB-C05", "exact values are longer than the payload"))?;
+    let (coded, exact) = payload.split_at(split as usize);
+    let exact = Exact::read(exact, layout)?;
+    let mut present = layout.clone();
+    present.scan.absent = exact.absent().cloned();
+    let quantized = quantizer.code_layout(dtype, &present, &pipeline.quantizer.params)?;
+    let mut layouts = vec![if pipeline.transforms.is_empty() { quantized.clone() } else { quantized.flat() }];
     let mut transforms = Vec::with_capacity(pipeline.transforms.len());
     for record in &pipeline.transforms {
         let transform = registry.transform(record)?;
         layouts.push(transform.output(&layouts[layouts.len() - 1], &record.params)?);
         transforms.push((transform, &record.params));
     }
-    let split = (payload.len() as u64)
-        .checked_sub(exact_len)
-        .ok_or_else(|| Error::corrupt("EB-C05", "exact values are longer than the payload"))?;
-    let (coded, exact) = payload.split_at(split as usize);
     let expect = |codes: Codes, layout: &Layout| match codes.layout() == *layout && codes.words.len() == layout.len() {
         true => Ok(codes),
         false => Err(Error::corrupt("EB-C02", "stage gave codes of another layout")),
@@ -150,8 +154,9 @@ fn decode_layout(
     for (i, (transform, params)) in transforms.iter().enumerate().rev() {
         codes = expect(transform.inverse(codes, &layouts[i], params)?, &layouts[i])?;
     }
-    let mut bits = expect(quantizer.reconstruct(codes, dtype, &pipeline.quantizer.params)?, layout)?;
-    read_exact(exact, &mut bits.words)?;
+    codes.scan = quantized.scan;
+    let mut bits = expect(quantizer.reconstruct(codes, dtype, layout, &pipeline.quantizer.params)?, layout)?;
+    exact.put(&mut bits.words);
     Ok(Values { dtype, bits })
 }
 
@@ -169,57 +174,4 @@ pub fn describe(registry: &Registry, pipeline: &PipelineRecord) -> String {
     words.extend(pipeline.transforms.iter().map(|t| one(t, registry.transform(t).and_then(|s| s.describe(&t.params)))));
     words.push(one(&pipeline.coder, registry.coder(&pipeline.coder).and_then(|s| s.describe(&pipeline.coder.params))));
     words.join(" ")
-}
-
-/// Exact values: count, then one zstd frame of the gaps between positions and of the words.
-fn write_exact(positions: &[u32], words: &Words) -> Result<Vec<u8>> {
-    if positions.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut plain = Vec::with_capacity(positions.len() * (4 + words.width()));
-    let mut next = 0;
-    for &position in positions {
-        plain.extend_from_slice(&(position - next).to_le_bytes());
-        next = position + 1;
-    }
-    with_words!(words, v => {
-        let picked: Vec<_> = positions.iter().map(|&p| v[p as usize]).collect();
-        Word::put_le(&picked, &mut plain);
-    });
-    let mut bytes = (positions.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(zstd_frame::compress(&plain, zstd_frame::LEVEL)?);
-    Ok(bytes)
-}
-
-/// Puts exact values in their places (EB-C05).
-fn read_exact(bytes: &[u8], words: &mut Words) -> Result<()> {
-    let corrupt = |what: &str| Error::corrupt("EB-C05", format!("exact values: {what}"));
-    if bytes.is_empty() {
-        return Ok(());
-    }
-    let (count, frame) = bytes.split_first_chunk().ok_or_else(|| corrupt("too short"))?;
-    let count = u64::from_le_bytes(*count);
-    if count == 0 || count > words.len() as u64 {
-        return Err(corrupt("impossible count"));
-    }
-    let (count, width) = (count as usize, words.width());
-    let plain = zstd_frame::decompress(frame, count * (4 + width), "EB-C05")?;
-    let (gaps, values) = plain.split_at(count * 4);
-    let mut next = 0u64;
-    let mut positions = Vec::with_capacity(count);
-    for gap in u32::get_le(gaps) {
-        let position = next + u64::from(gap);
-        if position >= words.len() as u64 {
-            return Err(corrupt("position outside the block"));
-        }
-        positions.push(position as usize);
-        next = position + 1;
-    }
-    fn place<W: Word>(words: &mut [W], positions: &[usize], values: &[u8]) {
-        for (&position, value) in positions.iter().zip(W::get_le(values)) {
-            words[position] = value;
-        }
-    }
-    with_words!(words, v => place(v, &positions, values));
-    Ok(())
 }

@@ -1,5 +1,7 @@
 //! The traits that stages implement. Object-safe, so that the registry is a plain list.
 
+use std::sync::Arc;
+
 use errbar_format::{DType, Result};
 
 use crate::{Codes, Layout, Tolerance, Values};
@@ -36,18 +38,25 @@ pub struct Quantized {
     pub params: Vec<u8>,
     /// The codes.
     pub codes: Codes,
-    /// Positions, ascending, of words that the codes do not carry. They are stored as they are.
+    /// Positions, ascending, of words that the codes carry but do not serve. They are stored as
+    /// they are.
     pub exact: Vec<u32>,
+    /// Words that the codes do not carry at all, such as missing values, in the order of the
+    /// values; stored as they are. The layout that a decoder asks the code layout for has them as
+    /// [`Scan::absent`](crate::codes::Scan::absent).
+    pub absent: Option<Arc<[bool]>>,
 }
 
 /// Values to integer codes: the only step that may lose anything.
 pub trait Quantizer: Stage {
     /// Codes for `values` such that reconstruction stays within `tolerance` wherever it can.
     /// Words it cannot serve go to [`Quantized::exact`]; the caller checks every word anyway.
+    /// `wanted` is what a planner may choose of the parameters, in a form of the stage's own; empty
+    /// leaves all to the quantizer.
     ///
     /// # Errors
     /// [`errbar_format::Kind::Usage`] if this quantizer cannot serve the type or the tolerance.
-    fn quantize(&self, values: &Values, tolerance: &Tolerance) -> Result<Quantized>;
+    fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized>;
 
     /// The layout of the codes of values of `dtype` and `layout`.
     ///
@@ -55,14 +64,17 @@ pub trait Quantizer: Stage {
     /// [`errbar_format::Kind::Corrupt`] for parameters that no encoder writes.
     fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout>;
 
-    /// Bit patterns of `dtype` from codes: the arithmetic that the specification states.
+    /// Bit patterns of `dtype` and `layout` from codes: the arithmetic that the specification
+    /// states.
     ///
     /// # Errors
     /// [`errbar_format::Kind::Corrupt`] for parameters that no encoder writes.
-    fn reconstruct(&self, codes: Codes, dtype: DType, params: &[u8]) -> Result<Codes>;
+    fn reconstruct(&self, codes: Codes, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Codes>;
 }
 
-/// Codes to codes, reversible for every input.
+/// Codes to codes, reversible for every input. Their order is the one of
+/// [`dims`](Layout::dims): what a quantizer says of their [scan](crate::codes::Scan) is for a coder
+/// that follows it directly.
 pub trait Transform: Stage {
     /// The layout of [`Transform::forward`]'s result.
     ///

@@ -43,7 +43,7 @@ impl Values {
         if big_endian {
             words.swap_bytes();
         }
-        Ok(Values { dtype, bits: Codes { dims: layout.dims, words } })
+        Ok(Values { dtype, bits: Codes::plain(layout.dims, words) })
     }
 
     /// The bytes of the elements, as a file holds them.

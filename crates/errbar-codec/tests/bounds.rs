@@ -24,7 +24,7 @@ fn encode(values: &Values, quantizer: &str, coder: (&str, Vec<u8>), limit: Limit
 }
 
 fn values<W: Word>(dtype: DType, words: Vec<W>) -> Values {
-    Values { dtype, bits: Codes { dims: vec![words.len()], words: W::wrap(words) } }
+    Values { dtype, bits: Codes::plain(vec![words.len()], W::wrap(words)) }
 }
 
 fn f16(bits: u16) -> f64 {

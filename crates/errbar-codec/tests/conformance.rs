@@ -32,7 +32,7 @@ fn quantizer_for(limit: Limit) -> &'static str {
 
 /// Codes a list of words through `uniform` or `bitround`, decodes it again and has it judged.
 fn judged(dtype: DType, words: Words, limit: Limit) -> Encoded {
-    let values = Values { dtype, bits: Codes { dims: vec![words.len()], words } };
+    let values = Values { dtype, bits: Codes::plain(vec![words.len()], words) };
     let tolerance = tolerance(limit);
     let core = Registry::core();
     let encoded =

@@ -126,7 +126,7 @@ fn sample(values: &Values) -> Values {
         let run = SAMPLE_WORDS.min(bytes.len() / BYTE_RUNS);
         let starts = (0..BYTE_RUNS).map(|i| (bytes.len() - run) / (BYTE_RUNS - 1) * i);
         let picked: Vec<u8> = starts.flat_map(|at| &bytes[at..at + run]).copied().collect();
-        return Values { dtype: DType::Bytes, bits: Codes { dims: vec![picked.len()], words: Words::U8(picked) } };
+        return Values { dtype: DType::Bytes, bits: Codes::plain(vec![picked.len()], Words::U8(picked)) };
     }
     let mut dims = values.bits.dims.clone();
     let mut from = 0;
@@ -142,7 +142,7 @@ fn sample(values: &Values) -> Values {
     // Only leading dimensions were cut, and all but the last of those to 1: the box is one run.
     let len: usize = dims.iter().product();
     let words = with_words!(&values.bits.words, v => errbar_codec::codes::Word::wrap(v[from..from + len].to_vec()));
-    Values { dtype: values.dtype, bits: Codes { dims, words } }
+    Values { dtype: values.dtype, bits: Codes::plain(dims, words) }
 }
 
 /// Codes a block with the best of the planner's candidates, by their size on a sample.

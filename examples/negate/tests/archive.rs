@@ -83,7 +83,7 @@ fn the_judge_of_stages_accepts_it() {
 
 #[test]
 fn it_negates_modulo_two_to_the_bits() {
-    let codes = Codes { dims: vec![3], words: Words::U16(vec![0, 1, 0x8000]) };
+    let codes = Codes::plain(vec![3], Words::U16(vec![0, 1, 0x8000]));
     assert_eq!(Negate.forward(codes, &[]).expect("no parameters").words, Words::U16(vec![0, 0xFFFF, 0x8000]));
 }
 

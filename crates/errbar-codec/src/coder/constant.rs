@@ -54,6 +54,6 @@ impl Coder for Constant {
             Some(&word) => Word::wrap(vec![word; n]),
             None => Word::wrap(v),
         });
-        Ok(Codes { dims: layout.dims.clone(), words })
+        Ok(layout.codes(words))
     }
 }

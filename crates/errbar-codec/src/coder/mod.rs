@@ -1,11 +1,13 @@
 //! Codes to bytes, and back without a difference.
 
 mod constant;
+mod crans;
 mod pco;
 mod store;
 mod zstd;
 
 pub use constant::Constant;
+pub use crans::Crans;
 pub use pco::Pco;
 pub use store::Store;
 pub use zstd::Zstd;

@@ -131,6 +131,6 @@ impl Coder for Pco {
             DType::F32 => Words::U32(decompress(bytes, n, 0f32)?.into_iter().map(f32::to_bits).collect()),
             _ => Words::U64(decompress(bytes, n, 0f64)?.into_iter().map(f64::to_bits).collect()),
         };
-        Ok(Codes { dims: layout.dims.clone(), words })
+        Ok(layout.codes(words))
     }
 }

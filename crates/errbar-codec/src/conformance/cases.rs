@@ -133,7 +133,7 @@ fn case(dtype: DType, shape: &[u64], (content, bits): Content) -> Case {
     }
     let n: usize = dims.iter().product();
     let words = words(dtype.word(), (0..n as u64).map(|i| bits(dtype, i)));
-    Case { name, shape: shape.to_vec(), values: Values { dtype, bits: Codes { dims, words } } }
+    Case { name, shape: shape.to_vec(), values: Values { dtype, bits: Codes::plain(dims, words) } }
 }
 
 /// Arrays of every type, shape and content that a stage has to cope with: empty ones, single

@@ -61,7 +61,7 @@ impl Transform for Faulty {
     fn output(&self, input: &Layout, params: &[u8]) -> Result<Layout> {
         no_params(params)?;
         match self.0 {
-            Fault::Layout => Ok(Layout { width: input.width, dims: vec![input.len()] }),
+            Fault::Layout => Ok(Layout::plain(input.width, vec![input.len()])),
             _ => Ok(input.clone()),
         }
     }
@@ -89,7 +89,7 @@ impl Coder for Faulty {
     fn decode(&self, bytes: &[u8], layout: &Layout, params: &[u8]) -> Result<Codes> {
         no_params(params)?;
         if self.0 == Fault::Trust {
-            return Ok(Codes { dims: layout.dims.clone(), words: Words::from_le_bytes(layout.width, bytes) });
+            return Ok(layout.codes(Words::from_le_bytes(layout.width, bytes)));
         }
         let mut codes = Codes::from_le_bytes(layout, bytes)?;
         match self.0 {
@@ -103,18 +103,18 @@ impl Coder for Faulty {
 }
 
 impl Quantizer for Faulty {
-    fn quantize(&self, values: &Values, _: &Tolerance) -> Result<Quantized> {
-        Ok(Quantized { params: Vec::new(), codes: values.bits.clone(), exact: Vec::new() })
+    fn quantize(&self, values: &Values, _: &Tolerance, _: &[u8]) -> Result<Quantized> {
+        Ok(Quantized { params: Vec::new(), codes: values.bits.clone(), exact: Vec::new(), absent: None })
     }
 
     fn code_layout(&self, _: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {
         if self.0 != Fault::Trust {
             no_params(params)?;
         }
-        Ok(layout.clone())
+        Ok(layout.flat())
     }
 
-    fn reconstruct(&self, mut codes: Codes, dtype: DType, params: &[u8]) -> Result<Codes> {
+    fn reconstruct(&self, mut codes: Codes, dtype: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
         match self.0 {
             Fault::Trust if !params.is_empty() => codes.words = Words::U8(params.to_vec()),
             Fault::Bound if dtype == DType::F32 => change_one(&mut codes),

@@ -125,7 +125,7 @@ impl Stage for BitRound {
 }
 
 impl Quantizer for BitRound {
-    fn quantize(&self, values: &Values, tolerance: &Tolerance) -> Result<Quantized> {
+    fn quantize(&self, values: &Values, tolerance: &Tolerance, _: &[u8]) -> Result<Quantized> {
         let Limit::Relative(limit) = tolerance.limit else {
             return Err(Error::usage("bitround serves relative limits only"));
         };
@@ -140,15 +140,15 @@ impl Quantizer for BitRound {
             (_, Words::U16(v)) => rounding.codes(v, |w| float.to_f64(w.into())),
             _ => return Err(Error::usage("words of another width than their type's")),
         };
-        let codes = Codes { dims: values.bits.dims.clone(), words };
-        Ok(Quantized { params: vec![keep as u8], codes, exact })
+        let codes = Codes::plain(values.bits.dims.clone(), words);
+        Ok(Quantized { params: vec![keep as u8], codes, exact, absent: None })
     }
 
     fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {
-        shift(dtype, params).map(|_| layout.clone())
+        shift(dtype, params).map(|_| layout.flat())
     }
 
-    fn reconstruct(&self, mut codes: Codes, dtype: DType, params: &[u8]) -> Result<Codes> {
+    fn reconstruct(&self, mut codes: Codes, dtype: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
         let shift = shift(dtype, params)?;
         with_words!(&mut codes.words, v => v.iter_mut().for_each(|word| *word = Word::from_u64(word.to_u64() << shift)));
         Ok(codes)

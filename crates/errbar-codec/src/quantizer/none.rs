@@ -30,15 +30,15 @@ impl Stage for None {
 }
 
 impl Quantizer for None {
-    fn quantize(&self, values: &Values, _: &Tolerance) -> Result<Quantized> {
-        Ok(Quantized { params: Vec::new(), codes: values.bits.clone(), exact: Vec::new() })
+    fn quantize(&self, values: &Values, _: &Tolerance, _: &[u8]) -> Result<Quantized> {
+        Ok(Quantized { params: Vec::new(), codes: values.bits.clone(), exact: Vec::new(), absent: Option::None })
     }
 
     fn code_layout(&self, _: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {
-        no_params(params).map(|()| layout.clone())
+        no_params(params).map(|()| layout.flat())
     }
 
-    fn reconstruct(&self, codes: Codes, _: DType, params: &[u8]) -> Result<Codes> {
+    fn reconstruct(&self, codes: Codes, _: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
         no_params(params).map(|()| codes)
     }
 }

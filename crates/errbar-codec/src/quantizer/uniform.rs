@@ -243,7 +243,7 @@ impl Stage for Uniform {
 }
 
 impl Quantizer for Uniform {
-    fn quantize(&self, values: &Values, tolerance: &Tolerance) -> Result<Quantized> {
+    fn quantize(&self, values: &Values, tolerance: &Tolerance, _: &[u8]) -> Result<Quantized> {
         let Limit::Abs(limit) = tolerance.limit else {
             return Err(Error::usage("uniform serves absolute limits only"));
         };
@@ -261,8 +261,8 @@ impl Quantizer for Uniform {
             }
             _ => Err(Error::usage("words of another width than their type's")),
         }?;
-        let codes = Codes { dims: values.bits.dims.clone(), words };
-        Ok(Quantized { params: params.to_bytes(), codes, exact })
+        let codes = Codes::plain(values.bits.dims.clone(), words);
+        Ok(Quantized { params: params.to_bytes(), codes, exact, absent: None })
     }
 
     fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {
@@ -271,7 +271,7 @@ impl Quantizer for Uniform {
         Layout::new(Params::parse(params)?.width, &dims)
     }
 
-    fn reconstruct(&self, codes: Codes, dtype: DType, params: &[u8]) -> Result<Codes> {
+    fn reconstruct(&self, codes: Codes, dtype: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
         let float = Float::of(dtype)?;
         let Params { step, base, .. } = Params::parse(params)?;
         let value = |code: u64| code.wrapping_add(base as u64) as i64 as f64 * step;
@@ -283,7 +283,7 @@ impl Quantizer for Uniform {
                 Float::F16 | Float::BF16 => Words::U16(values.map(|x| float.from_f64(x) as u16).collect()),
             }
         });
-        Ok(Codes { dims: codes.dims, words })
+        Ok(Codes::plain(codes.dims, words))
     }
 }
 
@@ -295,7 +295,7 @@ mod tests {
         let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
         let values = Values::from_bytes(DType::F32, false, &[numbers.len() as u64], &bytes).expect("as many floats as bytes");
         let tolerance = Tolerance { bound: errbar_format::record::Bound::Abs(limit), limit: Limit::Abs(limit), fill: Vec::new() };
-        let quantized = Uniform.quantize(&values, &tolerance).expect("a limit for floats");
+        let quantized = Uniform.quantize(&values, &tolerance, &[]).expect("a limit for floats");
         (Params::parse(&quantized.params).expect("its own parameters"), quantized)
     }
 

@@ -107,7 +107,7 @@ impl Transform for BitShuffle {
 
     fn forward(&self, codes: Codes, params: &[u8]) -> Result<Codes> {
         let dims = shuffle::bytes_of(&codes.layout(), params)?.dims;
-        Ok(Codes { dims, words: Words::U8(with_words!(&codes.words, v => forward(v))) })
+        Ok(Codes::plain(dims, Words::U8(with_words!(&codes.words, v => forward(v)))))
     }
 
     fn inverse(&self, codes: Codes, input: &Layout, params: &[u8]) -> Result<Codes> {
@@ -120,7 +120,7 @@ impl Transform for BitShuffle {
             4 => Words::U32(inverse(&planes, n)),
             _ => Words::U64(inverse(&planes, n)),
         };
-        Ok(Codes { dims: input.dims.clone(), words })
+        Ok(input.codes(words))
     }
 }
 

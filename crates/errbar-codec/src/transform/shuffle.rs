@@ -78,11 +78,11 @@ impl Transform for Shuffle {
     fn forward(&self, codes: Codes, params: &[u8]) -> Result<Codes> {
         let dims = bytes_of(&codes.layout(), params)?.dims;
         if let Words::U8(_) = codes.words {
-            return Ok(Codes { dims, ..codes });
+            return Ok(Codes::plain(dims, codes.words));
         }
         let mut planes = vec![0; dims[0]];
         with_words!(&codes.words, v => split(v, &mut planes));
-        Ok(Codes { dims, words: Words::U8(planes) })
+        Ok(Codes::plain(dims, Words::U8(planes)))
     }
 
     fn inverse(&self, codes: Codes, input: &Layout, params: &[u8]) -> Result<Codes> {
@@ -95,7 +95,7 @@ impl Transform for Shuffle {
             4 => Words::U32(join(&planes, n)),
             _ => Words::U64(join(&planes, n)),
         };
-        Ok(Codes { dims: input.dims.clone(), words })
+        Ok(input.codes(words))
     }
 }
 
@@ -105,8 +105,8 @@ mod tests {
 
     #[test]
     fn planes_begin_with_the_lowest_bytes() {
-        let codes = Codes { dims: vec![3], words: Words::U16(vec![0x0102, 0x0304, 0x0506]) };
+        let codes = Codes::plain(vec![3], Words::U16(vec![0x0102, 0x0304, 0x0506]));
         let planes = Shuffle.forward(codes, &[]).expect("three codes");
-        assert_eq!(planes, Codes { dims: vec![6], words: Words::U8(vec![2, 4, 6, 1, 3, 5]) });
+        assert_eq!(planes, Codes::plain(vec![6], Words::U8(vec![2, 4, 6, 1, 3, 5])));
     }
 }

@@ -1,0 +1,304 @@
+//! The context of a word: a weighted sum of the magnitudes around it.
+
+use crate::polyphase::{DIMS, Extents, Grid, Offset, classes, neighbour};
+
+/// Groups of neighbours, each with a weight.
+pub(super) const GROUPS: usize = 13;
+/// The two words before, in the row: the only ones a row cannot know in advance.
+pub(super) const LEFT: usize = 0;
+pub(super) const LEFT2: usize = 1;
+/// The running average of the rows before.
+const TREND: usize = 12;
+/// Groups that count where a class is too small for weights of its own.
+const COARSE_GROUPS: [usize; 10] = [0, 2, 4, 6, 7, 8, 9, 10, 11, 12];
+/// Words below which a class has no weights of its own.
+pub(super) const SMALL: usize = 256;
+
+/// Where a neighbour's magnitude stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// In the class itself, before the word.
+    Own,
+    /// In a class that is complete.
+    Class(u8),
+    /// In the running average.
+    Trend,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member {
+    pub(super) source: Source,
+    pub(super) offset: Offset,
+}
+
+/// The members of each group; some groups have none.
+pub(super) type Template = [Vec<Member>; GROUPS];
+
+/// The neighbours of a class of `n` words, which `level` takes out of a grid; `whole` is the
+/// extent of the finest grid.
+pub(super) fn template(whole: Extents, level: u8, class: u8, n: Extents) -> Template {
+    let mut groups: Template = Default::default();
+    let own: [(usize, &[Offset]); 7] = [
+        (LEFT, &[[0, 0, 0, -1]]),
+        (LEFT2, &[[0, 0, 0, -2]]),
+        (2, &[[0, 0, -1, 0]]),
+        (3, &[[0, 0, -1, -1], [0, 0, -1, 1]]),
+        (4, &[[0, -1, 0, 0]]),
+        (5, &[[0, -1, 0, -1], [0, -1, 0, 1], [0, -1, -1, 0], [0, -1, 1, 0]]),
+        (6, &[[-1, 0, 0, 0]]),
+    ];
+    for (group, offsets) in own {
+        let inside = offsets.iter().filter(|offset| (0..DIMS).all(|d| offset[d] == 0 || n[d] > 1));
+        groups[group].extend(inside.map(|&offset| Member { source: Source::Own, offset }));
+    }
+    let known: Vec<u8> = classes(level).into_iter().take_while(|&c| c != class).collect();
+    let reach = whole.map(|n| if n > 1 { -1..=1 } else { 0..=0 });
+    let [i, j, k, x] = reach;
+    let deltas = i.flat_map(|i| {
+        let (k, x) = (k.clone(), x.clone());
+        j.clone().flat_map(move |j| {
+            let x = x.clone();
+            k.clone().flat_map(move |k| x.clone().map(move |x| [i, j, k, x]))
+        })
+    });
+    for delta in deltas {
+        let (there, offset) = neighbour(level, class, delta);
+        if !known.contains(&there) {
+            continue;
+        }
+        let group = match (delta.iter().filter(|&&d| d != 0).count(), there) {
+            (1, 1..) => 7,
+            (1, 0) => 8,
+            (2, 1..) => 9,
+            (2, 0) => 10,
+            (3, _) => 11,
+            _ => continue,
+        };
+        groups[group].push(Member { source: Source::Class(there), offset });
+    }
+    if n[..DIMS - 1].iter().any(|&n| n > 1) && n[DIMS - 1] > 1 {
+        groups[TREND].extend([-2, 0, 2].map(|x| Member { source: Source::Trend, offset: [0, 0, 0, x] }));
+    }
+    groups
+}
+
+/// Weights, in units of 1 / 256, for classes too small for their own.
+pub(super) fn plain_weights(template: &Template) -> [u8; GROUPS] {
+    let mut weights = [0; GROUPS];
+    let used = COARSE_GROUPS.into_iter().filter(|&g| !template[g].is_empty());
+    let count = used.clone().count();
+    for group in used {
+        weights[group] = (256 / count / template[group].len()).clamp(1, 255) as u8;
+    }
+    weights
+}
+
+/// A class at work: what its words' contexts are made of.
+pub(super) struct Context {
+    pub(super) left: u32,
+    pub(super) left2: u32,
+    terms: Vec<Term>,
+}
+
+/// Members of a group that share a source's kind of place.
+struct Term {
+    weight: u32,
+    /// Source, distance in memory, and the slices back along the axis of the bands.
+    members: Vec<(Source, isize, bool)>,
+}
+
+/// The rows before a row, averaged with less and less weight; two points of halo.
+pub(super) struct Trend {
+    points: Vec<u16>,
+}
+
+impl Trend {
+    pub(super) fn new(n: usize) -> Self {
+        Trend { points: vec![0; n + 4] }
+    }
+
+    /// The averages, with the halo.
+    pub(super) fn points(&self) -> &[u16] {
+        &self.points
+    }
+
+    /// Takes in the magnitudes of a row.
+    #[inline(always)]
+    pub(super) fn learn(&mut self, row: &[u16]) {
+        let n = row.len();
+        let points = &mut self.points[..n + 4];
+        let blend = |old: u16, a: u16, b: u16, c: u16| -> u16 {
+            let smooth = (u32::from(a) + 2 * u32::from(b) + u32::from(c) + 2) >> 2;
+            ((3 * u32::from(old) + smooth + 2) >> 2) as u16
+        };
+        points[2] = blend(points[2], row[0], row[0], row[1.min(n - 1)]);
+        for x in 1..n.max(1) - 1 {
+            points[x + 2] = blend(points[x + 2], row[x - 1], row[x], row[x + 1]);
+        }
+        if n > 1 {
+            points[n + 1] = blend(points[n + 1], row[n - 2], row[n - 1], row[n - 1]);
+        }
+        (points[0], points[1]) = (points[2], points[2]);
+        (points[n + 2], points[n + 3]) = (points[n + 1], points[n + 1]);
+    }
+}
+
+/// The grids that a context looks at.
+pub(super) struct Around<'a> {
+    /// Magnitudes of the class's own words, zero where they are not known yet.
+    pub(super) own: &'a Grid<u16>,
+    /// Activity of the classes that are complete.
+    pub(super) classes: &'a [Grid<u16>],
+    pub(super) trend: &'a Trend,
+}
+
+impl Around<'_> {
+    #[inline(always)]
+    fn slice(&self, source: Source, step: isize, row: [usize; DIMS - 1], n: usize) -> &[u16] {
+        match source {
+            Source::Own => &self.own.data()[self.own.start(row).wrapping_add_signed(step)..][..n],
+            Source::Class(class) => {
+                let grid = &self.classes[usize::from(class)];
+                &grid.data()[grid.start(row).wrapping_add_signed(step)..][..n]
+            }
+            Source::Trend => &self.trend.points[2usize.wrapping_add_signed(step)..][..n],
+        }
+    }
+}
+
+impl Context {
+    /// `axis` is the one that bands cut.
+    pub(super) fn new(template: &Template, weights: &[u8; GROUPS], axis: usize, own: &Grid<u16>, classes: &[Grid<u16>]) -> Self {
+        let weight = |group: usize| if template[group].is_empty() { 0 } else { u32::from(weights[group]) };
+        let member = |m: &Member| match m.source {
+            Source::Own => (m.source, own.step(m.offset), m.offset[axis] < 0),
+            Source::Class(class) => (m.source, classes[usize::from(class)].step(m.offset), false),
+            Source::Trend => (m.source, m.offset[DIMS - 1] as isize, false),
+        };
+        let terms = (LEFT2 + 1..GROUPS)
+            .filter(|&group| weight(group) > 0)
+            .map(|group| Term { weight: weight(group), members: template[group].iter().map(member).collect() })
+            .collect();
+        Context { left: weight(LEFT), left2: weight(LEFT2), terms }
+    }
+
+    /// The sums of a row without the words to the left, in 256ths. In the first slice of a band,
+    /// nothing of the band before is known.
+    #[inline(always)]
+    pub(super) fn row(&self, around: &Around<'_>, row: [usize; DIMS - 1], first_slice: bool, sums: &mut [u32]) {
+        let n = sums.len();
+        sums.fill(0);
+        for term in &self.terms {
+            let w = term.weight;
+            let mut slices = term.members.iter().filter(|m| !(m.2 && first_slice)).map(|&(s, step, _)| around.slice(s, step, row, n));
+            loop {
+                match (slices.next(), slices.next(), slices.next(), slices.next()) {
+                    (Some(a), Some(b), Some(c), Some(d)) => {
+                        for x in 0..n {
+                            sums[x] += w * ((u32::from(a[x]) + u32::from(b[x])) + (u32::from(c[x]) + u32::from(d[x])));
+                        }
+                    }
+                    (Some(a), Some(b), Some(c), None) => {
+                        for x in 0..n {
+                            sums[x] += w * (u32::from(a[x]) + u32::from(b[x]) + u32::from(c[x]));
+                        }
+                    }
+                    (Some(a), Some(b), None, _) => {
+                        for x in 0..n {
+                            sums[x] += w * (u32::from(a[x]) + u32::from(b[x]));
+                        }
+                    }
+                    (Some(a), None, _, _) => {
+                        for x in 0..n {
+                            sums[x] += w * u32::from(a[x]);
+                        }
+                    }
+                    (None, ..) => break,
+                }
+            }
+        }
+    }
+
+    /// The context of a word from its row's sum and the magnitudes to the left.
+    #[inline(always)]
+    pub(super) fn value(&self, sum: u32, left: u16, left2: u16) -> u32 {
+        ((sum + self.left * u32::from(left) + self.left2 * u32::from(left2)) >> 8).min(u32::from(u16::MAX))
+    }
+}
+
+/// The bin of a context: four an octave.
+#[inline(always)]
+pub(super) fn bin(value: u32) -> u8 {
+    let t = value + 4;
+    let octave = t.ilog2();
+    (4 * (octave - 2) + (t >> (octave - 2) & 3)) as u8
+}
+
+/// What finished words tell later classes about their surroundings.
+#[inline(always)]
+pub(super) fn activity(value: u32, magnitude: u16) -> u16 {
+    ((value + 2 * u32::from(magnitude)) / 3).min(u32::from(u16::MAX)) as u16
+}
+
+/// Rows of a class that are coded side by side: bands of slices along its slowest long axis.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bands {
+    /// The axis that is cut, and the slices of a band.
+    pub(super) axis: usize,
+    pub(super) slices: usize,
+    pub(super) count: usize,
+    /// Rows of a slice.
+    inner: usize,
+    n: Extents,
+}
+
+impl Bands {
+    pub(super) fn new(n: Extents) -> Self {
+        let axis = (0..DIMS - 1).find(|&d| n[d] > 1).unwrap_or(DIMS - 2);
+        let count = match n[axis] {
+            48.. => 4,
+            12.. => 2,
+            _ => 1,
+        };
+        let slices = n[axis].div_ceil(count);
+        Bands { axis, slices, count, inner: n[axis + 1..DIMS - 1].iter().product(), n }
+    }
+
+    /// Rows of the longest band.
+    pub(super) fn waves(&self) -> usize {
+        if self.n[DIMS - 1] == 0 { 0 } else { self.slices * self.inner }
+    }
+
+    /// The row of a band in a wave, and whether it is in the band's first slice; the last band may
+    /// be shorter than the others.
+    #[inline(always)]
+    pub(super) fn row(&self, band: usize, wave: usize) -> Option<([usize; DIMS - 1], bool)> {
+        let row = band * self.slices * self.inner + wave;
+        let [_, j, k, _] = self.n;
+        let at = [row / k / j, row / k % j, row % k];
+        (row < self.n[self.axis] * self.inner).then_some((at, wave < self.inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_are_quarters_of_octaves() {
+        assert_eq!([0, 1, 3, 4, 5, 6, 12, 65_535].map(bin), [0, 1, 3, 4, 4, 5, 8, 56]);
+    }
+
+    #[test]
+    fn bands_cover_every_row_once() {
+        for n in [[1, 1, 1, 9], [1, 1, 50, 3], [1, 13, 4, 2], [49, 2, 3, 1], [1, 1, 11, 2]] {
+            let bands = Bands::new(n);
+            let mut rows: Vec<_> = (0..bands.waves())
+                .flat_map(|wave| (0..bands.count).filter_map(move |band| bands.row(band, wave)))
+                .map(|(row, _)| row)
+                .collect();
+            rows.sort_unstable();
+            assert_eq!(rows, Grid::<u8>::new(n, n).each_row().collect::<Vec<_>>(), "{n:?}");
+        }
+    }
+}

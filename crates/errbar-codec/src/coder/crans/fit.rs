@@ -1,0 +1,65 @@
+//! Weights of a class's contexts, fitted to samples of it.
+
+use super::context::{GROUPS, Source, Template, Trend};
+use crate::least_squares::Samples;
+use crate::polyphase::{DIMS, Grid, RUN, sample_runs};
+
+/// Samples that decide the weights; more change little.
+const SAMPLES: usize = 6000;
+/// Rows after which the running average has forgotten what was before.
+const TREND_ROWS: usize = 8;
+
+/// The weights that predict magnitudes best, each sample counting as much as its surroundings are
+/// quiet.
+#[inline(always)]
+pub(super) fn weights(template: &Template, own: &Grid<u16>, classes: &[Grid<u16>]) -> [u8; GROUPS] {
+    let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); GROUPS] };
+    for (row, first, len) in sample_runs(own.n, SAMPLES) {
+        samples.target.extend(own.row(row)[first..first + len].iter().map(|&m| f64::from(m)));
+        let trend = if template[GROUPS - 1].is_empty() { Trend::new(own.n[DIMS - 1]) } else { trend_before(own, row) };
+        let mut run = [0.0; RUN];
+        for (column, members) in samples.columns.iter_mut().zip(template) {
+            let run = &mut run[..len];
+            run.fill(0.0);
+            for member in members {
+                let (points, start) = match member.source {
+                    Source::Own => (own.data(), own.start(row).wrapping_add_signed(own.step(member.offset))),
+                    Source::Class(class) => {
+                        let grid = &classes[usize::from(class)];
+                        (grid.data(), grid.start(row).wrapping_add_signed(grid.step(member.offset)))
+                    }
+                    Source::Trend => (trend.points(), 2usize.wrapping_add_signed(member.offset[DIMS - 1] as isize)),
+                };
+                run.iter_mut().zip(&points[start + first..]).for_each(|(sum, &m)| *sum += f64::from(m));
+            }
+            let share = 1.0 / members.len().max(1) as f64;
+            column.extend(run.iter().map(|sum| sum * share));
+        }
+    }
+    let n = samples.len();
+    let mean = samples.target.iter().sum::<f64>() / n.max(1) as f64;
+    let mut importance = vec![0.0; n];
+    for column in &samples.columns {
+        importance.iter_mut().zip(column).for_each(|(sum, x)| *sum += x);
+    }
+    for sum in &mut importance {
+        let around = *sum / GROUPS as f64 + 0.15 * (mean + 0.25);
+        *sum = 1.0 / (around * around);
+    }
+    let solution = samples.solve_positive(&importance).unwrap_or_else(|| vec![0.0; GROUPS]);
+    std::array::from_fn(|g| match template[g].len() {
+        0 => 0,
+        members => (256.0 * solution[g] / members as f64).round_ties_even().clamp(0.0, 255.0) as u8,
+    })
+}
+
+/// The running average before a row, nearly.
+fn trend_before(own: &Grid<u16>, row: [usize; DIMS - 1]) -> Trend {
+    let mut trend = Trend::new(own.n[DIMS - 1]);
+    let [_, j, k, _] = own.n;
+    let number = (row[0] * j + row[1]) * k + row[2];
+    for before in number.saturating_sub(TREND_ROWS)..number {
+        trend.learn(own.row([before / k / j, before / k % j, before % k]));
+    }
+    trend
+}

@@ -1,0 +1,411 @@
+mod context;
+mod fit;
+mod rans;
+mod tables;
+mod token;
+
+use errbar_format::{Error, Result};
+
+use self::context::{Around, Bands, Context, GROUPS, SMALL, Template, Trend, activity, bin, plain_weights, template};
+use self::tables::{BINS, Histogram, Tables};
+use self::token::TOKENS;
+use crate::binary::{Binary, Bit, Reader, Writer};
+use crate::codes::{Scan, Word};
+use crate::polyphase::{DIMS, Extents, Grid, class_extents, classes, folded};
+use crate::simd::widest;
+use crate::stage::{Coder, Stage, no_params};
+use crate::{Codes, Layout, Words, with_words};
+
+/// Context-modelled range asymmetric numeral systems: static tables of token frequencies, chosen
+/// for every word by the magnitudes of the words around it, with weights fitted for every class of
+/// a level. Small codes should be likely, as zigzag codes of residuals are. See
+/// `spec/stages/crans.md`.
+#[derive(Clone, Copy, Debug)]
+pub struct Crans;
+
+fn corrupt(what: &str) -> Error {
+    Error::corrupt("EB-C02", format!("crans: {what}"))
+}
+
+/// A class to code: which one of which level, and its extents.
+struct Step {
+    level: u8,
+    class: u8,
+    n: Extents,
+    /// The grid that the level takes apart, after whose last class it is put together again.
+    whole: Extents,
+    is_last: bool,
+}
+
+/// All classes in the order of the words.
+fn steps(n: Extents, levels: &[u8]) -> Vec<Step> {
+    let mut extents = vec![n];
+    for &level in levels {
+        extents.push(class_extents(extents[extents.len() - 1], level, 0));
+    }
+    let coarsest = extents[levels.len()];
+    let mut steps = vec![Step { level: 0, class: 0, n: coarsest, whole: coarsest, is_last: true }];
+    for (&level, &whole) in levels.iter().zip(&extents).rev() {
+        let odd = &classes(level)[1..];
+        steps.extend(odd.iter().map(|&class| Step {
+            level,
+            class,
+            n: class_extents(whole, level, class),
+            whole,
+            is_last: Some(&class) == odd.last(),
+        }));
+    }
+    steps
+}
+
+/// Activity of the classes of the level at work; the coarser grid is the class 0.
+struct Activity {
+    finest: Extents,
+    classes: Vec<Grid<u16>>,
+}
+
+/// Points beyond the edge are as active as the edge.
+fn replicate(at: u16, _: u16) -> [u16; 2] {
+    [at, at]
+}
+
+impl Activity {
+    fn new(finest: Extents) -> Self {
+        Activity { finest, classes: (0..1 << DIMS).map(|_| Grid::default()).collect() }
+    }
+
+    #[inline(always)]
+    fn finish(&mut self, step: &Step, mut activity: Grid<u16>) {
+        activity.fill_halo(replicate);
+        self.classes[usize::from(step.class)] = activity;
+        if step.is_last && step.level != 0 {
+            let mut whole = Grid::new(step.whole, self.finest);
+            for class in classes(step.level) {
+                whole.merge(step.level, class, &self.classes[usize::from(class)]);
+            }
+            whole.fill_halo(replicate);
+            self.classes[0] = whole;
+        }
+    }
+}
+
+/// Writes the weights of a class, or reads them.
+fn code_weights(coder: &mut impl Binary, template: &Template, n: Extents, given: &[u8; GROUPS], models: &mut [Bit; 256]) -> [u8; GROUPS] {
+    if n.iter().product::<usize>() < SMALL {
+        return plain_weights(template);
+    }
+    std::array::from_fn(|g| if template[g].is_empty() { 0 } else { coder.tree(given[g].into(), models) as u8 })
+}
+
+/// The geometry that a scan describes.
+fn geometry(dims: &[usize], scan: &Scan) -> Result<(Extents, Vec<u8>)> {
+    match <Extents>::try_from(dims) {
+        Ok(n) if !scan.levels.is_empty() => Ok((n, scan.levels.clone())),
+        _ if scan.levels.is_empty() => Ok((folded(dims), Vec::new())),
+        _ => Err(Error::usage("crans takes levels of four dimensions")),
+    }
+}
+
+fn encode(words: &[u32], n: Extents, levels: &[u8], absent: Option<&[bool]>) -> Vec<u8> {
+    let mut header = Writer::default();
+    let mut weight_models = [Bit::default(); 256];
+    let mut symbols = Vec::with_capacity(words.len());
+    let mut histograms: Box<[Histogram; BINS]> = Box::new([[0; TOKENS]; BINS]);
+    let mut raw = RawWriter::default();
+    let mut around = Activity::new(n);
+    let mut first = 0;
+    for step in steps(n, levels) {
+        let len: usize = step.n.iter().product();
+        let here = &words[first..first + len];
+        let absent = absent.map(|absent| &absent[first..first + len]);
+        first += len;
+        let template = template(n, step.level, step.class, step.n);
+        let mut own: Grid<u16> = Grid::new(step.n, n);
+        let width = step.n[DIMS - 1];
+        for (row, words) in own.each_row().zip(here.chunks(width.max(1))) {
+            own.row_mut(row).iter_mut().zip(words).for_each(|(to, &word)| *to = token::magnitude(word));
+        }
+        let bands = Bands::new(step.n);
+        let weights = if len < SMALL { [0; GROUPS] } else { fit::weights(&template, &own, &around.classes) };
+        let weights = code_weights(&mut header, &template, step.n, &weights, &mut weight_models);
+        let context = Context::new(&template, &weights, bands.axis, &own, &around.classes);
+        let mut active: Grid<u16> = Grid::new(step.n, n);
+        let mut bins = vec![0u8; len];
+        let mut sums = vec![0; width];
+        for band in 0..bands.count {
+            let mut trend = Trend::new(width);
+            for (row, first_slice) in (0..bands.waves()).map_while(|wave| bands.row(band, wave)) {
+                let seen = Around { own: &own, classes: &around.classes, trend: &trend };
+                context.row(&seen, row, first_slice, &mut sums);
+                let (magnitudes, active) = (own.row(row), active.row_mut(row));
+                let bins = &mut bins[((row[0] * step.n[1] + row[1]) * step.n[2] + row[2]) * width..][..width];
+                for x in 0..width {
+                    let left = |back: usize| if x >= back { magnitudes[x - back] } else { 0 };
+                    let value = context.value(sums[x], left(1), left(2));
+                    bins[x] = bin(value);
+                    active[x] = activity(value, magnitudes[x]);
+                }
+                trend.learn(magnitudes);
+            }
+        }
+        for wave in 0..bands.waves() {
+            let rows: [Option<usize>; 4] = std::array::from_fn(|band| {
+                let (row, _) = bands.row(band, wave).filter(|_| band < bands.count)?;
+                Some(((row[0] * step.n[1] + row[1]) * step.n[2] + row[2]) * width)
+            });
+            for x in 0..width {
+                for at in rows.iter().flatten().map(|row| row + x) {
+                    if absent.is_some_and(|absent| absent[at]) {
+                        continue;
+                    }
+                    let (token, n, rest) = token::split(here[at]);
+                    symbols.push((token, bins[at]));
+                    histograms[usize::from(bins[at])][usize::from(token)] += 1;
+                    if n > 0 {
+                        raw.put(rest, n);
+                    }
+                }
+            }
+        }
+        around.finish(&step, active);
+    }
+    let tables = Tables::write(&histograms, &mut header);
+    let header = header.finish();
+    let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
+    bytes.extend(header);
+    if symbols.is_empty() {
+        return bytes;
+    }
+    let coded = rans::encode(&symbols, &tables);
+    bytes.extend((coded.len() as u32).to_le_bytes());
+    Word::put_le(&coded, &mut bytes);
+    bytes.extend(raw.finish());
+    bytes
+}
+
+/// Raw bits, the lowest of each byte first.
+#[derive(Default)]
+struct RawWriter {
+    bytes: Vec<u8>,
+    held: u64,
+    n: u32,
+}
+
+impl RawWriter {
+    #[inline(always)]
+    fn put(&mut self, bits: u32, n: u32) {
+        self.held |= u64::from(bits) << self.n;
+        self.n += n;
+        while self.n >= 8 {
+            self.bytes.push(self.held as u8);
+            self.held >>= 8;
+            self.n -= 8;
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.n > 0 {
+            self.bytes.push(self.held as u8);
+        }
+        self.bytes
+    }
+}
+
+fn take<'a>(bytes: &mut &'a [u8], n: usize) -> Result<&'a [u8]> {
+    let (taken, rest) = bytes.split_at_checked(n).ok_or_else(|| corrupt("too short"))?;
+    *bytes = rest;
+    Ok(taken)
+}
+
+fn take_length(bytes: &mut &[u8]) -> Result<usize> {
+    take(bytes, 4).map(|length| u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize)
+}
+
+fn decode(mut bytes: &[u8], n: Extents, levels: &[u8], absent: Option<&[bool]>) -> Result<Vec<u32>> {
+    let length = take_length(&mut bytes)?;
+    let mut header = Reader::new(take(&mut bytes, length)?);
+    let total: usize = n.iter().product();
+    let mut words = vec![0; total];
+    if absent.map_or(total == 0, |absent| !absent.contains(&false)) {
+        return if bytes.is_empty() { Ok(words) } else { Err(corrupt("bytes behind no words")) };
+    }
+    let steps = steps(n, levels);
+    let mut models = [Bit::default(); 256];
+    let mut coded_weights = |step: &Step| {
+        let template = template(n, step.level, step.class, step.n);
+        let weights = code_weights(&mut header, &template, step.n, &[0; GROUPS], &mut models);
+        (template, weights)
+    };
+    let contexts: Vec<(Template, [u8; GROUPS])> = steps.iter().map(&mut coded_weights).collect();
+    let tables = Tables::read(&mut header)?;
+    let length = take_length(&mut bytes)?.checked_mul(2).ok_or_else(|| corrupt("too many words"))?;
+    let mut decoder = rans::Decoder::new(&tables, take(&mut bytes, length)?, bytes)?;
+    let mut around = Activity::new(n);
+    let mut first = 0;
+    for (step, (template, weights)) in steps.iter().zip(&contexts) {
+        let len: usize = step.n.iter().product();
+        let absent = absent.map(|absent| &absent[first..first + len]);
+        let mut class = Class::new(step, template, weights, n, &around.classes);
+        class.decode(&mut decoder, &around.classes, &mut words[first..first + len], absent);
+        first += len;
+        around.finish(step, class.active);
+    }
+    decoder.finish()?;
+    Ok(words)
+}
+
+/// A class while it is decoded.
+struct Class {
+    n: Extents,
+    bands: Bands,
+    context: Context,
+    own: Grid<u16>,
+    active: Grid<u16>,
+}
+
+/// What a row of a band is decoded with.
+struct Lane {
+    sums: Vec<u32>,
+    trend: Trend,
+}
+
+impl Class {
+    fn new(step: &Step, template: &Template, weights: &[u8; GROUPS], finest: Extents, complete: &[Grid<u16>]) -> Self {
+        let own = Grid::new(step.n, finest);
+        let bands = Bands::new(step.n);
+        let context = Context::new(template, weights, bands.axis, &own, complete);
+        Class { n: step.n, bands, context, own, active: Grid::new(step.n, finest) }
+    }
+
+    #[inline(always)]
+    fn decode(&mut self, decoder: &mut rans::Decoder<'_>, complete: &[Grid<u16>], words: &mut [u32], absent: Option<&[bool]>) {
+        let width = self.n[DIMS - 1];
+        let mut lanes: Vec<Lane> = (0..self.bands.count).map(|_| Lane { sums: vec![0; width], trend: Trend::new(width) }).collect();
+        for wave in 0..self.bands.waves() {
+            let rows: Vec<([usize; DIMS - 1], bool)> = (0..self.bands.count).filter_map(|band| self.bands.row(band, wave)).collect();
+            for (lane, &(row, first_slice)) in lanes.iter_mut().zip(&rows) {
+                let seen = Around { own: &self.own, classes: complete, trend: &lane.trend };
+                self.context.row(&seen, row, first_slice, &mut lane.sums);
+            }
+            match (absent, rows.len()) {
+                (None, 4) => self.wave::<4>(decoder, &lanes, &rows, words),
+                (None, 2) => self.wave::<2>(decoder, &lanes, &rows, words),
+                (None, 1) => self.wave::<1>(decoder, &lanes, &rows, words),
+                _ => self.any_wave(decoder, &lanes, &rows, words, absent),
+            }
+            for (lane, &(row, _)) in lanes.iter_mut().zip(&rows) {
+                lane.trend.learn(self.own.row(row));
+            }
+        }
+    }
+
+    fn first_word(&self, row: [usize; DIMS - 1]) -> usize {
+        ((row[0] * self.n[1] + row[1]) * self.n[2] + row[2]) * self.n[DIMS - 1]
+    }
+
+    /// Rows side by side, so that none waits for the other's words.
+    #[inline(always)]
+    fn wave<const LANES: usize>(
+        &mut self,
+        decoder: &mut rans::Decoder<'_>,
+        lanes: &[Lane],
+        rows: &[([usize; DIMS - 1], bool)],
+        words: &mut [u32],
+    ) {
+        let width = self.n[DIMS - 1];
+        let sums: [&[u32]; LANES] = std::array::from_fn(|lane| &lanes[lane].sums[..width]);
+        let at: [usize; LANES] = std::array::from_fn(|lane| self.first_word(rows[lane].0));
+        let own_at: [usize; LANES] = std::array::from_fn(|lane| self.own.start(rows[lane].0));
+        let (own, active) = (self.own.data_mut(), self.active.data_mut());
+        let (mut left, mut left2) = ([0; LANES], [0; LANES]);
+        for x in 0..width {
+            for lane in 0..LANES {
+                let value = self.context.value(sums[lane][x], left[lane], left2[lane]);
+                let word = decoder.word(bin(value));
+                let magnitude = token::magnitude(word);
+                words[at[lane] + x] = word;
+                (left2[lane], left[lane]) = (left[lane], magnitude);
+                own[own_at[lane] + x] = magnitude;
+                active[own_at[lane] + x] = activity(value, magnitude);
+            }
+        }
+    }
+
+    /// As [`Class::wave`], for any number of rows and with absent words.
+    fn any_wave(
+        &mut self,
+        decoder: &mut rans::Decoder<'_>,
+        lanes: &[Lane],
+        rows: &[([usize; DIMS - 1], bool)],
+        words: &mut [u32],
+        absent: Option<&[bool]>,
+    ) {
+        for x in 0..self.n[DIMS - 1] {
+            for (lane, &(row, _)) in lanes.iter().zip(rows) {
+                let own = self.own.row(row);
+                let left = |back: usize| if x >= back { own[x - back] } else { 0 };
+                let value = self.context.value(lane.sums[x], left(1), left(2));
+                let at = self.first_word(row) + x;
+                let word = if absent.is_some_and(|absent| absent[at]) { 0 } else { decoder.word(bin(value)) };
+                let magnitude = token::magnitude(word);
+                words[at] = word;
+                self.own.row_mut(row)[x] = magnitude;
+                self.active.row_mut(row)[x] = activity(value, magnitude);
+            }
+        }
+    }
+}
+
+impl Stage for Crans {
+    fn name(&self) -> &'static str {
+        "crans"
+    }
+
+    fn version(&self) -> u16 {
+        1
+    }
+
+    fn summary(&self) -> &'static str {
+        "small codes by static rANS in the context of their neighbours' magnitudes"
+    }
+
+    fn guarantee(&self) -> &'static str {
+        "gives back every code of at most 32 bits"
+    }
+
+    fn describe(&self, params: &[u8]) -> Result<String> {
+        no_params(params).map(|()| String::new())
+    }
+}
+
+impl Coder for Crans {
+    fn encode(&self, codes: &Codes, params: &[u8]) -> Result<Vec<u8>> {
+        no_params(params)?;
+        let (n, levels) = geometry(&codes.dims, &codes.scan)?;
+        let absent = codes.scan.absent.as_deref();
+        match &codes.words {
+            Words::U64(_) => Err(Error::usage("crans takes codes of at most 32 bits")),
+            Words::U32(words) => Ok(widest(|| encode(words, n, &levels, absent))),
+            words => {
+                let words: Vec<u32> = with_words!(words, v => v.iter().map(|word| word.to_u64() as u32).collect());
+                Ok(widest(|| encode(&words, n, &levels, absent)))
+            }
+        }
+    }
+
+    fn decode(&self, bytes: &[u8], layout: &Layout, params: &[u8]) -> Result<Codes> {
+        no_params(params)?;
+        let (n, levels) = geometry(&layout.dims, &layout.scan).map_err(|_| corrupt("levels of other than four dimensions"))?;
+        let absent = layout.scan.absent.as_deref();
+        if layout.width > 4 {
+            return Err(corrupt("codes of more than 32 bits"));
+        }
+        let words = widest(|| decode(bytes, n, &levels, absent))?;
+        let words = match layout.width {
+            1 => Words::U8(words.into_iter().map(|word| word as u8).collect()),
+            2 => Words::U16(words.into_iter().map(|word| word as u16).collect()),
+            _ => Words::U32(words),
+        };
+        Ok(layout.codes(words))
+    }
+}

@@ -1,0 +1,132 @@
+//! Interleaved static rANS (Duda, arXiv:1311.2540; Giesen, arXiv:1402.3392): states of 32 bits that
+//! are refilled with words of 16 bits.
+
+use errbar_format::Result;
+
+use super::corrupt;
+use super::tables::{SCALE_BITS, Tables};
+use super::token::{join, raw_bits};
+
+/// States that take turns, so that none waits for the one before.
+pub(super) const STATES: usize = 8;
+/// Least value of a state.
+const LEAST: u32 = 1 << 16;
+
+/// A token and the bin of its context.
+pub(super) type Symbol = (u8, u8);
+
+/// The words of symbols, in the order of reading.
+pub(super) fn encode(symbols: &[Symbol], tables: &Tables) -> Vec<u16> {
+    let starts: Vec<Vec<u16>> = tables
+        .tables
+        .iter()
+        .map(|table| {
+            let sums = table.iter().scan(0u16, |sum, &f| Some(std::mem::replace(sum, sum.wrapping_add(f))));
+            sums.collect()
+        })
+        .collect();
+    let mut states = [LEAST; STATES];
+    let mut words = Vec::with_capacity(symbols.len() / 2 + 2 * STATES);
+    for (i, &(token, bin)) in symbols.iter().enumerate().rev() {
+        let table = usize::from(tables.of_bin[usize::from(bin)]);
+        let (frequency, start) = (u32::from(tables.tables[table][usize::from(token)]), u32::from(starts[table][usize::from(token)]));
+        let state = &mut states[i % STATES];
+        // With a frequency of 2^12 a state never grows.
+        if u64::from(*state) >= u64::from(frequency) << (32 - SCALE_BITS) {
+            words.push(*state as u16);
+            *state >>= 16;
+        }
+        *state = (*state / frequency) << SCALE_BITS | (*state % frequency) + start;
+    }
+    for state in states.into_iter().rev() {
+        words.extend([state as u16, (state >> 16) as u16]);
+    }
+    words.reverse();
+    words
+}
+
+/// Reads symbols.
+pub(super) struct Decoder<'a> {
+    /// For every table and remainder: start within the token's range, frequency less one, token.
+    slots: Vec<u32>,
+    /// Where the table of a bin begins.
+    first_slot: [u32; super::tables::BINS],
+    states: [u32; STATES],
+    turn: usize,
+    words: Vec<u16>,
+    next_word: usize,
+    raw: RawBits<'a>,
+}
+
+/// Raw bits, the lowest of each byte first.
+struct RawBits<'a> {
+    bytes: std::slice::Iter<'a, u8>,
+    held: u64,
+    n: u32,
+}
+
+impl RawBits<'_> {
+    #[inline(always)]
+    fn take(&mut self, n: u32) -> u32 {
+        while self.n < n {
+            self.held |= u64::from(self.bytes.next().copied().unwrap_or(0)) << self.n;
+            self.n += 8;
+        }
+        let bits = self.held & ((1 << n) - 1);
+        self.held >>= n;
+        self.n -= n;
+        bits as u32
+    }
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(tables: &Tables, words: &[u8], raw: &'a [u8]) -> Result<Self> {
+        let mut slots = Vec::with_capacity(tables.tables.len() << SCALE_BITS);
+        for table in &tables.tables {
+            for (token, &frequency) in table.iter().enumerate() {
+                slots.extend((0..u32::from(frequency)).map(|within| within << 20 | (u32::from(frequency) - 1) << 8 | token as u32));
+            }
+        }
+        let first_slot = tables.of_bin.map(|table| u32::from(table) << SCALE_BITS);
+        let mut words: Vec<u16> = words.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        if words.len() < 2 * STATES || slots.is_empty() {
+            return Err(corrupt("no states or no tables"));
+        }
+        let states = std::array::from_fn(|i| u32::from(words[2 * i]) << 16 | u32::from(words[2 * i + 1]));
+        // A word that is read in vain where there are no more.
+        words.push(0);
+        Ok(Decoder {
+            slots,
+            first_slot,
+            states,
+            turn: 0,
+            words,
+            next_word: 2 * STATES,
+            raw: RawBits { bytes: raw.iter(), held: 0, n: 0 },
+        })
+    }
+
+    /// The next word, whose context is in `bin`.
+    #[inline(always)]
+    pub(super) fn word(&mut self, bin: u8) -> u32 {
+        let state = &mut self.states[self.turn % STATES];
+        self.turn += 1;
+        let slot = self.slots[(self.first_slot[usize::from(bin) % self.first_slot.len()] + (*state & ((1 << SCALE_BITS) - 1))) as usize];
+        let next = ((slot >> 8 & 0xFFF) + 1).wrapping_mul(*state >> SCALE_BITS).wrapping_add(slot >> 20);
+        let refilled = next << 16 | u32::from(self.words[self.next_word]);
+        let is_low = next < LEAST;
+        *state = if is_low { refilled } else { next };
+        self.next_word = (self.next_word + usize::from(is_low)).min(self.words.len() - 1);
+        let token = slot as u8;
+        match raw_bits(token) {
+            0 => u32::from(token),
+            n => join(token, self.raw.take(n)),
+        }
+    }
+
+    /// Makes sure that all was read and nothing else.
+    pub(super) fn finish(self) -> Result<()> {
+        let is_read = self.next_word + 1 == self.words.len() && self.raw.bytes.len() == 0 && self.raw.held == 0;
+        if is_read && self.states == [LEAST; STATES] { Ok(()) } else { Err(corrupt("the states do not end where they began")) }
+    }
+}

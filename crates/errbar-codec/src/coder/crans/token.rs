@@ -1,0 +1,61 @@
+//! Tokens: the part of a word that is modelled. The rest are raw bits.
+
+/// Number of tokens.
+pub(super) const TOKENS: usize = 247;
+/// Words below this are their own token.
+const DIRECT: u32 = 15;
+
+/// Token, number of raw bits and those, of a word.
+#[inline(always)]
+pub(super) fn split(word: u32) -> (u8, u32, u32) {
+    if word < DIRECT {
+        return (word as u8, 0, 0);
+    }
+    // Magnitudes from 8 on: four tokens an octave and sign.
+    let magnitude = word / 2 + (word & 1);
+    let octave = magnitude.ilog2();
+    let quarter = magnitude >> (octave - 2) & 3;
+    let token = DIRECT + 2 * (4 * (octave - 3) + quarter) + (word & 1);
+    (token as u8, octave - 2, magnitude & ((1 << (octave - 2)) - 1))
+}
+
+/// Number of raw bits behind a token.
+#[inline(always)]
+pub(super) fn raw_bits(token: u8) -> u32 {
+    let token = u32::from(token);
+    if token < DIRECT { 0 } else { (token - DIRECT) / 8 + 1 }
+}
+
+/// The word of a token and its raw bits.
+#[inline(always)]
+pub(super) fn join(token: u8, raw: u32) -> u32 {
+    let token = u32::from(token);
+    if token < DIRECT {
+        return token;
+    }
+    let (rest, octave) = (token - DIRECT, (token - DIRECT) / 8 + 3);
+    let magnitude = (4 | (rest >> 1 & 3)) << (octave - 2) | raw;
+    // Sign in the lowest bit: 2m for m, 2m - 1 for -m.
+    magnitude.wrapping_mul(2).wrapping_sub(rest & 1)
+}
+
+/// Magnitude of a word as contexts count it: in sixteenths, up to a limit.
+#[inline(always)]
+pub(super) fn magnitude(word: u32) -> u16 {
+    (16 * (word / 2 + (word & 1)).min(4095)) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_come_back() {
+        let ends = (0..32).flat_map(|e| [(1u32 << e) - 1, 1 << e, (1 << e) + 1]);
+        for word in (0..100_000).chain(ends).chain([u32::MAX - 1, u32::MAX]) {
+            let (token, n, raw) = split(word);
+            assert!(usize::from(token) < TOKENS && raw_bits(token) == n && (n == 32 || u64::from(raw) < 1 << n), "{word}");
+            assert_eq!(join(token, raw), word);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Exact values: what stands behind the codes in a payload. Words that the codes leave out
+//! altogether, such as missing values, are known before the codes are read; others are patched.
+
+use std::sync::Arc;
+
+use errbar_format::{Error, Result, zstd_frame};
+
+use crate::binary::{Reader, Writer};
+use crate::codes::Word;
+use crate::{Codes, Layout, Words, mask, with_words};
+
+const HAS_ABSENT: u8 = 1;
+const HAS_PATCHES: u8 = 2;
+
+/// Which words are exact.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Exact {
+    /// Words that the codes leave out, in the order of the values.
+    pub(crate) absent: Option<Arc<[bool]>>,
+    /// Positions, ascending, of words that stand in the place of what the codes give.
+    pub(crate) patches: Vec<u32>,
+}
+
+/// Exact words as they were read.
+pub(crate) struct ExactWords {
+    exact: Exact,
+    absent: Words,
+    patches: Words,
+}
+
+fn corrupt(what: &str) -> Error {
+    Error::corrupt("EB-C05", format!("exact values: {what}"))
+}
+
+impl Exact {
+    /// How many words are exact.
+    pub(crate) fn len(&self) -> u64 {
+        let absent = self.absent.as_ref().map_or(0, |absent| absent.iter().filter(|absent| **absent).count());
+        (absent + self.patches.len()) as u64
+    }
+
+    /// Adds positions.
+    pub(crate) fn add_patches(&mut self, positions: &[u32]) {
+        self.patches.extend_from_slice(positions);
+        self.patches.sort_unstable();
+        self.patches.dedup();
+    }
+
+    /// The bytes that keep these words of `values`.
+    pub(crate) fn write(&self, values: &Codes) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let absent = self.absent.as_ref().filter(|absent| absent.contains(&true));
+        let flag = |set, flag| if set { flag } else { 0 };
+        match flag(absent.is_some(), HAS_ABSENT) | flag(!self.patches.is_empty(), HAS_PATCHES) {
+            0 => return Ok(bytes),
+            flags => bytes.push(flags),
+        }
+        if let Some(absent) = absent {
+            let mut writer = Writer::default();
+            mask::code(&mut writer, &values.dims, &mut absent.to_vec());
+            let mask = writer.finish();
+            bytes.extend((mask.len() as u32).to_le_bytes());
+            bytes.extend(mask);
+            with_words!(&values.words, v => {
+                let words: Vec<_> = v.iter().zip(absent.iter()).filter(|(_, absent)| **absent).map(|(&word, _)| word).collect();
+                // Missing values are usually one word: it is stored once.
+                let all_same = words.windows(2).all(|pair| pair[0] == pair[1]);
+                bytes.push(u8::from(all_same));
+                let mut plain = Vec::new();
+                Word::put_le(if all_same { &words[..1] } else { &words }, &mut plain);
+                if all_same {
+                    bytes.extend(plain);
+                } else {
+                    let frame = zstd_frame::compress(&plain, zstd_frame::LEVEL)?;
+                    bytes.extend((frame.len() as u32).to_le_bytes());
+                    bytes.extend(frame);
+                }
+            });
+        }
+        if !self.patches.is_empty() {
+            let mut plain = Vec::with_capacity(self.patches.len() * (4 + values.words.width()));
+            let mut next = 0;
+            for &position in &self.patches {
+                plain.extend_from_slice(&(position - next).to_le_bytes());
+                next = position + 1;
+            }
+            with_words!(&values.words, v => {
+                let picked: Vec<_> = self.patches.iter().map(|&p| v[p as usize]).collect();
+                Word::put_le(&picked, &mut plain);
+            });
+            bytes.extend((self.patches.len() as u64).to_le_bytes());
+            bytes.extend(zstd_frame::compress(&plain, zstd_frame::LEVEL)?);
+        }
+        Ok(bytes)
+    }
+
+    /// What [`Exact::write`] wrote of values of `layout` (EB-C05).
+    pub(crate) fn read(mut bytes: &[u8], layout: &Layout) -> Result<ExactWords> {
+        let none = || Words::from_le_bytes(layout.width, Vec::new());
+        let mut read = ExactWords { exact: Exact::default(), absent: none(), patches: none() };
+        let Some((&flags, rest)) = bytes.split_first() else { return Ok(read) };
+        if flags == 0 || flags & !(HAS_ABSENT | HAS_PATCHES) != 0 {
+            return Err(corrupt("unknown flags"));
+        }
+        bytes = rest;
+        if flags & HAS_ABSENT != 0 {
+            (read.exact.absent, read.absent) = read_absent(&mut bytes, layout)?;
+        }
+        if flags & HAS_PATCHES != 0 {
+            (read.exact.patches, read.patches) = read_patches(&mut bytes, layout)?;
+        }
+        match bytes {
+            [] => Ok(read),
+            _ => Err(corrupt("bytes behind them")),
+        }
+    }
+}
+
+fn take<'a>(bytes: &mut &'a [u8], n: usize) -> Result<&'a [u8]> {
+    let (taken, rest) = bytes.split_at_checked(n).ok_or_else(|| corrupt("too short"))?;
+    *bytes = rest;
+    Ok(taken)
+}
+
+fn take_length(bytes: &mut &[u8]) -> Result<usize> {
+    take(bytes, 4).map(|length| u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize)
+}
+
+fn read_absent(bytes: &mut &[u8], layout: &Layout) -> Result<(Option<Arc<[bool]>>, Words)> {
+    let length = take_length(bytes)?;
+    let mut absent = vec![false; layout.len()];
+    mask::code(&mut Reader::new(take(bytes, length)?), &layout.dims, &mut absent);
+    let n = absent.iter().filter(|absent| **absent).count();
+    if n == 0 {
+        return Err(corrupt("nothing is absent"));
+    }
+    let words = match take(bytes, 1)?[0] {
+        0 => {
+            let length = take_length(bytes)?;
+            Words::from_le_bytes(layout.width, zstd_frame::decompress(take(bytes, length)?, n * layout.width, "EB-C05")?)
+        }
+        1 => Words::from_le_bytes(layout.width, take(bytes, layout.width)?),
+        _ => return Err(corrupt("unknown form of absent words")),
+    };
+    Ok((Some(absent.into()), words))
+}
+
+fn read_patches(bytes: &mut &[u8], layout: &Layout) -> Result<(Vec<u32>, Words)> {
+    let (count, frame) = bytes.split_first_chunk().ok_or_else(|| corrupt("too short"))?;
+    let count = u64::from_le_bytes(*count);
+    if count == 0 || count > layout.len() as u64 {
+        return Err(corrupt("impossible count"));
+    }
+    let count = count as usize;
+    let plain = zstd_frame::decompress(frame, count * (4 + layout.width), "EB-C05")?;
+    *bytes = &[];
+    let (gaps, words) = plain.split_at(count * 4);
+    let mut next = 0u64;
+    let mut positions = Vec::with_capacity(count);
+    for gap in u32::get_le(gaps) {
+        let position = next + u64::from(gap);
+        if position >= layout.len() as u64 {
+            return Err(corrupt("position outside the block"));
+        }
+        positions.push(position as u32);
+        next = position + 1;
+    }
+    Ok((positions, Words::from_le_bytes(layout.width, words)))
+}
+
+impl ExactWords {
+    /// Words that the codes leave out.
+    pub(crate) fn absent(&self) -> Option<&Arc<[bool]>> {
+        self.exact.absent.as_ref()
+    }
+
+    /// Puts the words in their places.
+    pub(crate) fn put(&self, words: &mut Words) {
+        fn place<W: Word>(exact: &ExactWords, words: &mut [W]) {
+            let values = |words: &Words| -> Vec<W> { with_words!(words, v => v.iter().map(|w| W::from_u64(w.to_u64())).collect()) };
+            if let Some(absent) = &exact.exact.absent {
+                let values = values(&exact.absent);
+                let last = values.len() - 1;
+                let places = words.iter_mut().zip(absent.iter()).filter(|(_, absent)| **absent);
+                places.enumerate().for_each(|(i, (word, _))| *word = values[i.min(last)]);
+            }
+            for (&position, value) in exact.exact.patches.iter().zip(values(&exact.patches)) {
+                words[position as usize] = value;
+            }
+        }
+        with_words!(words, v => place(self, v));
+    }
+}

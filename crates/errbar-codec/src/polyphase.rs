@@ -1,0 +1,322 @@
+//! Grids of up to four dimensions taken apart by the parity of their indices, level by level.
+//!
+//! A level halves some dimensions of a grid: the points whose indices along those are all even are
+//! the next, coarser grid; the others fall into classes, one for every other combination of
+//! parities. A class is a dense grid of its own, so that neighbours of a row of points are rows
+//! too. The order of classes is by the number of odd dimensions; every class can look at those
+//! before it. See `spec/stages/interp.md`.
+
+/// Dimensions of a grid; unused ones, in front, have the extent 1.
+pub const DIMS: usize = 4;
+
+/// Extents along each dimension, slowest first.
+pub type Extents = [usize; DIMS];
+
+/// Displacement along each dimension.
+pub type Offset = [i32; DIMS];
+
+/// Points around a grid, along dimensions longer than 1, that hold copies or extrapolations.
+pub const HALO: usize = 2;
+
+/// Whether a level or a class has dimension `d`: bit `d` stands for the dimension `d` of [`Extents`].
+pub fn has(set: u8, d: usize) -> bool {
+    set >> d & 1 == 1
+}
+
+/// The levels of a grid, finest first: each halves every dimension longer than 1 that is not in
+/// `whole`.
+pub fn levels(mut n: Extents, whole: u8) -> Vec<u8> {
+    let mut levels = Vec::new();
+    loop {
+        let level = (0..DIMS).filter(|&d| n[d] > 1 && !has(whole, d)).fold(0, |set, d| set | 1 << d);
+        if level == 0 {
+            return levels;
+        }
+        levels.push(level);
+        n = class_extents(n, level, 0);
+    }
+}
+
+/// The extents of a class of a level of a grid.
+pub fn class_extents(n: Extents, level: u8, class: u8) -> Extents {
+    std::array::from_fn(|d| match (has(level, d), has(class, d)) {
+        (false, _) => n[d],
+        (true, false) => n[d].div_ceil(2),
+        (true, true) => n[d] / 2,
+    })
+}
+
+/// The classes of a level in their order; the first, 0, is the coarser grid.
+pub fn classes(level: u8) -> Vec<u8> {
+    let mut classes: Vec<u8> = (0..1 << DIMS).filter(|class| class & !level == 0).collect();
+    classes.sort_by_key(|&class| (class.count_ones(), std::cmp::Reverse(class)));
+    classes
+}
+
+/// The class that holds the point `delta` away from a point of `class`, both in a grid that `level`
+/// takes apart, and the difference of their indices in their classes.
+pub fn neighbour(level: u8, class: u8, delta: Offset) -> (u8, Offset) {
+    let mut there = 0;
+    let offset = std::array::from_fn(|d| {
+        if !has(level, d) {
+            return delta[d];
+        }
+        let index = i32::from(has(class, d)) + delta[d];
+        there |= ((index & 1) as u8) << d;
+        index >> 1
+    });
+    (there, offset)
+}
+
+/// A dense grid with a halo.
+#[derive(Clone, Debug, Default)]
+pub struct Grid<T> {
+    /// Extents without the halo.
+    pub n: Extents,
+    halo: Extents,
+    stride: Extents,
+    origin: usize,
+    data: Vec<T>,
+}
+
+impl<T: Copy + Default> Grid<T> {
+    /// A grid of zeros, with a halo along the dimensions along which `whole`, the grid that it was
+    /// taken from, is longer than 1.
+    pub fn new(n: Extents, whole: Extents) -> Self {
+        let halo = whole.map(|n| if n > 1 { HALO } else { 0 });
+        let mut stride = [1; DIMS];
+        for d in (0..DIMS - 1).rev() {
+            stride[d] = stride[d + 1] * (n[d + 1] + 2 * halo[d + 1]);
+        }
+        let origin = (0..DIMS).map(|d| halo[d] * stride[d]).sum();
+        // A row of an empty grid is never asked for.
+        let len = if n.contains(&0) { 0 } else { stride[0] * (n[0] + 2 * halo[0]) };
+        Grid { n, halo, stride, origin, data: vec![T::default(); len] }
+    }
+
+    /// Number of points.
+    pub fn len(&self) -> usize {
+        self.n.iter().product()
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.n[..DIMS - 1].iter().product()
+    }
+
+    /// The indices of a row.
+    pub fn row_at(&self, row: usize) -> [usize; DIMS - 1] {
+        let [_, j, k, _] = self.n;
+        [row / k / j, row / k % j, row % k]
+    }
+
+    /// Where the first point of a row stands.
+    #[inline(always)]
+    pub fn start(&self, [i, j, k]: [usize; DIMS - 1]) -> usize {
+        self.origin + i * self.stride[0] + j * self.stride[1] + k * self.stride[2]
+    }
+
+    /// The distance in memory between points that far apart.
+    pub fn step(&self, offset: Offset) -> isize {
+        (0..DIMS).map(|d| offset[d] as isize * self.stride[d] as isize).sum()
+    }
+
+    /// The points of a row.
+    pub fn row(&self, at: [usize; DIMS - 1]) -> &[T] {
+        let start = self.start(at);
+        &self.data[start..start + self.n[DIMS - 1]]
+    }
+
+    /// The points of a row, to write.
+    pub fn row_mut(&mut self, at: [usize; DIMS - 1]) -> &mut [T] {
+        let start = self.start(at);
+        &mut self.data[start..start + self.n[DIMS - 1]]
+    }
+
+    /// All points and the halo, in memory's order.
+    #[inline(always)]
+    pub fn data(&self) -> &[T] {
+        &self.data
+    }
+
+    /// As [`Grid::data`], to write.
+    pub fn data_mut(&mut self) -> &mut [T] {
+        &mut self.data
+    }
+
+    /// Every row's indices in order.
+    pub fn each_row(&self) -> impl Iterator<Item = [usize; DIMS - 1]> + use<T> {
+        let [i, j, k, x] = self.n;
+        let i = if x == 0 { 0 } else { i };
+        (0..i).flat_map(move |i| (0..j).flat_map(move |j| (0..k).map(move |k| [i, j, k])))
+    }
+
+    /// Copies the points of `class` out of this grid.
+    pub fn split(&self, level: u8, class: u8) -> Grid<T> {
+        let mut part = Grid::new(class_extents(self.n, level, class), self.halo);
+        if part.len() == 0 {
+            return part;
+        }
+        let (at, skip) = Grid::<T>::places(level, class);
+        for row in part.each_row() {
+            let from = self.start(at(row)) + usize::from(has(class, DIMS - 1));
+            let to = part.row_mut(row);
+            if skip {
+                // The last point of an even class may be the last of the grid.
+                for (to, pair) in to.iter_mut().zip(self.data[from..].chunks(2)) {
+                    *to = pair[0];
+                }
+            } else {
+                let n = to.len();
+                to.copy_from_slice(&self.data[from..from + n]);
+            }
+        }
+        part
+    }
+
+    /// Copies the points of `class` to their places in this grid.
+    pub fn merge(&mut self, level: u8, class: u8, part: &Grid<T>) {
+        let (at, skip) = Grid::<T>::places(level, class);
+        for row in part.each_row() {
+            let to = self.start(at(row)) + usize::from(has(class, DIMS - 1));
+            let from = part.row(row);
+            if skip {
+                for (pair, from) in self.data[to..].chunks_mut(2).zip(from) {
+                    pair[0] = *from;
+                }
+            } else {
+                self.data[to..to + from.len()].copy_from_slice(from);
+            }
+        }
+    }
+
+    /// Where the rows of a class stand in its grid, and whether every other point of a row is meant.
+    fn places(level: u8, class: u8) -> (impl Fn([usize; DIMS - 1]) -> [usize; DIMS - 1], bool) {
+        let at = move |row: [usize; DIMS - 1]| {
+            std::array::from_fn(|d| if has(level, d) { 2 * row[d] + usize::from(has(class, d)) } else { row[d] })
+        };
+        (at, has(level, DIMS - 1))
+    }
+
+    /// Fills the halo: along each dimension, the last first, `beyond` gives the nearer and the
+    /// farther point outside from the outermost and the one inside of it.
+    #[inline(always)]
+    pub fn fill_halo(&mut self, beyond: impl Fn(T, T) -> [T; HALO]) {
+        if self.data.is_empty() {
+            return;
+        }
+        // Dimensions before the one at work are walked inside alone, those after it with their halo.
+        for d in (0..DIMS).rev().filter(|&d| self.halo[d] > 0) {
+            let inner: usize = (d + 1..DIMS).map(|e| self.n[e] + 2 * self.halo[e]).product();
+            let (n, step) = (self.n[d], self.stride[d]);
+            let outer = self.n[..d].iter().product::<usize>();
+            for o in 0..outer {
+                let mut rest = o;
+                let mut start = self.halo[d] * step;
+                for e in (0..d).rev() {
+                    start += (rest % self.n[e] + self.halo[e]) * self.stride[e];
+                    rest /= self.n[e];
+                }
+                let inside = if n > 1 { step } else { 0 };
+                for at in start..start + inner {
+                    let [near, far] = beyond(self.data[at], self.data[at + inside]);
+                    (self.data[at - step], self.data[at - 2 * step]) = (near, far);
+                    let end = at + (n - 1) * step;
+                    let [near, far] = beyond(self.data[end], self.data[end - inside]);
+                    (self.data[end + step], self.data[end + 2 * step]) = (near, far);
+                }
+            }
+        }
+    }
+}
+
+/// Most points of a row that are sampled together.
+pub const RUN: usize = 256;
+
+/// Runs of points spread over the rows of a grid, about `samples` points in all: the row, the first
+/// point and how many.
+pub fn sample_runs(n: Extents, samples: usize) -> impl Iterator<Item = ([usize; DIMS - 1], usize, usize)> {
+    let [i, j, k, len] = n;
+    let rows = if len == 0 { 0 } else { i * j * k };
+    let run = len.min(RUN);
+    let used = (samples / run.max(1)).max(1).min(rows);
+    (0..used).map(move |r| {
+        let row = (2 * r + 1) * rows / (2 * used);
+        // A stride that no period of the data shares.
+        let first = (r * 2_654_435_761) % (len - run + 1);
+        ([row / k / j, row / k % j, row % k], first, run)
+    })
+}
+
+/// The extents of a grid of at most [`DIMS`] dimensions with the same words in the same order:
+/// dimensions of extent 1 are dropped, the first ones taken together until few enough are left.
+pub fn folded(dims: &[usize]) -> Extents {
+    let mut long: Vec<usize> = dims.iter().copied().filter(|&d| d != 1).collect();
+    while long.len() > DIMS {
+        let first = long.remove(0);
+        long[0] *= first;
+    }
+    let mut n = [1; DIMS];
+    n[DIMS - long.len()..].copy_from_slice(&long);
+    n
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(n: Extents) -> Grid<i32> {
+        let mut grid = Grid::new(n, n);
+        for (number, row) in grid.each_row().enumerate() {
+            for (x, point) in grid.row_mut(row).iter_mut().enumerate() {
+                *point = (number * n[3] + x) as i32 + 1;
+            }
+        }
+        grid
+    }
+
+    #[test]
+    fn classes_cover_a_grid() {
+        for n in [[1, 1, 1, 1], [1, 1, 1, 7], [1, 5, 4, 3], [2, 3, 4, 5], [3, 1, 6, 2]] {
+            let grid = numbered(n);
+            for level in 0..16u8 {
+                let mut back = Grid::new(n, n);
+                let mut points = 0;
+                for class in classes(level) {
+                    let part = grid.split(level, class);
+                    points += part.len();
+                    back.merge(level, class, &part);
+                }
+                assert_eq!(points, grid.len());
+                assert!(grid.each_row().all(|row| grid.row(row) == back.row(row)), "{n:?} {level}");
+            }
+        }
+    }
+
+    #[test]
+    fn levels_end_with_what_stays_whole() {
+        assert_eq!(levels([1, 1, 1, 1], 0), [0u8; 0]);
+        assert_eq!(levels([1, 1, 1, 5], 0), [8, 8, 8]);
+        assert_eq!(levels([1, 3, 2, 5], 0b10), [12, 8, 8]);
+    }
+
+    #[test]
+    fn neighbours_are_where_the_parities_say() {
+        // Point 2·k+1 of a row; three to the left is 2·(k-1).
+        assert_eq!(neighbour(8, 8, [0, 0, 0, -3]), (0, [0, 0, 0, -1]));
+        assert_eq!(neighbour(8, 8, [0, 0, 1, 3]), (0, [0, 0, 1, 2]));
+        assert_eq!(neighbour(12, 8, [0, 0, 1, 0]), (12, [0, 0, 0, 0]));
+    }
+
+    #[test]
+    fn the_halo_continues_every_dimension() {
+        let mut grid = numbered([1, 2, 3, 4]);
+        grid.fill_halo(|at, inside| [2 * at - inside, 3 * at - 2 * inside]);
+        let start = grid.start([0, 0, 0]);
+        for offset in [[0, -2, -2, -2], [0, 3, 4, 5], [0, 1, -1, 0], [0, 0, 2, 5]] {
+            let [_, j, k, x] = offset;
+            let at = (start as isize + grid.step(offset)) as usize;
+            assert_eq!(grid.data()[at], 1 + 12 * j + 4 * k + x, "{offset:?}");
+        }
+    }
+}

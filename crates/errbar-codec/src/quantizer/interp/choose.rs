@@ -1,0 +1,155 @@
+//! How a writer chooses the taps of a class, from samples of it.
+
+use super::real::Real;
+use super::taps::{Shape, Taps};
+use super::template::{Group, TAP_UNIT, causal_groups, fixed_taps};
+use crate::least_squares::{Samples, bits};
+use crate::polyphase::{DIMS, Extents, Grid, RUN, sample_runs};
+
+/// Samples that decide the taps of a class; more change little.
+const SAMPLES: usize = 8192;
+/// Bits of a tap in the parameters, with some of what it costs to be wrong.
+const TAP_BITS: f64 = 16.0;
+
+/// Largest tap that 16 bits hold with a little room.
+const MOST: f64 = 7.9;
+
+/// Taps found, and the bits that the samples would cost with them.
+struct Fitted {
+    taps: Vec<i16>,
+    bits: f64,
+}
+
+/// Taps by least squares, once more with weights that come nearer to least absolute residuals; the
+/// better of both. `noise` is that of [`Samples::solve`].
+#[inline(always)]
+fn fit(samples: &Samples, limit: f64, noise: &[f64]) -> Option<Fitted> {
+    let mut weights = vec![1.0; samples.len()];
+    let mut best: Option<Fitted> = None;
+    for _ in 0..2 {
+        let Some(solution) = samples.solve(&weights, noise) else { break };
+        let taps: Vec<i16> = solution.iter().map(|t| (t.clamp(-MOST, MOST) * TAP_UNIT).round_ties_even() as i16).collect();
+        let rounded: Vec<f64> = taps.iter().map(|&t| f64::from(t) / TAP_UNIT).collect();
+        let residuals = samples.residuals(&rounded);
+        let bits = bits(&residuals, limit);
+        if best.as_ref().is_none_or(|best| bits < best.bits) {
+            best = Some(Fitted { taps, bits });
+        }
+        weights.iter_mut().zip(&residuals).for_each(|(w, r)| *w = 1.0 / (r.abs() + 0.5 * limit));
+    }
+    best
+}
+
+/// The mean of a group's members for a run of points.
+#[inline(always)]
+fn mean<R: Real>(group: &Group, grids: &[Grid<R>], row: [usize; DIMS - 1], first: usize, out: &mut [f64]) {
+    out.fill(0.0);
+    for member in &group.members {
+        let grid = &grids[usize::from(member.class)];
+        let start = (grid.start(row) + first).wrapping_add_signed(grid.step(member.offset));
+        for (sum, x) in out.iter_mut().zip(&grid.data()[start..]) {
+            *sum += x.to_f64();
+        }
+    }
+    let share = 1.0 / group.members.len() as f64;
+    out.iter_mut().for_each(|sum| *sum *= share);
+}
+
+/// Appends those of `run` that are not absent.
+fn push(column: &mut Vec<f64>, run: &[f64], absent: Option<&[bool]>) {
+    match absent {
+        None => column.extend_from_slice(run),
+        Some(absent) => column.extend(run.iter().zip(absent).filter(|(_, absent)| !**absent).map(|(x, _)| x)),
+    }
+}
+
+/// How to predict a class from those before it.
+#[inline(always)]
+pub(super) fn interpolating<R: Real>(
+    groups: &[Group],
+    class: u8,
+    grids: &[Grid<R>],
+    original: &Grid<R>,
+    absent: Option<&Grid<bool>>,
+    step: R,
+) -> Taps {
+    let limit = step.to_f64() / 2.0;
+    let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); groups.len().saturating_sub(1)] };
+    let (mut first_mean, mut run) = ([0.0; RUN], [0.0; RUN]);
+    for (row, first, len) in sample_runs(original.n, SAMPLES) {
+        let absent = absent.map(|a| &a.row(row)[first..first + len]);
+        let (base, run) = (&mut first_mean[..len], &mut run[..len]);
+        mean(&groups[0], grids, row, first, base);
+        for (column, group) in samples.columns.iter_mut().zip(&groups[1..]) {
+            mean(group, grids, row, first, run);
+            run.iter_mut().zip(&*base).for_each(|(x, base)| *x -= base);
+            push(column, run, absent);
+        }
+        for ((x, to), base) in original.row(row)[first..].iter().zip(&mut *run).zip(&*base) {
+            *to = x.to_f64() - base;
+        }
+        push(&mut samples.target, run, absent);
+    }
+    let share = original.len() as f64 / samples.len().max(1) as f64;
+    let fixed = |cubic| bits(&samples.residuals(&fixed_taps(groups, class, cubic)[1..]), limit);
+    let (cubic, linear) = (fixed(true), fixed(false));
+    let (shape, least) = if linear < cubic * 0.999 { (Shape::Linear, linear) } else { (Shape::Cubic, cubic) };
+    let taps = samples.columns.len();
+    if samples.len() >= 4 * taps + 16
+        && let Some(fitted) = fit(&samples, limit, &[])
+        && (least - fitted.bits) * share > TAP_BITS * taps as f64 + 8.0
+    {
+        return Taps { shape: Shape::Fitted, interpolating: fitted.taps, causal: Vec::new() };
+    }
+    Taps { shape, ..Taps::default() }
+}
+
+/// Taps of the errors before a point, or none where they do not pay.
+#[inline(always)]
+pub(super) fn causal<R: Real>(
+    predicted: &Grid<R>,
+    original: &Grid<R>,
+    absent: Option<&Grid<bool>>,
+    whole: Extents,
+    step: R,
+) -> Vec<i16> {
+    let n = original.n;
+    let groups = causal_groups(n);
+    if groups.is_empty() || original.len() < 64 {
+        return Vec::new();
+    }
+    let mut errors: Grid<R> = Grid::new(n, whole);
+    for row in original.each_row() {
+        let to = errors.row_mut(row);
+        for ((to, x), p) in to.iter_mut().zip(original.row(row)).zip(predicted.row(row)) {
+            *to = *x - *p;
+        }
+        if let Some(absent) = absent {
+            to.iter_mut().zip(absent.row(row)).filter(|(_, absent)| **absent).for_each(|(e, _)| *e = R::default());
+        }
+    }
+    let errors = [errors];
+    let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); groups.len()] };
+    let mut run = [0.0; RUN];
+    for (row, first, len) in sample_runs(n, SAMPLES) {
+        let absent = absent.map(|a| &a.row(row)[first..first + len]);
+        let run = &mut run[..len];
+        for (column, group) in samples.columns.iter_mut().zip(&groups) {
+            mean(group, &errors, row, first, run);
+            push(column, run, absent);
+        }
+        for (x, to) in errors[0].row(row)[first..].iter().zip(&mut *run) {
+            *to = x.to_f64();
+        }
+        push(&mut samples.target, run, absent);
+    }
+    let limit = step.to_f64() / 2.0;
+    // The errors that a reader knows are off by its quantization, evenly over a step.
+    let noise: Vec<f64> = groups.iter().map(|group| limit * limit / 3.0 / group.members.len() as f64).collect();
+    let share = original.len() as f64 / samples.len().max(1) as f64;
+    let without = bits(&samples.target, limit);
+    match fit(&samples, limit, &noise) {
+        Some(fitted) if (without - fitted.bits) * share > TAP_BITS * groups.len() as f64 + 8.0 => fitted.taps,
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,262 @@
+//! The way from the coarsest grid to the finest, in both directions.
+
+use super::real::Real;
+use super::choose;
+use super::taps::Taps;
+use super::template::{Kernel, beyond, causal_groups, groups};
+use crate::polyphase::{DIMS, Extents, Grid, class_extents, classes};
+
+/// What both directions know.
+#[derive(Clone, Debug)]
+pub(super) struct Plan<R> {
+    pub(super) n: Extents,
+    /// Finest first.
+    pub(super) levels: Vec<u8>,
+    /// What a code counts, in working numbers.
+    pub(super) step: R,
+    /// What predicts the first point of the coarsest grid.
+    pub(super) base: R,
+    /// Whether working numbers are integers, and predictions are rounded to them.
+    pub(super) integers: bool,
+}
+
+/// A code as the words carry it: 0, -1, 1, -2 … are 0, 1, 2, 3 …
+#[inline(always)]
+fn zigzag(code: i32) -> u32 {
+    ((code << 1) ^ (code >> 31)) as u32
+}
+
+#[inline(always)]
+fn unzigzag(word: u32) -> i32 {
+    (word >> 1) as i32 ^ -((word & 1) as i32)
+}
+
+impl<R: Real> Plan<R> {
+    /// Extents of the grid that `level` takes apart; `levels.len()` asks for the coarsest.
+    pub(super) fn extents(&self, level: usize) -> Extents {
+        self.levels[..level].iter().fold(self.n, |n, &level| class_extents(n, level, 0))
+    }
+
+    fn new_grid<T: Copy + Default>(&self, n: Extents) -> Grid<T> {
+        Grid::new(n, self.n)
+    }
+
+    /// Codes and working numbers of a row from its predictions.
+    #[inline(always)]
+    fn quantize_row(&self, x: &[R], predicted: &[R], absent: Option<&[bool]>, words: &mut [u32], out: &mut [R]) {
+        let (step, per_step, least) = (self.step, R::from_i32(1) / self.step, R::default() - R::MOST);
+        let one = |x: R, p: R| {
+            let p = if self.integers { p.nearest_integer() } else { p };
+            let count = ((x - p) * per_step).bounded(least, R::MOST).nearest_integer();
+            (zigzag(count.to_i32()), p + step * count)
+        };
+        let n = x.len();
+        let (predicted, words, out) = (&predicted[..n], &mut words[..n], &mut out[..n]);
+        match absent {
+            None => {
+                for i in 0..n {
+                    (words[i], out[i]) = one(x[i], predicted[i]);
+                }
+            }
+            Some(absent) => {
+                for i in 0..n {
+                    let p = predicted[i];
+                    (words[i], out[i]) = if absent[i] { (0, one(p, p).1) } else { one(x[i], p) };
+                }
+            }
+        }
+    }
+
+    /// Working numbers of a row from its codes.
+    #[inline(always)]
+    fn reconstruct_row(&self, words: &[u32], predicted: &[R], out: &mut [R]) {
+        let n = words.len();
+        let (predicted, out) = (&predicted[..n], &mut out[..n]);
+        for i in 0..n {
+            let p = if self.integers { predicted[i].nearest_integer() } else { predicted[i] };
+            out[i] = p + self.step * R::from_i32(unzigzag(words[i]));
+        }
+    }
+
+    /// What predicts a point of the coarsest grid: the point before it along the last dimension
+    /// that has one.
+    fn coarsest(&self, grid: &Grid<R>, row: [usize; DIMS - 1], x: usize) -> R {
+        let [i, j, k] = row;
+        match (x, k, j, i) {
+            (0, 0, 0, 0) => self.base,
+            (0, 0, 0, _) => grid.row([i - 1, j, k])[x],
+            (0, 0, _, _) => grid.row([i, j - 1, k])[x],
+            (0, _, _, _) => grid.row([i, j, k - 1])[x],
+            _ => grid.row(row)[x - 1],
+        }
+    }
+
+    /// The grid from its codes; `taps` are those of every class, in the order of [`Plan::quantize`].
+    #[inline(always)]
+    pub(super) fn reconstruct(&self, words: &[u32], taps: &[Taps]) -> Grid<R> {
+        let mut words = words;
+        let mut take = |n: usize| {
+            let (now, later) = words.split_at(n);
+            words = later;
+            now
+        };
+        let mut taps = taps.iter();
+        let mut coarse = self.new_grid(self.extents(self.levels.len()));
+        for row in coarse.each_row() {
+            for (x, word) in take(coarse.n[DIMS - 1]).iter().enumerate() {
+                let predicted = self.coarsest(&coarse, row, x);
+                self.reconstruct_row(&[*word], &[predicted], &mut coarse.row_mut(row)[x..=x]);
+            }
+        }
+        for (l, &level) in self.levels.iter().enumerate().rev() {
+            let n = self.extents(l);
+            let mut parts = self.parts(coarse);
+            for &class in &classes(level)[1..] {
+                let chosen = taps.next().cloned().unwrap_or_default();
+                let groups = groups(self.n, level, class);
+                let kernel = Kernel::new(&groups, &chosen.weights(&groups, class), &parts);
+                let mut part = self.new_grid(class_extents(n, level, class));
+                let mut causal = Causal::new(self, part.n, &chosen);
+                let mut predicted = vec![R::default(); part.n[DIMS - 1]];
+                for row in part.each_row() {
+                    predicted.fill(R::default());
+                    kernel.add_row(&parts, row, &mut predicted);
+                    causal.correct(row, &mut predicted);
+                    self.reconstruct_row(take(predicted.len()), &predicted, part.row_mut(row));
+                    causal.learn(row, part.row(row));
+                }
+                part.fill_halo(beyond);
+                parts[usize::from(class)] = part;
+            }
+            coarse = self.merged(n, level, &parts);
+        }
+        coarse
+    }
+
+    /// The codes of a grid, those of absent points zero, and the taps chosen for every class.
+    #[inline(always)]
+    pub(super) fn quantize(&self, original: Grid<R>, absent: Option<Grid<bool>>) -> (Vec<u32>, Vec<Taps>) {
+        let mut words = vec![0; original.len()];
+        let mut free = words.as_mut_slice();
+        let mut take = |n: usize| {
+            let (now, later) = std::mem::take(&mut free).split_at_mut(n);
+            free = later;
+            now
+        };
+        let mut all_taps = Vec::new();
+        let originals = self.pyramid(original);
+        let absences = absent.map(|grid| self.pyramid(grid));
+        let absence = |l: usize, class: u8| absences.as_ref().map(|a| &a[l][usize::from(class)]);
+
+        let bottom = self.levels.len();
+        let (x, is_absent) = (&originals[bottom][0], absence(bottom, 0));
+        let mut coarse = self.new_grid(x.n);
+        for row in x.each_row() {
+            let words = take(x.n[DIMS - 1]);
+            for i in 0..words.len() {
+                let predicted = self.coarsest(&coarse, row, i);
+                let is_absent = is_absent.map(|a| &a.row(row)[i..=i]);
+                self.quantize_row(&x.row(row)[i..=i], &[predicted], is_absent, &mut words[i..=i], &mut coarse.row_mut(row)[i..=i]);
+            }
+        }
+        for (l, &level) in self.levels.iter().enumerate().rev() {
+            let mut parts = self.parts(coarse);
+            for &class in &classes(level)[1..] {
+                let (x, is_absent) = (&originals[l][usize::from(class)], absence(l, class));
+                let groups = groups(self.n, level, class);
+                let mut taps = choose::interpolating(&groups, class, &parts, x, is_absent, self.step);
+                let kernel = Kernel::new(&groups, &taps.weights(&groups, class), &parts);
+                let mut predicted: Grid<R> = self.new_grid(x.n);
+                for row in x.each_row() {
+                    kernel.add_row(&parts, row, predicted.row_mut(row));
+                }
+                taps.causal = choose::causal(&predicted, x, is_absent, self.n, self.step);
+                let mut causal = Causal::new(self, x.n, &taps);
+                let mut part = self.new_grid(x.n);
+                for row in x.each_row() {
+                    let predicted = predicted.row_mut(row);
+                    causal.correct(row, predicted);
+                    self.quantize_row(x.row(row), predicted, is_absent.map(|a| a.row(row)), take(predicted.len()), part.row_mut(row));
+                    causal.learn(row, part.row(row));
+                }
+                all_taps.push(taps);
+                part.fill_halo(beyond);
+                parts[usize::from(class)] = part;
+            }
+            coarse = self.merged(self.extents(l), level, &parts);
+        }
+        (words, all_taps)
+    }
+
+    /// The classes of every level, the coarsest grid last.
+    pub(super) fn pyramid<T: Copy + Default>(&self, grid: Grid<T>) -> Vec<Vec<Grid<T>>> {
+        let mut rest = grid;
+        let mut pyramid = Vec::new();
+        for &level in &self.levels {
+            let mut parts: Vec<Grid<T>> = (0..1 << DIMS).map(|_| Grid::default()).collect();
+            for class in classes(level) {
+                parts[usize::from(class)] = rest.split(level, class);
+            }
+            rest = std::mem::take(&mut parts[0]);
+            pyramid.push(parts);
+        }
+        pyramid.push(vec![rest]);
+        pyramid
+    }
+
+    fn parts(&self, mut coarse: Grid<R>) -> Vec<Grid<R>> {
+        coarse.fill_halo(beyond);
+        let mut parts: Vec<Grid<R>> = (0..1 << DIMS).map(|_| Grid::default()).collect();
+        parts[0] = coarse;
+        parts
+    }
+
+    fn merged(&self, n: Extents, level: u8, parts: &[Grid<R>]) -> Grid<R> {
+        let mut whole = self.new_grid(n);
+        for class in classes(level) {
+            whole.merge(level, class, &parts[usize::from(class)]);
+        }
+        whole
+    }
+}
+
+/// The part of a prediction that comes from the errors made before it in its class.
+enum Causal<R> {
+    None,
+    Some {
+        /// One grid of errors, with zeros around it.
+        errors: Vec<Grid<R>>,
+        kernel: Kernel<R>,
+        /// The row at work as interpolation predicts it.
+        interpolated: Vec<R>,
+    },
+}
+
+impl<R: Real> Causal<R> {
+    fn new(plan: &Plan<R>, n: Extents, taps: &Taps) -> Self {
+        if taps.causal.is_empty() {
+            return Causal::None;
+        }
+        let errors = vec![plan.new_grid(n)];
+        let kernel = Kernel::new(&causal_groups(n), &taps.causal_weights(), &errors);
+        Causal::Some { errors, kernel, interpolated: vec![R::default(); n[DIMS - 1]] }
+    }
+
+    #[inline(always)]
+    fn correct(&mut self, row: [usize; DIMS - 1], predicted: &mut [R]) {
+        if let Causal::Some { errors, kernel, interpolated } = self {
+            interpolated.copy_from_slice(predicted);
+            kernel.add_row(errors, row, predicted);
+        }
+    }
+
+    #[inline(always)]
+    fn learn(&mut self, row: [usize; DIMS - 1], out: &[R]) {
+        if let Causal::Some { errors, interpolated, .. } = self {
+            let errors = errors[0].row_mut(row);
+            for x in 0..errors.len() {
+                errors[x] = out[x] - interpolated[x];
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+mod choose;
+mod levels;
+mod params;
+mod real;
+mod taps;
+mod template;
+mod values;
+
+use std::sync::Arc;
+
+use errbar_format::{DType, Error, Result};
+
+use self::levels::Plan;
+use self::params::Params;
+use self::real::Real;
+use self::values::Fold;
+use crate::codes::Scan;
+use crate::float::Float;
+use crate::polyphase::{Extents, Grid};
+use crate::simd::widest;
+use crate::stage::{Quantized, Quantizer, Stage};
+use crate::{Codes, Layout, Limit, Tolerance, Values, Words};
+
+/// Interpolation of a grid level by level, by classes of parities, from what is reconstructed
+/// already; codes count steps from the prediction. The predictors are fitted for every level and
+/// class. See `spec/stages/interp.md`; the levels are those of Zhao et al., ICDE 2021 (SZ3), the
+/// classes and the fitted predictors with own-class errors are errbar's.
+#[derive(Clone, Copy, Debug)]
+pub struct Interp;
+
+impl Interp {
+    /// What to ask of [`Quantizer::quantize`]: dimensions that stay whole, a bit each, the last
+    /// dimension being bit 3; and whether the last dimension is taken to the front first.
+    pub fn wanted(whole: u8, rotated: bool) -> Vec<u8> {
+        vec![Params { whole, rotated, ..Params::default() }.flags()]
+    }
+}
+
+/// Quantizes in working numbers of one type.
+fn quantize<R: Real>(values: &Values, head: &Params, fold: &Fold, absent: Option<&[bool]>) -> Result<(Vec<u32>, Params)> {
+    let grid: Grid<R> = values::to_grid(values, fold, head, absent)?;
+    let absent = absent.map(|absent| fold.grid(absent));
+    let plan = head.plan::<R>(fold.n);
+    let (words, taps) = widest(|| plan.quantize(grid, absent));
+    Ok((words, Params { taps, ..head.clone() }))
+}
+
+fn reconstruct<R: Real>(words: &[u32], float: Float, params: &Params, fold: &Fold) -> Words {
+    let plan: Plan<R> = params.plan(fold.n);
+    let grid = widest(|| plan.reconstruct(words, &params.taps));
+    values::from_grid(&grid, float, fold, params)
+}
+
+/// The order of an absence along the words.
+fn scanned(absent: &[bool], fold: &Fold, levels: &[u8]) -> Arc<[bool]> {
+    let plan = Plan { n: fold.n, levels: levels.to_vec(), step: 1.0, base: 0.0, integers: false };
+    let pyramid = plan.pyramid::<bool>(fold.grid(absent));
+    let mut words = Vec::with_capacity(absent.len());
+    let mut push = |grid: &Grid<bool>| grid.each_row().for_each(|row| words.extend_from_slice(grid.row(row)));
+    push(&pyramid[levels.len()][0]);
+    for (parts, &level) in pyramid.iter().zip(levels).rev() {
+        crate::polyphase::classes(level)[1..].iter().for_each(|&class| push(&parts[usize::from(class)]));
+    }
+    words.into()
+}
+
+fn code_layout(n: Extents, levels: Vec<u8>, absent: Option<Arc<[bool]>>) -> Layout {
+    Layout { width: 4, dims: n.to_vec(), scan: Scan { levels, absent } }
+}
+
+impl Stage for Interp {
+    fn name(&self) -> &'static str {
+        "interp"
+    }
+
+    fn version(&self) -> u16 {
+        1
+    }
+
+    fn summary(&self) -> &'static str {
+        "steps from a prediction by multi-level interpolation"
+    }
+
+    fn parameters(&self) -> &'static str {
+        "flags: u8; step, base: f64; with a lattice its offset and unit: f64; the predictors' taps, coded"
+    }
+
+    fn guarantee(&self) -> &'static str {
+        "absolute error at most the limit; other words exact"
+    }
+
+    fn describe(&self, params: &[u8]) -> Result<String> {
+        Params::head(params).map(|(params, _)| params.describe())
+    }
+}
+
+impl Quantizer for Interp {
+    fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
+        let Limit::Abs(limit) = tolerance.limit else {
+            return Err(Error::usage("interp serves absolute limits only"));
+        };
+        let float = Float::of(values.dtype)?;
+        let wanted = Params::wanted(wanted)?;
+        let fold = Fold::new(&values.bits.dims, wanted.rotated);
+        let survey = values::Survey::of(values, float, tolerance);
+        let head = wanted.serve(&survey, float, limit)?;
+        let absent = survey.absent.as_deref();
+        let (words, params) = match head.double {
+            true => quantize::<f64>(values, &head, &fold, absent),
+            false => quantize::<f32>(values, &head, &fold, absent),
+        }?;
+        let levels = params.levels(fold.n);
+        let scan = absent.map(|absent| scanned(absent, &fold, &levels));
+        let codes = code_layout(fold.n, levels, scan).codes(Words::U32(words));
+        Ok(Quantized { params: params.to_bytes(fold.n), codes, exact: Vec::new(), absent: survey.absent })
+    }
+
+    fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {
+        Float::of(dtype)?;
+        let (params, _) = Params::head(params)?;
+        let fold = Fold::new(&layout.dims, params.rotated);
+        let levels = params.levels(fold.n);
+        let absent = layout.scan.absent.as_deref().map(|absent| scanned(absent, &fold, &levels));
+        // As many words as values, but wider than some.
+        let layout = Layout::new(4, &fold.n.map(|n| n as u64))?;
+        Ok(code_layout(fold.n, levels, absent).codes(Words::U32(Vec::new())).layout()).map(|l| Layout { width: layout.width, ..l })
+    }
+
+    fn reconstruct(&self, codes: Codes, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Codes> {
+        let float = Float::of(dtype)?;
+        let (head, _) = Params::head(params)?;
+        let fold = Fold::new(&layout.dims, head.rotated);
+        let params = Params::parse(params, fold.n)?;
+        let Words::U32(words) = &codes.words else {
+            return Err(Error::corrupt("EB-C02", "interp takes words of four bytes"));
+        };
+        let words = match params.double {
+            true => reconstruct::<f64>(words, float, &params, &fold),
+            false => reconstruct::<f32>(words, float, &params, &fold),
+        };
+        Ok(Codes::plain(layout.dims.clone(), words))
+    }
+}

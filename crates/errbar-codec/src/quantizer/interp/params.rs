@@ -1,0 +1,161 @@
+//! The parameters of `interp` as bytes.
+
+use errbar_format::{Error, Result};
+
+use super::levels::Plan;
+use super::real::Real;
+use super::taps::{TapCoder, Taps};
+use super::template::{causal_groups, groups};
+use super::values::Survey;
+use crate::binary::{Reader, Writer};
+use crate::float::Float;
+use crate::polyphase::{self, Extents, class_extents, classes};
+use crate::stage::bad_params;
+
+/// Numbers that values are an integer multiple of, from an offset.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Lattice {
+    pub(super) offset: f64,
+    pub(super) unit: f64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Params {
+    /// Dimensions that no level halves.
+    pub(super) whole: u8,
+    /// Whether to work in binary64.
+    pub(super) double: bool,
+    /// Whether the last dimension comes first.
+    pub(super) rotated: bool,
+    pub(super) lattice: Option<Lattice>,
+    /// In values, or in units of the lattice.
+    pub(super) step: f64,
+    pub(super) base: f64,
+    pub(super) taps: Vec<Taps>,
+}
+
+const WHOLE: u8 = 0x0F;
+const DOUBLE: u8 = 0x10;
+const LATTICE: u8 = 0x20;
+const ROTATED: u8 = 0x40;
+
+impl Params {
+    pub(super) fn flags(&self) -> u8 {
+        let flag = |set, flag| if set { flag } else { 0 };
+        self.whole | flag(self.double, DOUBLE) | flag(self.lattice.is_some(), LATTICE) | flag(self.rotated, ROTATED)
+    }
+
+    /// What a caller of `quantize` may choose.
+    pub(super) fn wanted(bytes: &[u8]) -> Result<Params> {
+        match bytes {
+            [] => Ok(Params::default()),
+            &[flags] if flags & !(WHOLE | ROTATED) == 0 => {
+                Ok(Params { whole: flags & WHOLE, rotated: flags & ROTATED != 0, ..Params::default() })
+            }
+            _ => Err(bad_params("interp can be asked for whole and rotated dimensions alone")),
+        }
+    }
+
+    /// Chooses what the values decide.
+    pub(super) fn serve(self, survey: &Survey, float: Float, limit: f64) -> Result<Params> {
+        let ulp = float.spacing(survey.largest);
+        // Rounding to the type costs half a unit; working in the type itself a little more.
+        let double = float == Float::F64 || (float == Float::F32 && limit < 256.0 * ulp);
+        let is_wider = double && float != Float::F64;
+        let slack = if is_wider { 0.5 } else { 1.5 } * ulp;
+        let step = (2.0 * (limit - slack)) * (1.0 - 1e-9);
+        if !(step > limit && step.is_finite()) {
+            return Err(Error::usage("the limit is below the spacing of the values"));
+        }
+        let base = if double { survey.first } else { f64::from(survey.first as f32) };
+        Ok(Params { double, step, base, ..self })
+    }
+
+    pub(super) fn levels(&self, n: Extents) -> Vec<u8> {
+        polyphase::levels(n, self.whole)
+    }
+
+    pub(super) fn plan<R: Real>(&self, n: Extents) -> Plan<R> {
+        Plan {
+            n,
+            levels: self.levels(n),
+            step: R::from_f64(self.step),
+            base: R::from_f64(self.base),
+            integers: self.lattice.is_some(),
+        }
+    }
+
+    /// Every class that has taps, in their order: the number of groups, and of own-class groups.
+    fn classes(&self, n: Extents) -> impl Iterator<Item = (usize, usize)> {
+        let levels = self.levels(n);
+        let mut extents = vec![n];
+        for &level in &levels {
+            extents.push(class_extents(extents[extents.len() - 1], level, 0));
+        }
+        (0..levels.len()).rev().flat_map(move |l| {
+            let (level, here) = (levels[l], extents[l]);
+            let count = move |&class: &u8| {
+                (groups(n, level, class).len(), causal_groups(class_extents(here, level, class)).len())
+            };
+            classes(level)[1..].iter().map(count).collect::<Vec<_>>()
+        })
+    }
+
+    pub(super) fn to_bytes(&self, n: Extents) -> Vec<u8> {
+        let mut bytes = vec![self.flags()];
+        bytes.extend(self.step.to_le_bytes());
+        bytes.extend(self.base.to_le_bytes());
+        if let Some(lattice) = self.lattice {
+            bytes.extend(lattice.offset.to_le_bytes());
+            bytes.extend(lattice.unit.to_le_bytes());
+        }
+        let (mut coder, mut writer) = (TapCoder::new(), Writer::default());
+        for (taps, (groups, causal)) in self.taps.iter().zip(self.classes(n)) {
+            coder.code(&mut writer, taps, groups, causal);
+        }
+        bytes.extend(writer.finish());
+        bytes
+    }
+
+    /// All but the taps, and the bytes of those.
+    pub(super) fn head(bytes: &[u8]) -> Result<(Params, &[u8])> {
+        let (&flags, mut rest) = bytes.split_first().ok_or_else(|| bad_params("interp has none"))?;
+        if flags & 0x80 != 0 {
+            return Err(bad_params("unknown flags of interp"));
+        }
+        let mut number = || -> Result<f64> {
+            let (number, after) = rest.split_first_chunk().ok_or_else(|| bad_params("interp's end early"))?;
+            rest = after;
+            let number = f64::from_le_bytes(*number);
+            if number.is_finite() { Ok(number) } else { Err(bad_params("a number of interp's is not finite")) }
+        };
+        let (step, base) = (number()?, number()?);
+        let lattice = if flags & LATTICE != 0 { Some(Lattice { offset: number()?, unit: number()? }) } else { None };
+        if step <= 0.0 || lattice.is_some_and(|lattice| lattice.unit <= 0.0) {
+            return Err(bad_params("a step or unit of interp's is not positive"));
+        }
+        let (whole, double, rotated) = (flags & WHOLE, flags & DOUBLE != 0, flags & ROTATED != 0);
+        Ok((Params { whole, double, rotated, lattice, step, base, taps: Vec::new() }, rest))
+    }
+
+    pub(super) fn parse(bytes: &[u8], n: Extents) -> Result<Params> {
+        let (head, rest) = Params::head(bytes)?;
+        let (mut coder, mut reader) = (TapCoder::new(), Reader::new(rest));
+        let taps = head.classes(n).map(|(groups, causal)| coder.code(&mut reader, &Taps::default(), groups, causal)).collect();
+        Ok(Params { taps, ..head })
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let mut text = format!("step {:.6e}", self.step);
+        if let Some(Lattice { unit, .. }) = self.lattice {
+            text += &format!(" of {unit:.6e}");
+        }
+        if self.whole != 0 {
+            text += &format!(", whole {:04b}", self.whole.reverse_bits() >> 4);
+        }
+        if self.rotated {
+            text += ", rotated";
+        }
+        text
+    }
+}

@@ -1,0 +1,181 @@
+//! Which neighbours predict a point, and the prediction of a row of points.
+
+use super::real::Real;
+use crate::polyphase::{DIMS, Extents, Grid, HALO, Offset, classes, has, neighbour};
+
+/// Groups of neighbours that a prediction may use.
+const MAX_GROUPS: usize = 16;
+/// Taps are in units of 1 / 4096.
+pub(super) const TAP_UNIT: f64 = 4096.0;
+
+/// A neighbour: its class, and how far its index in that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) class: u8,
+    pub(super) offset: Offset,
+}
+
+/// Neighbours in the same distance along each dimension; they share a tap.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) distance: [u32; DIMS],
+    pub(super) members: Vec<Member>,
+}
+
+fn offsets(reach: [i32; DIMS]) -> impl Iterator<Item = Offset> {
+    let [a, b, c, d] = reach;
+    (-a..=a).flat_map(move |i| (-b..=b).flat_map(move |j| (-c..=c).flat_map(move |k| (-d..=d).map(move |x| [i, j, k, x]))))
+}
+
+/// The neighbours of a class that are known before it, nearest first.
+pub(super) fn groups(whole: Extents, level: u8, class: u8) -> Vec<Group> {
+    let order = classes(level);
+    let known: Vec<u8> = order.iter().copied().take_while(|&c| c != class).collect();
+    let reach = std::array::from_fn(|d| if has(level, d) { 3 } else { i32::from(whole[d] > 1) });
+    let mut groups: Vec<Group> = Vec::new();
+    for delta in offsets(reach) {
+        let mut far = delta.map(i32::unsigned_abs);
+        far.sort_unstable_by(|a, b| b.cmp(a));
+        let fits = match far {
+            [1, _, _, 0] | [3, 0, 0, 0] | [2, 1, 0, 0] => true,
+            _ => false,
+        };
+        let (there, offset) = neighbour(level, class, delta);
+        if !fits || !known.contains(&there) {
+            continue;
+        }
+        let (distance, member) = (delta.map(i32::unsigned_abs), Member { class: there, offset });
+        match groups.iter_mut().find(|group| group.distance == distance) {
+            Some(group) => group.members.push(member),
+            None => groups.push(Group { distance, members: vec![member] }),
+        }
+    }
+    groups.sort_by_key(|group| group.distance.iter().map(|d| d * d).sum::<u32>());
+    groups.truncate(MAX_GROUPS);
+    groups
+}
+
+/// Own-class points before a row, by groups.
+pub(super) fn causal_groups(n: Extents) -> Vec<Group> {
+    const GROUPS: [&[Offset]; 6] = [
+        &[[0, 0, -1, 0]],
+        &[[0, 0, -1, -1], [0, 0, -1, 1]],
+        &[[0, -1, 0, 0]],
+        &[[0, -1, 0, -1], [0, -1, 0, 1], [0, -1, -1, 0], [0, -1, 1, 0]],
+        &[[-1, 0, 0, 0]],
+        &[[-1, -1, 0, 0], [-1, 1, 0, 0], [-1, 0, -1, 0], [-1, 0, 1, 0], [-1, 0, 0, -1], [-1, 0, 0, 1]],
+    ];
+    let inside = |offset: &&Offset| (0..DIMS).all(|d| offset[d] == 0 || n[d] > 1);
+    GROUPS
+        .iter()
+        .map(|group| group.iter().filter(inside).map(|&offset| Member { class: 0, offset }).collect())
+        .filter(|members: &Vec<Member>| !members.is_empty())
+        .map(|members| Group { distance: [0; DIMS], members })
+        .collect()
+}
+
+/// Taps that interpolate along every odd dimension, and take the mean: by cubics, or by lines.
+pub(super) fn fixed_taps(groups: &[Group], class: u8, cubic: bool) -> Vec<f64> {
+    let odd = f64::from(class.count_ones());
+    let (near, far) = if cubic { (9.0 / 8.0, -1.0 / 8.0) } else { (1.0, 0.0) };
+    let tap = |group: &Group| {
+        let along = (0..DIMS).find(|&d| group.distance[d] > 0).unwrap_or(0);
+        match (group.distance.iter().filter(|&&d| d > 0).count(), group.distance[along]) {
+            (1, 1) if has(class, along) => near / odd,
+            (1, 3) if has(class, along) => far / odd,
+            _ => 0.0,
+        }
+    };
+    groups.iter().map(tap).collect()
+}
+
+/// A weighted sum over neighbours, in a fixed order of operations.
+pub(super) struct Kernel<R> {
+    terms: Vec<Term<R>>,
+}
+
+/// Four, two or one of a group's members.
+struct Term<R> {
+    weight: R,
+    members: [(u8, isize); 4],
+    len: usize,
+}
+
+impl<R: Real> Kernel<R> {
+    /// Sums each group's members, weighted with the tap over their number. Grids are by class.
+    pub(super) fn new(groups: &[Group], taps: &[f64], grids: &[Grid<R>]) -> Self {
+        let mut terms = Vec::new();
+        for (group, &tap) in groups.iter().zip(taps).filter(|(_, tap)| **tap != 0.0) {
+            let weight = R::from_f64(tap / group.members.len() as f64);
+            let mut rest = group.members.as_slice();
+            while !rest.is_empty() {
+                let len = [4, 2, 1].into_iter().find(|&len| len <= rest.len()).unwrap_or(1);
+                let (now, later) = rest.split_at(len);
+                let mut members = [(0, 0); 4];
+                for (place, member) in members.iter_mut().zip(now) {
+                    *place = (member.class, grids[usize::from(member.class)].step(member.offset));
+                }
+                terms.push(Term { weight, members, len });
+                rest = later;
+            }
+        }
+        Kernel { terms }
+    }
+
+    /// Adds the sum for each point of a row to `out`.
+    #[inline(always)]
+    pub(super) fn add_row(&self, grids: &[Grid<R>], row: [usize; DIMS - 1], out: &mut [R]) {
+        let n = out.len();
+        for term in &self.terms {
+            let slice = |i: usize| {
+                let (class, step) = term.members[i];
+                let grid = &grids[usize::from(class)];
+                let start = grid.start(row).wrapping_add_signed(step);
+                &grid.data()[start..start + n]
+            };
+            let w = term.weight;
+            match term.len {
+                4 => {
+                    let (a, b, c, d) = (slice(0), slice(1), slice(2), slice(3));
+                    for x in 0..n {
+                        out[x] += w * ((a[x] + b[x]) + (c[x] + d[x]));
+                    }
+                }
+                2 => {
+                    let (a, b) = (slice(0), slice(1));
+                    for x in 0..n {
+                        out[x] += w * (a[x] + b[x]);
+                    }
+                }
+                _ => {
+                    let a = slice(0);
+                    for x in 0..n {
+                        out[x] += w * a[x];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The points beyond the edge of a grid continue its slope.
+#[inline(always)]
+pub(super) fn beyond<R: Real>(at: R, inside: R) -> [R; HALO] {
+    let slope = at - inside;
+    [at + slope, at + (slope + slope)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_what_is_known_nearest_first() {
+        let whole = [1, 1, 9, 9];
+        let distances = |class| groups(whole, 12, class).iter().map(|g| g.distance[2..].to_vec()).collect::<Vec<_>>();
+        assert_eq!(distances(8), [[0, 1], [2, 1], [0, 3]]);
+        assert_eq!(distances(4), [[1, 0], [1, 1], [1, 2], [3, 0]]);
+        assert_eq!(distances(12), [[0, 1], [1, 0], [1, 1], [1, 2], [2, 1], [0, 3], [3, 0]]);
+        assert_eq!(groups(whole, 12, 12).iter().map(|g| g.members.len()).sum::<usize>(), 2 + 2 + 4 + 4 + 4 + 2 + 2);
+    }
+}

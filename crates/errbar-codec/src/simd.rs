@@ -1,0 +1,46 @@
+//! The widest vectors of the processor, for loops that are written once.
+//!
+//! A loop that is inlined into [`widest`] is compiled twice: for every processor of its kind, and
+//! for those with wider vectors. No operation is replaced by another, least of all two by a fused
+//! one, so both give the same bits.
+
+/// Runs `work`, whose loops must be inlined into it, with the widest vectors there are.
+#[inline(always)]
+pub fn widest<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    if is_wide() {
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+        fn wide<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        #[allow(unsafe_code)]
+        // SAFETY: the processor has just been asked for these features.
+        return unsafe { wide(work) };
+    }
+    work()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn is_wide() -> bool {
+    use std::arch::is_x86_feature_detected as has;
+    !narrow::wanted() && has!("avx2") && has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt")
+}
+
+/// Tests compare both ways.
+pub mod narrow {
+    use std::cell::Cell;
+
+    thread_local!(static WANTED: Cell<bool> = const { Cell::new(false) });
+
+    pub(super) fn wanted() -> bool {
+        WANTED.get()
+    }
+
+    /// Runs `work` on this thread without the wider vectors.
+    pub fn only<R>(work: impl FnOnce() -> R) -> R {
+        let before = WANTED.replace(true);
+        let result = work();
+        WANTED.set(before);
+        result
+    }
+}
