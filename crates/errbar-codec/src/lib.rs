@@ -15,6 +15,7 @@ pub mod codes;
 pub mod conformance;
 pub mod float;
 mod exact;
+mod lattice;
 mod least_squares;
 pub mod pipeline;
 pub mod polyphase;

@@ -1,23 +1,31 @@
 //! The widest vectors of the processor, for loops that are written once.
 //!
-//! A loop that is inlined into [`widest`] is compiled twice: for every processor of its kind, and
-//! for those with wider vectors. No operation is replaced by another, least of all two by a fused
-//! one, so both give the same bits.
+//! Work that is given to [`widest`] is compiled twice: for every processor of its kind, and for
+//! those with wider vectors. No operation is replaced by another, least of all two by a fused one,
+//! so both give the same bits.
 
-/// Runs `work`, whose loops must be inlined into it, with the widest vectors there are.
-#[inline(always)]
-pub fn widest<R>(work: impl FnOnce() -> R) -> R {
+/// Something to do in loops.
+pub trait Work {
+    /// What comes out.
+    type Output;
+    /// Does it. Must be `#[inline(always)]`, and all that loops within it, too: only what is
+    /// inlined gets the wider vectors.
+    fn run(self) -> Self::Output;
+}
+
+/// Runs `work` with the widest vectors there are.
+pub fn widest<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     if is_wide() {
         #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-        fn wide<R>(work: impl FnOnce() -> R) -> R {
-            work()
+        fn wide<W: Work>(work: W) -> W::Output {
+            work.run()
         }
         #[allow(unsafe_code)]
         // SAFETY: the processor has just been asked for these features.
         return unsafe { wide(work) };
     }
-    work()
+    work.run()
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -2,10 +2,12 @@
 
 mod bitround;
 mod interp;
+mod lattice;
 mod none;
 mod uniform;
 
 pub use bitround::BitRound;
 pub use interp::Interp;
+pub use lattice::Lattice;
 pub use none::None;
 pub use uniform::Uniform;

@@ -12,7 +12,7 @@ use self::token::TOKENS;
 use crate::binary::{Binary, Bit, Reader, Writer};
 use crate::codes::{Scan, Word};
 use crate::polyphase::{DIMS, Extents, Grid, class_extents, classes, folded};
-use crate::simd::widest;
+use crate::simd::{Work, widest};
 use crate::stage::{Coder, Stage, no_params};
 use crate::{Codes, Layout, Words, with_words};
 
@@ -106,7 +106,36 @@ fn geometry(dims: &[usize], scan: &Scan) -> Result<(Extents, Vec<u8>)> {
     }
 }
 
-fn encode(words: &[u32], n: Extents, levels: &[u8], absent: Option<&[bool]>) -> Vec<u8> {
+/// Where words stand.
+#[derive(Clone, Copy)]
+struct Geometry<'a> {
+    n: Extents,
+    levels: &'a [u8],
+    absent: Option<&'a [bool]>,
+}
+
+struct Encoding<'a>(&'a [u32], Geometry<'a>);
+
+impl Work for Encoding<'_> {
+    type Output = Vec<u8>;
+    #[inline(always)]
+    fn run(self) -> Vec<u8> {
+        encode(self.0, self.1)
+    }
+}
+
+struct Decoding<'a>(&'a [u8], Geometry<'a>);
+
+impl Work for Decoding<'_> {
+    type Output = Result<Vec<u32>>;
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        decode(self.0, self.1)
+    }
+}
+
+#[inline(always)]
+fn encode(words: &[u32], Geometry { n, levels, absent }: Geometry<'_>) -> Vec<u8> {
     let mut header = Writer::default();
     let mut weight_models = [Bit::default(); 256];
     let mut symbols = Vec::with_capacity(words.len());
@@ -221,7 +250,8 @@ fn take_length(bytes: &mut &[u8]) -> Result<usize> {
     take(bytes, 4).map(|length| u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize)
 }
 
-fn decode(mut bytes: &[u8], n: Extents, levels: &[u8], absent: Option<&[bool]>) -> Result<Vec<u32>> {
+#[inline(always)]
+fn decode(mut bytes: &[u8], Geometry { n, levels, absent }: Geometry<'_>) -> Result<Vec<u32>> {
     let length = take_length(&mut bytes)?;
     let mut header = Reader::new(take(&mut bytes, length)?);
     let total: usize = n.iter().product();
@@ -382,13 +412,13 @@ impl Coder for Crans {
     fn encode(&self, codes: &Codes, params: &[u8]) -> Result<Vec<u8>> {
         no_params(params)?;
         let (n, levels) = geometry(&codes.dims, &codes.scan)?;
-        let absent = codes.scan.absent.as_deref();
+        let geometry = Geometry { n, levels: &levels, absent: codes.scan.absent.as_deref() };
         match &codes.words {
             Words::U64(_) => Err(Error::usage("crans takes codes of at most 32 bits")),
-            Words::U32(words) => Ok(widest(|| encode(words, n, &levels, absent))),
+            Words::U32(words) => Ok(widest(Encoding(words, geometry))),
             words => {
                 let words: Vec<u32> = with_words!(words, v => v.iter().map(|word| word.to_u64() as u32).collect());
-                Ok(widest(|| encode(&words, n, &levels, absent)))
+                Ok(widest(Encoding(&words, geometry)))
             }
         }
     }
@@ -396,11 +426,11 @@ impl Coder for Crans {
     fn decode(&self, bytes: &[u8], layout: &Layout, params: &[u8]) -> Result<Codes> {
         no_params(params)?;
         let (n, levels) = geometry(&layout.dims, &layout.scan).map_err(|_| corrupt("levels of other than four dimensions"))?;
-        let absent = layout.scan.absent.as_deref();
+        let geometry = Geometry { n, levels: &levels, absent: layout.scan.absent.as_deref() };
         if layout.width > 4 {
             return Err(corrupt("codes of more than 32 bits"));
         }
-        let words = widest(|| decode(bytes, n, &levels, absent))?;
+        let words = widest(Decoding(bytes, geometry))?;
         let words = match layout.width {
             1 => Words::U8(words.into_iter().map(|word| word as u8).collect()),
             2 => Words::U16(words.into_iter().map(|word| word as u16).collect()),

@@ -13,11 +13,13 @@ use errbar_format::{DType, Error, Result};
 use self::levels::Plan;
 use self::params::Params;
 use self::real::Real;
+use self::taps::Taps;
 use self::values::Fold;
 use crate::codes::Scan;
 use crate::float::Float;
+use crate::lattice::Present;
 use crate::polyphase::{Extents, Grid};
-use crate::simd::widest;
+use crate::simd::{Work, widest};
 use crate::stage::{Quantized, Quantizer, Stage};
 use crate::{Codes, Layout, Limit, Tolerance, Values, Words};
 
@@ -36,18 +38,46 @@ impl Interp {
     }
 }
 
+struct Quantizing<R> {
+    plan: Plan<R>,
+    grid: Grid<R>,
+    absent: Option<Grid<bool>>,
+}
+
+impl<R: Real> Work for Quantizing<R> {
+    type Output = (Vec<u32>, Vec<Taps>);
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        self.plan.quantize(self.grid, self.absent)
+    }
+}
+
+struct Reconstructing<'a, R> {
+    plan: Plan<R>,
+    words: &'a [u32],
+    taps: &'a [Taps],
+}
+
+impl<R: Real> Work for Reconstructing<'_, R> {
+    type Output = Grid<R>;
+    #[inline(always)]
+    fn run(self) -> Grid<R> {
+        self.plan.reconstruct(self.words, self.taps)
+    }
+}
+
 /// Quantizes in working numbers of one type.
 fn quantize<R: Real>(values: &Values, head: &Params, fold: &Fold, absent: Option<&[bool]>) -> Result<(Vec<u32>, Params)> {
     let grid: Grid<R> = values::to_grid(values, fold, head, absent)?;
     let absent = absent.map(|absent| fold.grid(absent));
     let plan = head.plan::<R>(fold.n);
-    let (words, taps) = widest(|| plan.quantize(grid, absent));
+    let (words, taps) = widest(Quantizing { plan, grid, absent });
     Ok((words, Params { taps, ..head.clone() }))
 }
 
 fn reconstruct<R: Real>(words: &[u32], float: Float, params: &Params, fold: &Fold) -> Words {
     let plan: Plan<R> = params.plan(fold.n);
-    let grid = widest(|| plan.reconstruct(words, &params.taps));
+    let grid = widest(Reconstructing { plan, words, taps: &params.taps });
     values::from_grid(&grid, float, fold, params)
 }
 
@@ -103,8 +133,8 @@ impl Quantizer for Interp {
         let wanted = Params::wanted(wanted)?;
         let fold = Fold::new(&values.bits.dims, wanted.rotated);
         let survey = values::Survey::of(values, float, tolerance);
-        let head = wanted.serve(&survey, float, limit)?;
         let absent = survey.absent.as_deref();
+        let head = wanted.serve(&survey, Present { values, float, absent }, limit)?;
         let (words, params) = match head.double {
             true => quantize::<f64>(values, &head, &fold, absent),
             false => quantize::<f32>(values, &head, &fold, absent),

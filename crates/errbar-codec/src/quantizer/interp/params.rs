@@ -9,6 +9,7 @@ use super::template::{causal_groups, groups};
 use super::values::Survey;
 use crate::binary::{Reader, Writer};
 use crate::float::Float;
+use crate::lattice::Present;
 use crate::polyphase::{self, Extents, class_extents, classes};
 use crate::stage::bad_params;
 
@@ -57,13 +58,21 @@ impl Params {
     }
 
     /// Chooses what the values decide.
-    pub(super) fn serve(self, survey: &Survey, float: Float, limit: f64) -> Result<Params> {
+    pub(super) fn serve(self, survey: &Survey, present: Present<'_>, limit: f64) -> Result<Params> {
+        let float = present.float;
         let ulp = float.spacing(survey.largest);
         // Rounding to the type costs half a unit; working in the type itself a little more.
         let double = float == Float::F64 || (float == Float::F32 && limit < 256.0 * ulp);
         let is_wider = double && float != Float::F64;
         let slack = if is_wider { 0.5 } else { 1.5 } * ulp;
         let step = (2.0 * (limit - slack)) * (1.0 - 1e-9);
+        if let Some(found) = present.lattice(limit, step) {
+            // Predictions are rounded to integers, which must be exact in working numbers.
+            let double = found.most > 4e6;
+            let lattice = Lattice { offset: found.offset, unit: found.unit };
+            let base = ((survey.first - found.offset) / found.unit).round_ties_even();
+            return Ok(Params { double, lattice: Some(lattice), step: found.stride, base, ..self });
+        }
         if !(step > limit && step.is_finite()) {
             return Err(Error::usage("the limit is below the spacing of the values"));
         }

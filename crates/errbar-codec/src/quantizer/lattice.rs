@@ -1,0 +1,113 @@
+use errbar_format::{DType, Error, Result};
+
+use crate::codes::Word;
+use crate::float::Float;
+use crate::lattice::Present;
+use crate::stage::{Quantized, Quantizer, Stage, bad_params, no_params};
+use crate::{Codes, Layout, Limit, Tolerance, Values, Words, with_words};
+
+/// Values that sit on `offset + k * unit` as integers: exactly, or every so many of them together
+/// under a limit that is coarser than the unit. See `spec/stages/lattice.md`.
+#[derive(Clone, Copy, Debug)]
+pub struct Lattice;
+
+struct Params {
+    offset: f64,
+    /// Distance between the values of neighbouring codes.
+    step: f64,
+    /// The multiple of the step that code 0 stands for.
+    base: i64,
+}
+
+impl Params {
+    fn parse(params: &[u8]) -> Result<Params> {
+        let bytes: &[u8; 24] = params.try_into().map_err(|_| bad_params("lattice takes 24 bytes"))?;
+        let word = |at: usize| std::array::from_fn(|i| bytes[at + i]);
+        let params = Params { offset: f64::from_le_bytes(word(0)), step: f64::from_le_bytes(word(8)), base: i64::from_le_bytes(word(16)) };
+        match params.offset.is_finite() && params.step.is_finite() && params.step > 0.0 {
+            true => Ok(params),
+            false => Err(bad_params("lattice's offset or step is impossible")),
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        [self.offset.to_le_bytes(), self.step.to_le_bytes(), self.base.to_le_bytes()].concat()
+    }
+}
+
+impl Stage for Lattice {
+    fn name(&self) -> &'static str {
+        "lattice"
+    }
+
+    fn version(&self) -> u16 {
+        1
+    }
+
+    fn summary(&self) -> &'static str {
+        "integers of values on a lattice"
+    }
+
+    fn parameters(&self) -> &'static str {
+        "offset: f64; step: f64; base: i64, the multiple of code 0"
+    }
+
+    fn guarantee(&self) -> &'static str {
+        "absolute error at most the limit, none where the limit is below the lattice's unit; other words exact"
+    }
+
+    fn describe(&self, params: &[u8]) -> Result<String> {
+        Params::parse(params).map(|params| format!("{:.6e} + k {:.6e}", params.offset, params.step))
+    }
+}
+
+impl Quantizer for Lattice {
+    fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
+        no_params(wanted)?;
+        let Limit::Abs(limit) = tolerance.limit else {
+            return Err(Error::usage("lattice serves absolute limits only"));
+        };
+        let float = Float::of(values.dtype)?;
+        let is_absent = |bits: u64| !float.is_finite(bits) || tolerance.is_fill(bits);
+        let absent: Vec<bool> = with_words!(&values.bits.words, v => v.iter().map(|w| is_absent(w.to_u64())).collect());
+        let present = Present { values, float, absent: absent.contains(&true).then_some(&absent) };
+        // As good as multiples of twice the limit will do: values that come back exactly are worth more.
+        let found = present.lattice(limit, limit).ok_or_else(|| Error::usage("the values are on no lattice"))?;
+        let step = found.unit * found.stride;
+        let multiple = |bits: u64| ((float.to_f64(bits) - found.offset) / step).round_ties_even();
+        let multiples: Vec<f64> = with_words!(&values.bits.words, v => v.iter().map(|w| multiple(w.to_u64())).collect());
+        let counted = || multiples.iter().zip(&absent).filter(|(_, absent)| !**absent).map(|(&k, _)| k);
+        let base = counted().fold(f64::MAX, f64::min);
+        let mut last = 0;
+        let codes = multiples.iter().zip(&absent).map(|(&k, &absent)| {
+            // The code before costs least where there is none.
+            last = if absent { last } else { (k - base) as u32 };
+            last
+        });
+        let words = Words::U32(codes.collect());
+        let exact = (0..absent.len() as u32).filter(|&i| absent[i as usize]).collect();
+        let params = Params { offset: found.offset, step, base: if absent.contains(&false) { base as i64 } else { 0 } };
+        Ok(Quantized { params: params.to_bytes(), codes: Codes::plain(values.bits.dims.clone(), words), exact, absent: None })
+    }
+
+    fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {
+        Float::of(dtype)?;
+        Params::parse(params)?;
+        Layout::new(4, &layout.dims.iter().map(|&d| d as u64).collect::<Vec<_>>())
+    }
+
+    fn reconstruct(&self, codes: Codes, dtype: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
+        let float = Float::of(dtype)?;
+        let Params { offset, step, base } = Params::parse(params)?;
+        let value = |code: u64| offset + code.wrapping_add(base as u64) as i64 as f64 * step;
+        let words = with_words!(&codes.words, v => {
+            let values = v.iter().map(|code| value(code.to_u64()));
+            match float {
+                Float::F32 => Words::U32(values.map(|x| (x as f32).to_bits()).collect()),
+                Float::F64 => Words::U64(values.map(f64::to_bits).collect()),
+                Float::F16 | Float::BF16 => Words::U16(values.map(|x| float.from_f64(x) as u16).collect()),
+            }
+        });
+        Ok(Codes::plain(codes.dims, words))
+    }
+}
