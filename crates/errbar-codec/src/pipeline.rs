@@ -40,6 +40,37 @@ pub fn stage(name: &str, params: Vec<u8>) -> StageRecord {
 /// The stage's own, such as [`errbar_format::Kind::Usage`], if it cannot serve the values, and
 /// [`errbar_format::Kind::Differs`] if decoding did not give back what it must.
 pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Encoded> {
+    let Forward { pipeline, payload, exact } = forward(registry, plan, values, tolerance)?;
+    prove(registry, pipeline, payload, values, tolerance, exact)
+}
+
+/// What a pipeline would make of `n_words` words that are like `sample`, in bytes, without the
+/// proof: parameters, tables and weights are counted once, codes as often as there are more words.
+///
+/// # Errors
+/// As [`encode`], but for the proof.
+pub fn estimate(
+    registry: &Registry,
+    plan: &PipelineRecord,
+    sample: &Values,
+    tolerance: Option<&Tolerance>,
+    n_words: usize,
+) -> Result<f64> {
+    let Forward { pipeline, payload, exact } = forward(registry, plan, sample, tolerance)?;
+    let side = registry.coder(&plan.coder)?.side_len(&payload).min(payload.len());
+    let patches = exact.patches.len() * (2 + sample.bits.words.width());
+    let scale = n_words as f64 / sample.bits.words.len().max(1) as f64;
+    Ok((pipeline.quantizer.params.len() + side) as f64 + (payload.len() - side + patches) as f64 * scale)
+}
+
+/// A block that was coded and is not proven.
+struct Forward {
+    pipeline: PipelineRecord,
+    payload: Vec<u8>,
+    exact: Exact,
+}
+
+fn forward(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Forward> {
     let quantizer = registry.quantizer(&plan.quantizer)?;
     let mut pipeline = plan.clone();
     let mut exact = Exact::default();
@@ -62,8 +93,7 @@ pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, toler
         codes = Cow::Owned(registry.transform(transform)?.forward(codes.into_owned(), &transform.params)?);
     }
     let payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
-    drop(codes);
-    prove(registry, pipeline, payload, values, tolerance, exact)
+    Ok(Forward { pipeline, payload, exact })
 }
 
 /// Decodes what the coder gave; moves every word found outside the tolerance to the exact values.

@@ -103,6 +103,12 @@ pub trait Coder: Stage {
     /// [`errbar_format::Kind::Usage`] if this coder cannot write such codes.
     fn encode(&self, codes: &Codes, params: &[u8]) -> Result<Vec<u8>>;
 
+    /// Bytes of what [`Coder::encode`] gave that would not grow with more codes of the same kind,
+    /// such as tables; for estimates from samples.
+    fn side_len(&self, _bytes: &[u8]) -> usize {
+        0
+    }
+
     /// The codes of `layout`. Allocates no more than they and `bytes` need.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use errbar_dissect::{Piece, ReadAt, dissect, dissectors};
 use errbar_format::record::{Block, BlockPlace, Bound, RECORD_VERSION, Receipt, Variable};
 use errbar_format::{Error, Kind, Result, frame, record};
 
-use crate::pack::block_shape;
+use crate::pack::{block_bytes, block_shape};
 use crate::planner::{CorePlanner, encode_best};
 use crate::policy::Mode;
 use crate::range::Survey;
@@ -70,7 +70,7 @@ pub fn run(path: &Path, bound: Option<Bound>, mode: Mode, runs: u32) -> Result<B
     let mut raw = vec![0; usize::try_from(len).map_err(|_| named(Error::usage("array does not fit memory")))?];
     file.read_at(&mut raw, at).map_err(|e| named(Error::io("cannot be read", e)))?;
     let variable = Variable {
-        block_shape: block_shape(&array.shape, array.dtype.size() as u64),
+        block_shape: block_shape(&array.shape, array.dtype.size() as u64, block_bytes(bound.is_some() && array.dtype.is_float(), mode)),
         name: array.name,
         dtype: array.dtype,
         big_endian: array.big_endian,

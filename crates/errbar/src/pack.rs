@@ -22,7 +22,7 @@ use crate::policy::{Mode, Policy};
 use crate::source::{self, Found, Names};
 use blocks::Blocks;
 pub use file::Planned;
-pub(crate) use file::block_shape;
+pub(crate) use file::{block_bytes, block_shape};
 
 /// How far a run has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use errbar_codec::{Codes, DType, Limit, Registry, Result, Tolerance, Values, Wor
 use errbar_format::record::{PipelineRecord, StageRecord};
 
 use crate::policy::Mode;
+use crate::{lossy, sample};
 
 /// Words of a sample: enough for stable estimates, little beside a block.
 const SAMPLE_WORDS: usize = 1 << 14;
@@ -20,7 +21,7 @@ pub trait Planner: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CorePlanner;
 
-fn pipeline(quantizer: &str, transforms: &[&StageRecord], coder: StageRecord) -> PipelineRecord {
+pub(crate) fn pipeline(quantizer: &str, transforms: &[&StageRecord], coder: StageRecord) -> PipelineRecord {
     PipelineRecord { quantizer: stage(quantizer, Vec::new()), transforms: transforms.iter().map(|&t| t.clone()).collect(), coder }
 }
 
@@ -61,6 +62,9 @@ impl Planner for CorePlanner {
                 plans.push(pipeline(NONE, &[&lorenzo], zstd()));
             }
             return plans;
+        }
+        if let (Mode::Balanced | Mode::Small, Some(Tolerance { limit: Limit::Abs(_), .. })) = (mode, tolerance) {
+            return lossy::candidates(values, mode);
         }
         let unsigned = |width| match width {
             2 => DType::U16,
@@ -119,30 +123,13 @@ const BYTE_RUNS: usize = 4;
 /// compressed already, or noise: trying the whole of it would only cost time.
 const HARDLY_SHRINKS: f64 = 0.985;
 
-/// A part of the values: of plain bytes a few runs, of others a box in the middle, cut along the
-/// slowest dimensions first.
-fn sample(values: &Values) -> Values {
-    if let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) {
-        let run = SAMPLE_WORDS.min(bytes.len() / BYTE_RUNS);
-        let starts = (0..BYTE_RUNS).map(|i| (bytes.len() - run) / (BYTE_RUNS - 1) * i);
-        let picked: Vec<u8> = starts.flat_map(|at| &bytes[at..at + run]).copied().collect();
-        return Values { dtype: DType::Bytes, bits: Codes::plain(vec![picked.len()], Words::U8(picked)) };
-    }
-    let mut dims = values.bits.dims.clone();
-    let mut from = 0;
-    for axis in 0..dims.len() {
-        let inner: usize = dims[axis + 1..].iter().product();
-        let keep = (SAMPLE_WORDS / inner.max(1)).clamp(1, dims[axis].max(1)).min(dims[axis]);
-        from += (dims[axis] - keep) / 2 * inner;
-        dims[axis] = keep;
-        if keep > 1 {
-            break;
-        }
-    }
-    // Only leading dimensions were cut, and all but the last of those to 1: the box is one run.
-    let len: usize = dims.iter().product();
-    let words = with_words!(&values.bits.words, v => errbar_codec::codes::Word::wrap(v[from..from + len].to_vec()));
-    Values { dtype: values.dtype, bits: Codes::plain(dims, words) }
+/// A part of the values: of plain bytes a few runs, of others a box in the middle.
+fn part(values: &Values) -> Values {
+    let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) else { return sample::middle(values, SAMPLE_WORDS) };
+    let run = SAMPLE_WORDS.min(bytes.len() / BYTE_RUNS);
+    let starts = (0..BYTE_RUNS).map(|i| (bytes.len() - run) / (BYTE_RUNS - 1) * i);
+    let picked: Vec<u8> = starts.flat_map(|at| &bytes[at..at + run]).copied().collect();
+    Values { dtype: DType::Bytes, bits: Codes::plain(vec![picked.len()], Words::U8(picked)) }
 }
 
 /// Codes a block with the best of the planner's candidates, by their size on a sample.
@@ -161,16 +148,14 @@ pub fn encode_best(
     let raw = values.bits.layout().bytes();
     let is_long = values.dtype == DType::Bytes && raw >= 16 * BYTE_RUNS * SAMPLE_WORDS;
     if candidates.len() > 1 || is_long {
-        let sample = sample(values);
-        let cost = |plan: &PipelineRecord| match pipeline::encode(registry, plan, &sample, tolerance) {
-            // A rejected plan keeps its place among the rejected: the sample may mislead.
-            Err(_) => usize::MAX,
-            Ok(encoded) => encoded.payload.len(),
-        };
-        let costs: Vec<usize> = candidates.iter().map(cost).collect();
-        order.sort_by_key(|&i| costs[i]);
-        let best = order.first().map_or(0.0, |&i| costs[i] as f64);
-        if is_long && best > HARDLY_SHRINKS * sample.bits.layout().bytes() as f64 {
+        let n_words = values.bits.words.len();
+        let part = part(values);
+        // A rejected plan keeps its place among the rejected: the sample may mislead.
+        let cost = |plan| pipeline::estimate(registry, plan, &part, tolerance, n_words).unwrap_or(f64::MAX);
+        let costs: Vec<f64> = candidates.iter().map(cost).collect();
+        order.sort_by(|&a, &b| costs[a].total_cmp(&costs[b]));
+        let best = order.first().map_or(0.0, |&i| costs[i]);
+        if is_long && best > HARDLY_SHRINKS * raw as f64 {
             order.clear();
         }
     }

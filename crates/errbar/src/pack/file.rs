@@ -22,6 +22,19 @@ const SMALL_FILE: u64 = 64 << 10;
 const BYTES_BLOCK: u64 = 4 << 20;
 /// Bytes of a block of an array: a slice reads little, a coder still sees enough.
 const ARRAY_BLOCK: u64 = 1 << 20;
+/// Bytes of a block under a bound: what is predicted across a block, and its tables, want more.
+const LOSSY_BLOCK: u64 = 4 << 20;
+const SMALLEST_LOSSY_BLOCK: u64 = 16 << 20;
+
+/// The size to which an array is cut.
+pub(crate) fn block_bytes(is_bounded: bool, mode: Mode) -> u64 {
+    match mode {
+        Mode::Balanced if is_bounded => LOSSY_BLOCK,
+        Mode::Small if is_bounded => SMALLEST_LOSSY_BLOCK,
+        _ => ARRAY_BLOCK,
+    }
+}
+
 /// What a variable would get.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planned {
@@ -315,7 +328,7 @@ impl<W: Write> AtWork<'_, '_, W> {
             dtype: array.dtype,
             big_endian: array.big_endian,
             column_major: array.column_major,
-            block_shape: block_shape(&array.shape, array.dtype.size() as u64),
+            block_shape: block_shape(&array.shape, array.dtype.size() as u64, block_bytes(plan.tolerance.is_some(), plan.mode)),
             shape: array.shape,
             first_block: self.run.blocks.next_block(),
             receipt: None,
@@ -346,13 +359,13 @@ impl<W: Write> AtWork<'_, '_, W> {
 
 /// The extent of a block: a run of the file, so that files of any size stream through. Inner
 /// dimensions are whole, one is cut into equal parts, outer ones are 1.
-pub(crate) fn block_shape(shape: &[u64], item: u64) -> Vec<u64> {
+pub(crate) fn block_shape(shape: &[u64], item: u64, bytes: u64) -> Vec<u64> {
     let mut block = vec![1; shape.len()];
     let mut inner = item;
     for axis in (0..shape.len()).rev() {
         let whole = inner.saturating_mul(shape[axis]);
-        if whole > ARRAY_BLOCK {
-            let parts = whole.div_ceil(ARRAY_BLOCK).min(shape[axis]);
+        if whole > bytes {
+            let parts = whole.div_ceil(bytes).min(shape[axis]);
             block[axis] = shape[axis].div_ceil(parts);
             break;
         }
@@ -368,14 +381,14 @@ mod tests {
 
     #[test]
     fn blocks_are_runs_of_the_file_of_about_one_size() {
-        assert_eq!(block_shape(&[], 8), [0u64; 0]);
-        assert_eq!(block_shape(&[0, 5], 4), [1, 5]);
-        assert_eq!(block_shape(&[100, 100], 4), [100, 100]);
-        assert_eq!(block_shape(&[1000, 512, 512], 4), [1, 512, 512]);
-        assert_eq!(block_shape(&[10, (1 << 18) + 1], 4), [1, (1 << 17) + 1]);
-        assert_eq!(block_shape(&[1 << 40], 8), [1 << 17]);
+        assert_eq!(block_shape(&[], 8, ARRAY_BLOCK), [0u64; 0]);
+        assert_eq!(block_shape(&[0, 5], 4, ARRAY_BLOCK), [1, 5]);
+        assert_eq!(block_shape(&[100, 100], 4, ARRAY_BLOCK), [100, 100]);
+        assert_eq!(block_shape(&[1000, 512, 512], 4, ARRAY_BLOCK), [1, 512, 512]);
+        assert_eq!(block_shape(&[10, (1 << 18) + 1], 4, ARRAY_BLOCK), [1, (1 << 17) + 1]);
+        assert_eq!(block_shape(&[1 << 40], 8, ARRAY_BLOCK), [1 << 17]);
         for shape in [&[7, 1 << 20][..], &[3, 5, 7, 100_000], &[1 << 33], &[2, 2, 2, 2, 2, 2, 2, 1 << 17]] {
-            let block = block_shape(shape, 8);
+            let block = block_shape(shape, 8, ARRAY_BLOCK);
             assert!(block.iter().product::<u64>() * 8 <= 2 * ARRAY_BLOCK, "{shape:?} {block:?}");
         }
     }

@@ -423,6 +423,11 @@ impl Coder for Crans {
         }
     }
 
+    fn side_len(&self, bytes: &[u8]) -> usize {
+        // The lengths, the weights and tables, and the states.
+        take_length(&mut &*bytes).map_or(0, |header| header + 8 + 4 * rans::STATES)
+    }
+
     fn decode(&self, bytes: &[u8], layout: &Layout, params: &[u8]) -> Result<Codes> {
         no_params(params)?;
         let (n, levels) = geometry(&layout.dims, &layout.scan).map_err(|_| corrupt("levels of other than four dimensions"))?;
