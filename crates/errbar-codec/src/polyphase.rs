@@ -94,7 +94,7 @@ impl<T: Copy + Default> Grid<T> {
         Grid { n, halo, stride, origin, data: vec![T::default(); len] }
     }
 
-    /// Number of points.
+    /// Number of points; none of the default.
     pub fn len(&self) -> usize {
         self.n.iter().product()
     }
@@ -174,20 +174,34 @@ impl<T: Copy + Default> Grid<T> {
         part
     }
 
-    /// Copies the points of `class` to their places in this grid.
-    pub fn merge(&mut self, level: u8, class: u8, part: &Grid<T>) {
-        let (at, skip) = Grid::<T>::places(level, class);
-        for row in part.each_row() {
-            let to = self.start(at(row)) + usize::from(has(class, DIMS - 1));
-            let from = part.row(row);
-            if skip {
-                for (pair, from) in self.data[to..].chunks_mut(2).zip(from) {
-                    pair[0] = *from;
+    /// The grid of `n` points that `level` takes apart into `parts`, which are by class; `whole` is
+    /// that of [`Grid::new`].
+    #[inline(always)]
+    pub fn merged(n: Extents, whole: Extents, level: u8, parts: &[Grid<T>]) -> Grid<T> {
+        let mut grid = Grid::new(n, whole);
+        let last = 1 << (DIMS - 1);
+        for class in classes(level).into_iter().filter(|class| class & last == 0) {
+            let (at, skip) = Grid::<T>::places(level, class);
+            let even = &parts[usize::from(class)];
+            for row in even.each_row() {
+                let start = grid.start(at(row));
+                let evens = even.row(row);
+                if !skip {
+                    grid.data[start..start + evens.len()].copy_from_slice(evens);
+                    continue;
                 }
-            } else {
-                self.data[to..to + from.len()].copy_from_slice(from);
+                let odds = parts[usize::from(class | last)].row(row);
+                let to = &mut grid.data[start..start + evens.len() + odds.len()];
+                let (pairs, rest) = to.as_chunks_mut::<2>();
+                for ((pair, &even), &odd) in pairs.iter_mut().zip(evens).zip(odds) {
+                    *pair = [even, odd];
+                }
+                if let [last] = rest {
+                    *last = evens[evens.len() - 1];
+                }
             }
         }
+        grid
     }
 
     /// Where the rows of a class stand in its grid, and whether every other point of a row is meant.
@@ -280,14 +294,16 @@ mod tests {
         for n in [[1, 1, 1, 1], [1, 1, 1, 7], [1, 5, 4, 3], [2, 3, 4, 5], [3, 1, 6, 2]] {
             let grid = numbered(n);
             for level in 0..16u8 {
-                let mut back = Grid::new(n, n);
-                let mut points = 0;
-                for class in classes(level) {
-                    let part = grid.split(level, class);
-                    points += part.len();
-                    back.merge(level, class, &part);
+                // Levels halve no dimension of extent 1.
+                if (0..DIMS).any(|d| has(level, d) && n[d] == 1) {
+                    continue;
                 }
-                assert_eq!(points, grid.len());
+                let mut parts: Vec<Grid<i32>> = (0..1 << DIMS).map(|_| Grid::default()).collect();
+                for class in classes(level) {
+                    parts[usize::from(class)] = grid.split(level, class);
+                }
+                assert_eq!(parts.iter().map(Grid::len).sum::<usize>(), grid.len());
+                let back = Grid::merged(n, n, level, &parts);
                 assert!(grid.each_row().all(|row| grid.row(row) == back.row(row)), "{n:?} {level}");
             }
         }

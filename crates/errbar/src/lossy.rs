@@ -10,6 +10,8 @@ use crate::policy::Mode;
 
 /// A last dimension up to this may be components of one thing: it is tried as the first, whole.
 const COMPONENTS: usize = 64;
+/// Dimensions up to this are not interpolated along at first.
+const SHORT: usize = 4;
 
 /// Pipelines to choose from, for the modes that predict from reconstructed values.
 pub(crate) fn candidates(values: &Values, mode: Mode) -> Vec<PipelineRecord> {
@@ -17,28 +19,24 @@ pub(crate) fn candidates(values: &Values, mode: Mode) -> Vec<PipelineRecord> {
     let n = folded(&values.bits.dims);
     let first = n.iter().position(|&n| n > 1).unwrap_or(DIMS - 1);
     let axes = DIMS - first;
-    let mut plans = Vec::new();
-    let mut interp = |whole: u8, rotated| {
+    // Dimensions too short to halve: what they number are different things.
+    let short = (first..DIMS).filter(|&d| n[d] <= SHORT).fold(0u8, |set, d| set | 1 << d);
+    let every = (0x0F << first) & 0x0F;
+    let base = if short == every { 0 } else { short };
+    let mut wholes = vec![base, base | 1 << first, base | 3 << first & every, 0];
+    if mode == Mode::Small {
+        wholes.extend((0..=every).filter(|whole| whole & !every == 0));
+    }
+    let mut variants: Vec<(u8, bool)> = wholes.into_iter().filter(|&whole| whole != every).map(|whole| (whole, false)).collect();
+    if axes > 1 && (mode == Mode::Small || n[DIMS - 1] <= COMPONENTS) {
+        variants.extend([(0, true), (1 << first, true), (3 << first & every, true)].into_iter().filter(|&(whole, _)| whole != every));
+    }
+    let mut plans: Vec<PipelineRecord> = Vec::new();
+    for (whole, rotated) in variants {
         let mut plan = pipeline("interp", &[], crans());
         plan.quantizer.params = quantizer::Interp::wanted(whole, rotated);
-        plans.push(plan);
-    };
-    let every = (1u8 << DIMS) - (1 << first);
-    interp(0, false);
-    if mode == Mode::Small {
-        (1..every).filter(|whole| whole & !every == 0).for_each(|whole| interp(whole, false));
-        if axes > 1 {
-            interp(0, true);
-            interp(1 << first, true);
-            interp(3 << first & every, true);
-        }
-    } else if axes > 1 {
-        interp(1 << first, false);
-        if axes > 2 {
-            interp(3 << first, false);
-        }
-        if n[DIMS - 1] <= COMPONENTS {
-            interp(1 << first, true);
+        if !plans.contains(&plan) {
+            plans.push(plan);
         }
     }
     let lorenzo = |axes: usize| stage("lorenzo", vec![axes as u8]);

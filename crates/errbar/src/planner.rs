@@ -124,8 +124,8 @@ const BYTE_RUNS: usize = 4;
 const HARDLY_SHRINKS: f64 = 0.985;
 
 /// A part of the values: of plain bytes a few runs, of others a box in the middle.
-fn part(values: &Values) -> Values {
-    let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) else { return sample::middle(values, SAMPLE_WORDS) };
+fn part(values: &Values, sample_words: usize) -> Values {
+    let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) else { return sample::middle(values, sample_words) };
     let run = SAMPLE_WORDS.min(bytes.len() / BYTE_RUNS);
     let starts = (0..BYTE_RUNS).map(|i| (bytes.len() - run) / (BYTE_RUNS - 1) * i);
     let picked: Vec<u8> = starts.flat_map(|at| &bytes[at..at + run]).copied().collect();
@@ -149,7 +149,7 @@ pub fn encode_best(
     let is_long = values.dtype == DType::Bytes && raw >= 16 * BYTE_RUNS * SAMPLE_WORDS;
     if candidates.len() > 1 || is_long {
         let n_words = values.bits.words.len();
-        let part = part(values);
+        let part = part(values, if mode == Mode::Small { 4 * SAMPLE_WORDS } else { 2 * SAMPLE_WORDS });
         // A rejected plan keeps its place among the rejected: the sample may mislead.
         let cost = |plan| pipeline::estimate(registry, plan, &part, tolerance, n_words).unwrap_or(f64::MAX);
         let costs: Vec<f64> = candidates.iter().map(cost).collect();

@@ -1,5 +1,6 @@
 //! The context of a word: a weighted sum of the magnitudes around it.
 
+use super::token::MOST;
 use crate::polyphase::{DIMS, Extents, Grid, Offset, classes, neighbour};
 
 /// Groups of neighbours, each with a weight.
@@ -100,10 +101,10 @@ pub(super) struct Context {
     terms: Vec<Term>,
 }
 
-/// Members of a group that share a source's kind of place.
+/// A group.
 struct Term {
     weight: u32,
-    /// Source, distance in memory, and the slices back along the axis of the bands.
+    /// Source, distance in memory, and whether that may lead to another band.
     members: Vec<(Source, isize, bool)>,
 }
 
@@ -171,7 +172,10 @@ impl Context {
     pub(super) fn new(template: &Template, weights: &[u8; GROUPS], axis: usize, own: &Grid<u16>, classes: &[Grid<u16>]) -> Self {
         let weight = |group: usize| if template[group].is_empty() { 0 } else { u32::from(weights[group]) };
         let member = |m: &Member| match m.source {
-            Source::Own => (m.source, own.step(m.offset), m.offset[axis] < 0),
+            Source::Own => {
+                let leaves = m.offset[axis] < 0 && m.offset[..axis].iter().all(|&d| d == 0);
+                (m.source, own.step(m.offset), leaves)
+            }
             Source::Class(class) => (m.source, classes[usize::from(class)].step(m.offset), false),
             Source::Trend => (m.source, m.offset[DIMS - 1] as isize, false),
         };
@@ -191,21 +195,22 @@ impl Context {
         for term in &self.terms {
             let w = term.weight;
             let mut slices = term.members.iter().filter(|m| !(m.2 && first_slice)).map(|&(s, step, _)| around.slice(s, step, row, n));
+            // Four magnitudes, and four activities, fit a `u16`.
             loop {
                 match (slices.next(), slices.next(), slices.next(), slices.next()) {
                     (Some(a), Some(b), Some(c), Some(d)) => {
                         for x in 0..n {
-                            sums[x] += w * ((u32::from(a[x]) + u32::from(b[x])) + (u32::from(c[x]) + u32::from(d[x])));
+                            sums[x] += w * u32::from(a[x] + b[x] + (c[x] + d[x]));
                         }
                     }
                     (Some(a), Some(b), Some(c), None) => {
                         for x in 0..n {
-                            sums[x] += w * (u32::from(a[x]) + u32::from(b[x]) + u32::from(c[x]));
+                            sums[x] += w * u32::from(a[x] + b[x] + c[x]);
                         }
                     }
                     (Some(a), Some(b), None, _) => {
                         for x in 0..n {
-                            sums[x] += w * (u32::from(a[x]) + u32::from(b[x]));
+                            sums[x] += w * u32::from(a[x] + b[x]);
                         }
                     }
                     (Some(a), None, _, _) => {
@@ -222,7 +227,7 @@ impl Context {
     /// The context of a word from its row's sum and the magnitudes to the left.
     #[inline(always)]
     pub(super) fn value(&self, sum: u32, left: u16, left2: u16) -> u32 {
-        ((sum + self.left * u32::from(left) + self.left2 * u32::from(left2)) >> 8).min(u32::from(u16::MAX))
+        ((sum + self.left * u32::from(left) + self.left2 * u32::from(left2)) >> 8).min(MOST)
     }
 }
 
@@ -237,46 +242,54 @@ pub(super) fn bin(value: u32) -> u8 {
 /// What finished words tell later classes about their surroundings.
 #[inline(always)]
 pub(super) fn activity(value: u32, magnitude: u16) -> u16 {
-    ((value + 2 * u32::from(magnitude)) / 3).min(u32::from(u16::MAX)) as u16
+    ((value + 2 * u32::from(magnitude)) / 3) as u16
 }
 
-/// Rows of a class that are coded side by side: bands of slices along its slowest long axis.
+/// How the words of a class are coded side by side, so that none waits for the one before it: the
+/// slices along one axis are cut into bands, and the rows of all bands that are equally far from
+/// the band's beginning are a wave.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bands {
-    /// The axis that is cut, and the slices of a band.
+    /// The axis that is cut.
     pub(super) axis: usize,
-    pub(super) slices: usize,
     pub(super) count: usize,
+    /// Slices of a band; the last may have fewer.
+    slices: usize,
     /// Rows of a slice.
     inner: usize,
     n: Extents,
 }
 
 impl Bands {
+    /// The last axis but the rows' own that is long enough; else the longest.
     pub(super) fn new(n: Extents) -> Self {
-        let axis = (0..DIMS - 1).find(|&d| n[d] > 1).unwrap_or(DIMS - 2);
+        let rows = [2, 1, 0];
+        let longest = rows.into_iter().fold(2, |best, axis| if n[axis] > n[best] { axis } else { best });
+        let axis = rows.into_iter().find(|&axis| n[axis] >= 24).unwrap_or(longest);
         let count = match n[axis] {
-            48.. => 4,
-            12.. => 2,
+            24.. => 4,
+            8.. => 2,
             _ => 1,
         };
-        let slices = n[axis].div_ceil(count);
-        Bands { axis, slices, count, inner: n[axis + 1..DIMS - 1].iter().product(), n }
+        Bands { axis, count, slices: n[axis].div_ceil(count), inner: n[axis + 1..DIMS - 1].iter().product(), n }
     }
 
-    /// Rows of the longest band.
+    /// Rows of the longest band, of all places before its axis.
     pub(super) fn waves(&self) -> usize {
-        if self.n[DIMS - 1] == 0 { 0 } else { self.slices * self.inner }
+        let outer: usize = self.n[..self.axis].iter().product();
+        if self.n[DIMS - 1] == 0 { 0 } else { outer * self.slices * self.inner }
     }
 
-    /// The row of a band in a wave, and whether it is in the band's first slice; the last band may
-    /// be shorter than the others.
+    /// The row of a band in a wave, and whether it is in the band's first slice.
     #[inline(always)]
     pub(super) fn row(&self, band: usize, wave: usize) -> Option<([usize; DIMS - 1], bool)> {
-        let row = band * self.slices * self.inner + wave;
+        let per_band = self.slices * self.inner;
+        let (outer, within) = (wave / per_band, wave % per_band);
+        let slice = band * self.slices + within / self.inner;
+        let row = (outer * self.n[self.axis] + slice) * self.inner + within % self.inner;
         let [_, j, k, _] = self.n;
         let at = [row / k / j, row / k % j, row % k];
-        (row < self.n[self.axis] * self.inner).then_some((at, wave < self.inner))
+        (slice < self.n[self.axis]).then_some((at, within < self.inner))
     }
 }
 
@@ -286,12 +299,12 @@ mod tests {
 
     #[test]
     fn bins_are_quarters_of_octaves() {
-        assert_eq!([0, 1, 3, 4, 5, 6, 12, 65_535].map(bin), [0, 1, 3, 4, 4, 5, 8, 56]);
+        assert_eq!([0, 1, 3, 4, 5, 6, 12, MOST].map(bin), [0, 1, 3, 4, 4, 5, 8, 48]);
     }
 
     #[test]
     fn bands_cover_every_row_once() {
-        for n in [[1, 1, 1, 9], [1, 1, 50, 3], [1, 13, 4, 2], [49, 2, 3, 1], [1, 1, 11, 2]] {
+        for n in [[1, 1, 1, 9], [1, 1, 50, 3], [1, 13, 4, 2], [49, 2, 3, 1], [1, 1, 11, 2], [2, 3, 25, 1]] {
             let bands = Bands::new(n);
             let mut rows: Vec<_> = (0..bands.waves())
                 .flat_map(|wave| (0..bands.count).filter_map(move |band| bands.row(band, wave)))

@@ -78,11 +78,8 @@ impl Activity {
     fn finish(&mut self, step: &Step, mut activity: Grid<u16>) {
         activity.fill_halo(replicate);
         self.classes[usize::from(step.class)] = activity;
-        if step.is_last && step.level != 0 {
-            let mut whole = Grid::new(step.whole, self.finest);
-            for class in classes(step.level) {
-                whole.merge(step.level, class, &self.classes[usize::from(class)]);
-            }
+        if step.is_last && step.level != 0 && step.whole != self.finest {
+            let mut whole = Grid::merged(step.whole, self.finest, step.level, &self.classes);
             whole.fill_halo(replicate);
             self.classes[0] = whole;
         }
@@ -163,7 +160,7 @@ fn encode(words: &[u32], Geometry { n, levels, absent }: Geometry<'_>) -> Vec<u8
         let mut sums = vec![0; width];
         for band in 0..bands.count {
             let mut trend = Trend::new(width);
-            for (row, first_slice) in (0..bands.waves()).map_while(|wave| bands.row(band, wave)) {
+            for (row, first_slice) in (0..bands.waves()).filter_map(|wave| bands.row(band, wave)) {
                 let seen = Around { own: &own, classes: &around.classes, trend: &trend };
                 context.row(&seen, row, first_slice, &mut sums);
                 let (magnitudes, active) = (own.row(row), active.row_mut(row));
@@ -183,12 +180,12 @@ fn encode(words: &[u32], Geometry { n, levels, absent }: Geometry<'_>) -> Vec<u8
                 Some(((row[0] * step.n[1] + row[1]) * step.n[2] + row[2]) * width)
             });
             for x in 0..width {
-                for at in rows.iter().flatten().map(|row| row + x) {
+                for (lane, at) in rows.iter().enumerate().filter_map(|(lane, row)| Some((lane, (*row)? + x))) {
                     if absent.is_some_and(|absent| absent[at]) {
                         continue;
                     }
                     let (token, n, rest) = token::split(here[at]);
-                    symbols.push((token, bins[at]));
+                    symbols.push((token, bins[at], state(lane, x, bands.count)));
                     histograms[usize::from(bins[at])][usize::from(token)] += 1;
                     if n > 0 {
                         raw.put(rest, n);
@@ -210,6 +207,12 @@ fn encode(words: &[u32], Geometry { n, levels, absent }: Geometry<'_>) -> Vec<u8
     Word::put_le(&coded, &mut bytes);
     bytes.extend(raw.finish());
     bytes
+}
+
+/// The state that codes a word: those of a row take turns, and no two rows of a wave share any.
+#[inline(always)]
+fn state(lane: usize, x: usize, lanes: usize) -> u8 {
+    ((lane + lanes * x) % rans::STATES) as u8
 }
 
 /// Raw bits, the lowest of each byte first.
@@ -269,7 +272,7 @@ fn decode(mut bytes: &[u8], Geometry { n, levels, absent }: Geometry<'_>) -> Res
     let contexts: Vec<(Template, [u8; GROUPS])> = steps.iter().map(&mut coded_weights).collect();
     let tables = Tables::read(&mut header)?;
     let length = take_length(&mut bytes)?.checked_mul(2).ok_or_else(|| corrupt("too many words"))?;
-    let mut decoder = rans::Decoder::new(&tables, take(&mut bytes, length)?, bytes)?;
+    let mut decoder = rans::Decoder::new(&tables, take(&mut bytes, length)?, bytes, 4 * n[DIMS - 1])?;
     let mut around = Activity::new(n);
     let mut first = 0;
     for (step, (template, weights)) in steps.iter().zip(&contexts) {
@@ -317,10 +320,11 @@ impl Class {
                 let seen = Around { own: &self.own, classes: complete, trend: &lane.trend };
                 self.context.row(&seen, row, first_slice, &mut lane.sums);
             }
-            match (absent, rows.len()) {
-                (None, 4) => self.wave::<4>(decoder, &lanes, &rows, words),
-                (None, 2) => self.wave::<2>(decoder, &lanes, &rows, words),
-                (None, 1) => self.wave::<1>(decoder, &lanes, &rows, words),
+            decoder.start_wave();
+            match (absent, rows.len(), self.bands.count) {
+                (None, 4, 4) => self.wave::<4>(decoder, &lanes, &rows, words),
+                (None, 2, 2) => self.wave::<2>(decoder, &lanes, &rows, words),
+                (None, 1, 1) => self.wave::<1>(decoder, &lanes, &rows, words),
                 _ => self.any_wave(decoder, &lanes, &rows, words, absent),
             }
             for (lane, &(row, _)) in lanes.iter_mut().zip(&rows) {
@@ -346,19 +350,24 @@ impl Class {
         let sums: [&[u32]; LANES] = std::array::from_fn(|lane| &lanes[lane].sums[..width]);
         let at: [usize; LANES] = std::array::from_fn(|lane| self.first_word(rows[lane].0));
         let own_at: [usize; LANES] = std::array::from_fn(|lane| self.own.start(rows[lane].0));
-        let (own, active) = (self.own.data_mut(), self.active.data_mut());
+        // Bands are disjoint, and so are their rows.
+        let Ok(words) = words.get_disjoint_mut(at.map(|at| at..at + width)) else { return };
+        let Ok(own) = self.own.data_mut().get_disjoint_mut(own_at.map(|at| at..at + width)) else { return };
+        let Ok(active) = self.active.data_mut().get_disjoint_mut(own_at.map(|at| at..at + width)) else { return };
         let (mut left, mut left2) = ([0; LANES], [0; LANES]);
+        let mut states = decoder.states;
         for x in 0..width {
             for lane in 0..LANES {
                 let value = self.context.value(sums[lane][x], left[lane], left2[lane]);
-                let word = decoder.word(bin(value));
+                let word = decoder.word(&mut states[(lane + LANES * x) % rans::STATES], bin(value));
                 let magnitude = token::magnitude(word);
-                words[at[lane] + x] = word;
+                words[lane][x] = word;
                 (left2[lane], left[lane]) = (left[lane], magnitude);
-                own[own_at[lane] + x] = magnitude;
-                active[own_at[lane] + x] = activity(value, magnitude);
+                own[lane][x] = magnitude;
+                active[lane][x] = activity(value, magnitude);
             }
         }
+        decoder.states = states;
     }
 
     /// As [`Class::wave`], for any number of rows and with absent words.
@@ -371,12 +380,18 @@ impl Class {
         absent: Option<&[bool]>,
     ) {
         for x in 0..self.n[DIMS - 1] {
-            for (lane, &(row, _)) in lanes.iter().zip(rows) {
+            for (number, (lane, &(row, _))) in lanes.iter().zip(rows).enumerate() {
                 let own = self.own.row(row);
                 let left = |back: usize| if x >= back { own[x - back] } else { 0 };
                 let value = self.context.value(lane.sums[x], left(1), left(2));
                 let at = self.first_word(row) + x;
-                let word = if absent.is_some_and(|absent| absent[at]) { 0 } else { decoder.word(bin(value)) };
+                let mut word = 0;
+                if absent.is_none_or(|absent| !absent[at]) {
+                    let turn = usize::from(state(number, x, self.bands.count));
+                    let mut state = decoder.states[turn];
+                    word = decoder.word(&mut state, bin(value));
+                    decoder.states[turn] = state;
+                }
                 let magnitude = token::magnitude(word);
                 words[at] = word;
                 self.own.row_mut(row)[x] = magnitude;

@@ -12,8 +12,8 @@ pub(super) const STATES: usize = 8;
 /// Least value of a state.
 const LEAST: u32 = 1 << 16;
 
-/// A token and the bin of its context.
-pub(super) type Symbol = (u8, u8);
+/// A token, the bin of its context, and the state that codes it.
+pub(super) type Symbol = (u8, u8, u8);
 
 /// The words of symbols, in the order of reading.
 pub(super) fn encode(symbols: &[Symbol], tables: &Tables) -> Vec<u16> {
@@ -27,10 +27,10 @@ pub(super) fn encode(symbols: &[Symbol], tables: &Tables) -> Vec<u16> {
         .collect();
     let mut states = [LEAST; STATES];
     let mut words = Vec::with_capacity(symbols.len() / 2 + 2 * STATES);
-    for (i, &(token, bin)) in symbols.iter().enumerate().rev() {
+    for &(token, bin, turn) in symbols.iter().rev() {
         let table = usize::from(tables.of_bin[usize::from(bin)]);
         let (frequency, start) = (u32::from(tables.tables[table][usize::from(token)]), u32::from(starts[table][usize::from(token)]));
-        let state = &mut states[i % STATES];
+        let state = &mut states[usize::from(turn) % STATES];
         // With a frequency of 2^12 a state never grows.
         if u64::from(*state) >= u64::from(frequency) << (32 - SCALE_BITS) {
             words.push(*state as u16);
@@ -51,9 +51,10 @@ pub(super) struct Decoder<'a> {
     slots: Vec<u32>,
     /// Where the table of a bin begins.
     first_slot: [u32; super::tables::BINS],
-    states: [u32; STATES],
-    turn: usize,
+    pub(super) states: [u32; STATES],
+    /// With as many zeros behind them as a wave may read in vain.
     words: Vec<u16>,
+    n_words: usize,
     next_word: usize,
     raw: RawBits<'a>,
 }
@@ -80,7 +81,7 @@ impl RawBits<'_> {
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(tables: &Tables, words: &[u8], raw: &'a [u8]) -> Result<Self> {
+    pub(super) fn new(tables: &Tables, words: &[u8], raw: &'a [u8], longest_wave: usize) -> Result<Self> {
         let mut slots = Vec::with_capacity(tables.tables.len() << SCALE_BITS);
         for table in &tables.tables {
             for (token, &frequency) in table.iter().enumerate() {
@@ -93,30 +94,33 @@ impl<'a> Decoder<'a> {
             return Err(corrupt("no states or no tables"));
         }
         let states = std::array::from_fn(|i| u32::from(words[2 * i]) << 16 | u32::from(words[2 * i + 1]));
-        // A word that is read in vain where there are no more.
-        words.push(0);
+        let n_words = words.len();
+        words.resize(n_words + longest_wave + 1, 0);
         Ok(Decoder {
             slots,
             first_slot,
             states,
-            turn: 0,
             words,
+            n_words,
             next_word: 2 * STATES,
             raw: RawBits { bytes: raw.iter(), held: 0, n: 0 },
         })
     }
 
+    /// Before every wave: words that were read in vain are read in vain again.
+    pub(super) fn start_wave(&mut self) {
+        self.next_word = self.next_word.min(self.n_words);
+    }
+
     /// The next word, whose context is in `bin`.
     #[inline(always)]
-    pub(super) fn word(&mut self, bin: u8) -> u32 {
-        let state = &mut self.states[self.turn % STATES];
-        self.turn += 1;
+    pub(super) fn word(&mut self, state: &mut u32, bin: u8) -> u32 {
         let slot = self.slots[(self.first_slot[usize::from(bin) % self.first_slot.len()] + (*state & ((1 << SCALE_BITS) - 1))) as usize];
         let next = ((slot >> 8 & 0xFFF) + 1).wrapping_mul(*state >> SCALE_BITS).wrapping_add(slot >> 20);
         let refilled = next << 16 | u32::from(self.words[self.next_word]);
         let is_low = next < LEAST;
         *state = if is_low { refilled } else { next };
-        self.next_word = (self.next_word + usize::from(is_low)).min(self.words.len() - 1);
+        self.next_word += usize::from(is_low);
         let token = slot as u8;
         match raw_bits(token) {
             0 => u32::from(token),
@@ -126,7 +130,7 @@ impl<'a> Decoder<'a> {
 
     /// Makes sure that all was read and nothing else.
     pub(super) fn finish(self) -> Result<()> {
-        let is_read = self.next_word + 1 == self.words.len() && self.raw.bytes.len() == 0 && self.raw.held == 0;
+        let is_read = self.next_word == self.n_words && self.raw.bytes.len() == 0 && self.raw.held == 0;
         if is_read && self.states == [LEAST; STATES] { Ok(()) } else { Err(corrupt("the states do not end where they began")) }
     }
 }

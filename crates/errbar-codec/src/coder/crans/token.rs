@@ -39,11 +39,14 @@ pub(super) fn join(token: u8, raw: u32) -> u32 {
     magnitude.wrapping_mul(2).wrapping_sub(rest & 1)
 }
 
-/// Magnitude of a word as contexts count it: in sixteenths, up to a limit.
+/// Magnitude of a word as contexts count it: in sixteenths, up to where four of them fit a `u16`.
 #[inline(always)]
 pub(super) fn magnitude(word: u32) -> u16 {
-    (16 * (word / 2 + (word & 1)).min(4095)) as u16
+    (16 * (word / 2 + (word & 1)).min(1023)) as u16
 }
+
+/// Values of contexts and activities do not exceed this.
+pub(super) const MOST: u32 = (1 << 14) - 1;
 
 #[cfg(test)]
 mod tests {

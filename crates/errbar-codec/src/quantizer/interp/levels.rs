@@ -128,7 +128,7 @@ impl<R: Real> Plan<R> {
                 part.fill_halo(beyond);
                 parts[usize::from(class)] = part;
             }
-            coarse = self.merged(n, level, &parts);
+            coarse = Grid::merged(n, self.n, level, &parts);
         }
         coarse
     }
@@ -183,7 +183,11 @@ impl<R: Real> Plan<R> {
                 part.fill_halo(beyond);
                 parts[usize::from(class)] = part;
             }
-            coarse = self.merged(self.extents(l), level, &parts);
+            if l > 0 {
+                coarse = Grid::merged(self.extents(l), self.n, level, &parts);
+            } else {
+                break;
+            }
         }
         (words, all_taps)
     }
@@ -209,14 +213,6 @@ impl<R: Real> Plan<R> {
         let mut parts: Vec<Grid<R>> = (0..1 << DIMS).map(|_| Grid::default()).collect();
         parts[0] = coarse;
         parts
-    }
-
-    fn merged(&self, n: Extents, level: u8, parts: &[Grid<R>]) -> Grid<R> {
-        let mut whole = self.new_grid(n);
-        for class in classes(level) {
-            whole.merge(level, class, &parts[usize::from(class)]);
-        }
-        whole
     }
 }
 
