@@ -12,7 +12,8 @@ const SAMPLE_WORDS: usize = 1 << 14;
 /// Proposes pipelines for a block. Pure: the same values give the same proposals on every machine.
 pub trait Planner: Send + Sync {
     /// Candidates, the preferred one first where they cost the same. The smallest on a sample is
-    /// used; whatever fails is passed over, and storing the bytes is always tried last.
+    /// used, or of plain bytes the first that is nearly as small; whatever fails is passed over, and
+    /// storing the bytes is always tried last.
     fn candidates(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<PipelineRecord>;
 }
 
@@ -56,6 +57,9 @@ impl Planner for CorePlanner {
         let word = values.dtype.word();
         if word == 1 {
             let mut plans = vec![pipeline(NONE, &[], zstd())];
+            if values.dtype == DType::Bytes && mode == Mode::Balanced {
+                plans.insert(0, pipeline(NONE, &[], stage("zstd", coder::Zstd::params(coder::Zstd::LONG_MATCHES))));
+            }
             if values.dtype != DType::Bytes && grid {
                 plans.push(pipeline(NONE, &[&delta], zstd()));
                 plans.push(pipeline(NONE, &[&lorenzo], zstd()));
@@ -115,6 +119,12 @@ fn is_constant(words: &Words) -> bool {
 
 /// Runs of a sample of plain bytes, which seldom are alike from end to end.
 const BYTE_RUNS: usize = 4;
+/// Plain bytes from which on a part of them is sample enough.
+const WORTH_SAMPLING: usize = 128 << 10;
+/// Such a sample is at most one of so many bytes, because it costs time.
+const BYTE_SHARE: usize = 8;
+/// A slower candidate for plain bytes must save more than this share of what a faster one gives.
+const WORTH_WAITING: f64 = 0.02;
 /// A sample of plain bytes that shrinks to more than this share stands for a block that is
 /// compressed already, or noise: trying the whole of it would only cost time.
 const HARDLY_SHRINKS: f64 = 0.985;
@@ -123,7 +133,8 @@ const HARDLY_SHRINKS: f64 = 0.985;
 /// slowest dimensions first.
 fn sample(values: &Values) -> Values {
     if let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) {
-        let run = SAMPLE_WORDS.min(bytes.len() / BYTE_RUNS);
+        let share = if bytes.len() < WORTH_SAMPLING { 1 } else { BYTE_SHARE };
+        let run = SAMPLE_WORDS.min(bytes.len() / BYTE_RUNS / share);
         let starts = (0..BYTE_RUNS).map(|i| (bytes.len() - run) / (BYTE_RUNS - 1) * i);
         let picked: Vec<u8> = starts.flat_map(|at| &bytes[at..at + run]).copied().collect();
         return Values { dtype: DType::Bytes, bits: Codes { dims: vec![picked.len()], words: Words::U8(picked) } };
@@ -157,9 +168,10 @@ pub fn encode_best(
     mode: Mode,
 ) -> Result<Encoded> {
     let candidates = planner.candidates(values, tolerance, mode);
-    let mut order: Vec<usize> = (0..candidates.len()).collect();
     let raw = values.bits.layout().bytes();
-    let is_long = values.dtype == DType::Bytes && raw >= 16 * BYTE_RUNS * SAMPLE_WORDS;
+    let is_bytes = values.dtype == DType::Bytes;
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    let is_long = is_bytes && raw >= WORTH_SAMPLING;
     if candidates.len() > 1 || is_long {
         let sample = sample(values);
         let cost = |plan: &PipelineRecord| match pipeline::encode(registry, plan, &sample, tolerance) {
@@ -168,8 +180,10 @@ pub fn encode_best(
             Ok(encoded) => encoded.payload.len(),
         };
         let costs: Vec<usize> = candidates.iter().map(cost).collect();
-        order.sort_by_key(|&i| costs[i]);
-        let best = order.first().map_or(0.0, |&i| costs[i] as f64);
+        let best = costs.iter().min().map_or(0.0, |&cost| cost as f64);
+        let enough = if is_bytes { best / (1.0 - WORTH_WAITING) } else { best };
+        // Those that serve as well as the best come first, in the planner's order.
+        order.sort_by_key(|&i| if costs[i] as f64 <= enough { 0 } else { costs[i] });
         if is_long && best > HARDLY_SHRINKS * sample.bits.layout().bytes() as f64 {
             order.clear();
         }
