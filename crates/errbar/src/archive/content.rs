@@ -12,7 +12,7 @@ use errbar_format::{Error, Hash, Kind, Result};
 use super::Archive;
 use super::boxes::{self, Frame};
 use super::index::Entries;
-use crate::parallel::Lane;
+use crate::parallel::{Lane, Pool};
 
 /// The most that rows of blocks of one variable may take in memory.
 const MAX_ROWS: u64 = 128 << 20;
@@ -353,7 +353,7 @@ impl<F: FnMut(&Entry) -> bool> Content<F> {
             ahead: VecDeque::new(),
             cursor: Vec::new().into_iter().flatten(),
             next: None,
-            lane: Lane::new(threads)?,
+            lane: Lane::on(&Pool::new(threads)?),
             in_flight: (VecDeque::new(), 0),
             submitted: None,
             result: None,

@@ -1,7 +1,7 @@
 //! One file: its pieces, its bounds, its blocks.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
 
 use errbar_codec::Tolerance;
@@ -12,12 +12,11 @@ use errbar_format::{DType, Error, Result};
 
 use super::Run;
 use super::blocks::Job;
+use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
 use crate::policy::{Mode, Policy};
 use crate::range::Survey;
-use crate::source::{self, Found};
+use crate::source::{self, Found, Named};
 
-/// Files up to this size share blocks.
-const SMALL_FILE: u64 = 64 << 10;
 /// Bytes of a block of plain bytes.
 const BYTES_BLOCK: u64 = 4 << 20;
 /// Bytes of a block of an array: a slice reads little, a coder still sees enough.
@@ -61,7 +60,7 @@ struct ArrayPlan {
 type Runs = Vec<(u64, u64)>;
 
 /// A file's pieces: as a rule declares it, else as its own format says.
-fn pieces_of(file: &dyn ReadAt, path: &[u8], policy: &Policy) -> Vec<Piece> {
+pub(super) fn pieces_of(file: &dyn ReadAt, path: &[u8], policy: &Policy) -> Vec<Piece> {
     let declared = policy.raw(path).map(|raw| raw as &dyn Dissector);
     let all: Vec<&dyn Dissector> = declared.into_iter().chain(dissectors().iter().copied()).collect();
     dissect(file, &all).0
@@ -110,13 +109,6 @@ fn survey(file: &File, array: &Array, at: u64, bound: Bound) -> Result<Option<To
     Ok(survey.tolerance(bound, fill))
 }
 
-fn unreadable(e: io::Error) -> Error {
-    match e.kind() {
-        io::ErrorKind::UnexpectedEof => Error::io("became shorter while it was read", e),
-        _ => Error::io("cannot be read", e),
-    }
-}
-
 /// What the variables of one entry would get.
 pub(super) fn plan(found: &Found, policy: &Policy, mode: Mode, planned: &mut Vec<Planned>) -> Result<()> {
     if !found.metadata.is_file() {
@@ -147,7 +139,7 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     let opened = (|| {
         let (file, metadata) = source::open(&found.place).map_err(unreadable)?;
         let runs = source::data_runs(&file, &metadata).map_err(unreadable)?;
-        let attributes = run.names.attributes(&found.place, &metadata)?;
+        let attributes = run.names.attributes(Named::File(&file), &metadata)?;
         Ok((file, metadata, runs, attributes))
     })();
     let (file, metadata, runs, attributes) = match opened {
@@ -155,32 +147,19 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
         Err(problem) => return Ok(Err(problem)),
     };
     let size = metadata.len();
-    let still_the_same = || match file.metadata() {
-        Ok(now) if source::changed(&metadata, &now) => Err(Error::new(errbar_format::Kind::Io, "changed while it was read; not packed")),
-        Ok(_) => Ok(()),
-        Err(e) => Err(unreadable(e)),
-    };
-    let policy = &run.packer.policy;
-    let pieces = if runs.is_some() {
-        // An array with holes would lose them: sparse files are kept as bytes.
-        vec![Piece::Bytes(size)]
-    } else if size > SMALL_FILE {
-        pieces_of(&file, &found.path, policy)
-    } else {
-        // Read once: most files of a tree are of this kind.
+    let policy = Arc::clone(&run.packer.policy);
+    // An array with holes would lose them: sparse files are kept as bytes.
+    let pieces = if runs.is_some() { vec![Piece::Bytes(size)] } else { pieces_of(&file, &found.path, &policy) };
+    if runs.is_none() && size <= SMALL_FILE && is_plain(&pieces) {
         let mut bytes = vec![0; size as usize];
-        if let Err(problem) = file.read_at(&mut bytes, 0).map_err(unreadable).and_then(|()| still_the_same()) {
+        if let Err(problem) = file.read_at(&mut bytes, 0).map_err(unreadable).and_then(|()| still_the_same(&file, &metadata)) {
             return Ok(Err(problem));
         }
-        let pieces = pieces_of(&&bytes[..], &found.path, policy);
-        if pieces.iter().all(|piece| matches!(piece, Piece::Bytes(_))) {
-            let mode = policy.choice(&found.path, "").mode.unwrap_or(run.packer.mode);
-            run.progress.bytes_done += size;
-            return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
-        }
-        pieces
-    };
-    let plan = match plan_arrays(&file, pieces, &found.path, policy, run.packer.mode) {
+        let mode = policy.choice(&found.path, "").mode.unwrap_or(run.packer.mode);
+        run.progress.bytes_done += size;
+        return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
+    }
+    let plan = match plan_arrays(&file, pieces, &found.path, &policy, run.packer.mode) {
         Ok(plan) => plan,
         Err(problem) => return Ok(Err(problem)),
     };
@@ -192,7 +171,7 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
         Some(runs) => at_work.sparse(&runs, size)?,
         None => at_work.pieces(plan)?,
     }
-    let problem = at_work.problem.take().map_or_else(still_the_same, Err);
+    let problem = at_work.problem.take().map_or_else(|| still_the_same(&file, &metadata), Err);
     let hash = *at_work.hasher.finalize().as_bytes();
     if let Err(problem) = problem {
         run.blocks.drop_file(id);
