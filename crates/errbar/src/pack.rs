@@ -23,9 +23,9 @@ use crate::planner::{CorePlanner, Planner};
 use crate::policy::{Mode, Policy};
 use crate::source::{self, Found, Named, Names};
 use blocks::Blocks;
-use load::{Batch, Item, Loader};
 pub use file::Planned;
 pub(crate) use file::block_shape;
+use load::{Batch, Item, Loader};
 
 /// How far a run has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use errbar_codec::{DType, Registry, Tolerance, Values, check, pipeline};
-use errbar_format::record::{Attributes, Block, BlockPlace, Body, Bound, Entry, FileBody, RECORD_VERSION, Receipt, Segment, Tail};
+use errbar_format::record::{
+    Attributes, Block, BlockPlace, Body, Bound, Entry, FileBody, FileHashes, RECORD_VERSION, Receipt, Segment, Tail,
+};
 use errbar_format::{Error, Result};
 
 use super::VariableReport;
@@ -178,11 +180,12 @@ impl<W: Write> Blocks<W> {
             self.flush_shared()?;
         }
         self.shared_mode = mode;
-        let hash = *blake3::hash(bytes).as_bytes();
         let part = Segment::Part { block: u64::MAX, offset: self.shared.len() as u64, length: bytes.len() as u64 };
         let segments = if bytes.is_empty() { Vec::new() } else { vec![part] };
         let open = !segments.is_empty();
-        let file = FileBody { size: bytes.len() as u64, segments, variables: Vec::new(), original_hash: hash, restored_hash: hash };
+        // The block's hash proves its parts: a hash each would be a tenth of the bytes of such files.
+        let hashes = (!open).then(|| FileHashes::of(*blake3::hash(bytes).as_bytes()));
+        let file = FileBody { size: bytes.len() as u64, segments, variables: Vec::new(), hashes };
         let entry = Entry { path, body: Body::File(file), attributes: Some(attributes), extensions: Vec::new() };
         let after = if open { None } else { Some(self.submitted) };
         let id = self.push(Some(entry), after, Vec::new(), false);
@@ -323,8 +326,8 @@ impl<W: Write> Blocks<W> {
                     }
                 }
                 waiting.hash_bytes();
-                if let Some(restored) = &waiting.restored {
-                    file.restored_hash = *restored.finalize().as_bytes();
+                if let (Some(restored), Some(hashes)) = (&waiting.restored, &mut file.hashes) {
+                    hashes.restored = *restored.finalize().as_bytes();
                 }
             }
             self.writer.entry(&entry)?;

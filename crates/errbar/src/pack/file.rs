@@ -7,7 +7,7 @@ use std::sync::Arc;
 use errbar_codec::Tolerance;
 use errbar_dissect::{Array, Dissector, Piece, ReadAt, dissect, dissectors};
 use errbar_format::limits::MAX_INLINE;
-use errbar_format::record::{BlockPlace, Body, Bound, Entry, FileBody, Segment, Variable};
+use errbar_format::record::{BlockPlace, Body, Bound, Entry, FileBody, FileHashes, Segment, Variable};
 use errbar_format::{DType, Error, Result};
 
 use super::Run;
@@ -165,7 +165,7 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     };
     let lossy = plan.arrays.iter().any(|array| array.tolerance.is_some());
     let id = run.blocks.begin_file(plan.arrays.iter().map(|array| array.bound).collect(), lossy);
-    let mut body = FileBody { size, segments: Vec::new(), variables: Vec::new(), original_hash: [0; 32], restored_hash: [0; 32] };
+    let mut body = FileBody { size, segments: Vec::new(), variables: Vec::new(), hashes: None };
     let mut at_work = AtWork { run, found, file: &file, id, lossy, at: 0, hasher: blake3::Hasher::new(), body: &mut body, problem: None };
     match runs {
         Some(runs) => at_work.sparse(&runs, size)?,
@@ -177,8 +177,7 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
         run.blocks.drop_file(id);
         return Ok(Err(problem));
     }
-    body.original_hash = hash;
-    body.restored_hash = hash;
+    body.hashes = Some(FileHashes::of(hash));
     let entry = Entry { path: found.path.clone(), body: Body::File(body), attributes: Some(attributes), extensions: Vec::new() };
     run.blocks.end_file(id, entry).map(Ok)
 }
