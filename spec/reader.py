@@ -290,7 +290,8 @@ VARIABLE = record(
     name=text, dtype=dtype, big_endian=flag, column_major=flag, shape=many(u64), block_shape=many(u64), first_block=u64,
     receipt=option(RECEIPT),
 )  # fmt: skip
-FILE = {"size": u64, "segments": many(SEGMENT), "variables": many(VARIABLE), "original_hash": hash32, "restored_hash": hash32}
+HASHES = record(original=hash32, restored=hash32)
+FILE = {"size": u64, "segments": many(SEGMENT), "variables": many(VARIABLE), "hashes": option(HASHES)}
 ATTRIBUTES = record(
     mode=u32, mtime_s=i64, mtime_ns=u32, uid=u32, gid=u32, user=text, group=text, xattrs=many(record(name=blob, value=blob))
 )
@@ -300,7 +301,7 @@ ENTRY = record(
     attributes=option(ATTRIBUTES),
     extensions=EXTENSIONS,
 )
-BLOCK_REF = record(offset=u64, frame_len=u64, decoded_len=u64)
+BLOCK_REF = record(offset=u64, frame_len=u64, decoded_len=u64, decoded_hash=hash32)
 CHILD_PAGE = record(key=blob, page=PAGE_REF)
 
 
@@ -430,6 +431,8 @@ def check_file(file: Any) -> None:
         raise corrupt("EB-E04", "variables and segments do not match")
     if size != file.size or size >= 1 << 63:
         raise corrupt("EB-E05", f"segments hold {size} bytes, the file {file.size}")
+    if not file.hashes and [s.kind for s in file.segments] != ["part"]:
+        raise corrupt("EB-E07", "file has no hash, and no one block proves its content")
 
 
 def used_blocks(file: Any) -> Iterator[range]:
@@ -547,9 +550,11 @@ class Archive:
                 return self.file(entry.body.target)
         raise LookupError(f"no file {quote(path)}")
 
-    def block(self, number: int) -> tuple[Any, Frame]:
+    def block(self, number: int, proof: bytes | None = None) -> tuple[Any, Frame]:
+        """A block whose decoded bytes have the hash `proof`, or the one that the index gives it."""
+        ref = self.blocks.get(number)
+        proof = proof or (ref and ref.decoded_hash)
         try:
-            ref = self.blocks.get(number)
             if ref is None:
                 raise corrupt("EB-A03", f"block {number} is not in the archive")
             frame = read_frame(self.data, ref.offset)
@@ -558,11 +563,13 @@ class Archive:
             block = read_block(frame)
             if (block.number, frame.len, decoded_len(block)) != (number, ref.frame_len, ref.decoded_len):
                 raise corrupt("EB-A03", f"block {number} is not what the index says")
+            if block.decoded_hash != proof:
+                raise corrupt("EB-A03", f"block {number} has not the hash that the index says")
         except ArchiveError as error:
             if self.scanned or error.kind == "unsupported":
                 raise
             self.blocks, self.scanned = find_blocks(scan(self.data), []), True  # frames win over the index
-            return self.block(number)
+            return self.block(number, proof)  # but not over what proves them
         if self.features is not None and not self.features & LOSSY and (block.receipt or block.quantizer.name != "none"):
             raise corrupt("EB-H02", f"block {number} is lossy in an archive that says it has no loss")
         return block, frame
@@ -635,16 +642,16 @@ class Archive:
             if isinstance(piece, bytes):
                 hasher.update(piece)
         check_hash(entry, hasher)
-        return entry.body.restored_hash
+        return hasher.digest()
 
     def check_lossless(self, entry: Any) -> None:
         lossless = self.features is not None and not self.features & LOSSY
-        if lossless and entry.body.original_hash != entry.body.restored_hash:
+        if lossless and entry.body.hashes and entry.body.hashes.original != entry.body.hashes.restored:
             raise corrupt("EB-H02", f"{quote(entry.path)} differs from its original in an archive that says it has no loss")
 
 
 def check_hash(entry: Any, hasher: Any) -> None:
-    if hasher.digest() != entry.body.restored_hash:
+    if entry.body.hashes and hasher.digest() != entry.body.hashes.restored:  # without, the block's was compared
         raise corrupt("EB-E06", f"content of {quote(entry.path)} does not match its hash")
 
 
@@ -731,11 +738,11 @@ def choose_tag(data: Data, frames: list[Frame]) -> int:
 
 def find_blocks(found: Scan, problems: list[ArchiveError]) -> dict[int, Any]:
     blocks = dict[int, Any]()
-    made = namedtuple("made", "offset frame_len decoded_len")
+    made = namedtuple("made", "offset frame_len decoded_len decoded_hash")
     for frame in found.of_kind(BLOCK):
         try:
             block = read_block(frame)
-            blocks.setdefault(block.number, made(frame.offset, frame.len, decoded_len(block)))
+            blocks.setdefault(block.number, made(frame.offset, frame.len, decoded_len(block), block.decoded_hash))
         except ArchiveError as error:
             problems.append(error)
     return blocks
@@ -941,7 +948,8 @@ def check_index(found: Scan) -> None:
     tail, entries, refs = read_index(found.data)
     if [entry for frame in found.of_kind(ENTRIES) for entry in read_page(frame, found.data).items] != entries:
         raise corrupt("EB-A03", "the index's entries are not those of the ENTRIES frames")
-    if [(f.offset, f.len, decoded_len(read_block(f))) for f in found.of_kind(BLOCK)] != refs:
+    blocks = [(f, read_block(f)) for f in found.of_kind(BLOCK)]
+    if [(f.offset, f.len, decoded_len(block), block.decoded_hash) for f, block in blocks] != refs:
         raise corrupt("EB-A03", "the index's blocks are not the BLOCK frames")
     if tail.index_offset != found.of_kind(INDEX, TAIL)[0].offset:
         raise corrupt("EB-A03", "TAIL does not say where the index begins")

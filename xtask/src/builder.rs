@@ -268,19 +268,30 @@ impl Builder {
     /// Writes a block as it is given.
     pub fn block(&mut self, block: &Block, payload: &[u8]) {
         let elements = block.shape.iter().fold(1u64, |n, &dim| n.wrapping_mul(dim));
-        self.block_record(&encode(block), payload, elements.wrapping_mul(block.dtype.size() as u64));
+        self.block_record(&encode(block), payload, elements.wrapping_mul(block.dtype.size() as u64), block.decoded_hash);
     }
 
     /// Writes a block whose record is given as bytes.
-    pub fn block_record(&mut self, record: &[u8], payload: &[u8], decoded_len: u64) {
+    pub fn block_record(&mut self, record: &[u8], payload: &[u8], decoded_len: u64, decoded_hash: Hash) {
         let place = self.frame(kind::BLOCK, 0, record, payload);
-        self.blocks.push(BlockRef { offset: place.offset, frame_len: place.frame_len, decoded_len });
+        self.blocks.push(BlockRef { offset: place.offset, frame_len: place.frame_len, decoded_len, decoded_hash });
     }
 
     /// Adds an entry to the next page.
     pub fn entry(&mut self, entry: Entry) {
         if let record::Body::File(file) = &entry.body {
-            self.files.push((errbar_format::path::display(&entry.path), file.restored_hash));
+            let hashes = file.hashes.expect("the entry has hashes");
+            self.files.push((errbar_format::path::display(&entry.path), hashes.restored));
+        }
+        self.pending.push(entry);
+    }
+
+    /// Adds an entry of a file without the hashes it is given with: its block proves the content.
+    pub fn proven_by_block(&mut self, mut entry: Entry) {
+        self.entry(entry.clone());
+        self.pending.pop();
+        if let record::Body::File(file) = &mut entry.body {
+            file.hashes = None;
         }
         self.pending.push(entry);
     }

@@ -1,7 +1,8 @@
 //! Entries, blocks and arrays for the vectors: sound ones, to be broken one thing at a time.
 
 use errbar_format::record::{
-    Attributes, Block, BlockPlace, Body, Entry, FileBody, PipelineRecord, RECORD_VERSION, Receipt, Segment, StageRecord, Variable,
+    Attributes, Block, BlockPlace, Body, Entry, FileBody, FileHashes, PipelineRecord, RECORD_VERSION, Receipt, Segment, StageRecord,
+    Variable,
 };
 use errbar_format::{DType, dtype};
 
@@ -73,7 +74,7 @@ pub fn hard_link(path: &str, target: &str) -> Entry {
 
 /// A regular file whose content outside holes is `content`.
 pub fn file(path: impl AsRef<[u8]>, segments: Vec<Segment>, variables: Vec<Variable>, content: &[u8]) -> Entry {
-    let mut body = FileBody { size: 0, segments, variables, original_hash: hash(content), restored_hash: hash(content) };
+    let mut body = FileBody { size: 0, segments, variables, hashes: Some(FileHashes::of(hash(content))) };
     body.size = body.segments.iter().fold(0, |size: u64, segment| size.wrapping_add(body.segment_len(segment).unwrap_or(0)));
     entry(path, Body::File(body))
 }
@@ -89,6 +90,11 @@ pub fn body_mut(entry: &mut Entry) -> &mut FileBody {
         Body::File(file) => file,
         _ => unreachable!("the vector made a file"),
     }
+}
+
+/// The hashes in a file's entry.
+pub fn hashes_mut(entry: &mut Entry) -> &mut FileHashes {
+    body_mut(entry).hashes.as_mut().expect("the vector gave it hashes")
 }
 
 impl Builder {
@@ -216,7 +222,7 @@ impl Builder {
             words += (coded.decoded.len() / array.dtype.word()) as u64;
         }
         let mut entry = file(&array.path, vec![Segment::Variable { index: 0 }], vec![variable], &restored);
-        body_mut(&mut entry).original_hash = hash(&array.bytes);
+        hashes_mut(&mut entry).original = hash(&array.bytes);
         entry
     }
 

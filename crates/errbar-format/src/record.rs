@@ -297,10 +297,18 @@ pub struct FileBody {
     pub segments: Vec<Segment>,
     /// The arrays found in it.
     pub variables: Vec<Variable>,
-    /// BLAKE3 of the original content outside holes.
-    pub original_hash: Hash,
+    /// What proves the content; nothing where that is one part of a shared block, whose own hash
+    /// proves it.
+    pub hashes: Option<FileHashes>,
+}
+
+/// Hashes of a file's content, holes not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileHashes {
+    /// BLAKE3 of the original content.
+    pub original: Hash,
     /// BLAKE3 of the content that unpacking gives; equal to the original's when nothing was lost.
-    pub restored_hash: Hash,
+    pub restored: Hash,
 }
 
 /// A piece of a file's content.
@@ -389,6 +397,20 @@ pub struct BlockRef {
     pub frame_len: u64,
     /// Bytes it decodes to.
     pub decoded_len: u64,
+    /// BLAKE3 of these bytes.
+    pub decoded_hash: Hash,
+}
+
+impl FileHashes {
+    /// Of a file that is restored as it was.
+    pub fn of(hash: Hash) -> FileHashes {
+        FileHashes { original: hash, restored: hash }
+    }
+}
+
+impl BlockRef {
+    /// Bytes of its record.
+    pub const LEN: usize = 3 * 8 + 32;
 }
 
 /// A page below another.

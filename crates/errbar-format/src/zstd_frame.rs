@@ -20,6 +20,19 @@ pub fn compress(bytes: &[u8], level: i32) -> Result<Vec<u8>> {
     zstd::bulk::compress(bytes, level).map_err(|e| Error::io("zstd could not compress", e))
 }
 
+/// As [`compress`], with matches of at least `min_match` bytes (3 to 7) only.
+///
+/// # Errors
+/// As [`compress`].
+pub fn compress_matching(bytes: &[u8], level: i32, min_match: u32) -> Result<Vec<u8>> {
+    let compress = || {
+        let mut compressor = zstd::bulk::Compressor::new(level)?;
+        compressor.set_parameter(zstd::zstd_safe::CParameter::MinMatch(min_match))?;
+        compressor.compress(bytes)
+    };
+    compress().map_err(|e| Error::io("zstd could not compress", e))
+}
+
 /// Bytes of the window of the frame that begins `frame`, if it is one with a window of its own
 /// (RFC 8878, 3.1.1.1).
 fn window(frame: &[u8]) -> Option<u64> {

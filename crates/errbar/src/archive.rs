@@ -25,6 +25,7 @@ pub use index::Entries;
 pub(crate) use scan::{FrameAt, Scan};
 pub use variable::{Array, Range};
 
+use content::Decoded;
 use index::{Index, RefLeaf};
 
 /// Bytes read from the end at first: the tail, the roots, and for most archives the whole index.
@@ -61,6 +62,8 @@ struct Inner {
     damage: Vec<Error>,
     /// The part of the index that was used last.
     last_refs: Mutex<Option<RefLeaf>>,
+    /// The shared block that was used last, and its number.
+    last_shared: Mutex<Option<(u64, Arc<Decoded>)>>,
     /// Where blocks really are, once the index was found to be wrong about one.
     rescue: OnceLock<Option<Scan>>,
 }
@@ -187,8 +190,8 @@ impl Archive {
     }
 
     fn new(storage: Cached, registry: Registry, tag: u64, index: Index, damage: Vec<Error>) -> Archive {
-        let (last_refs, rescue) = (Mutex::default(), OnceLock::new());
-        Archive { inner: Arc::new(Inner { storage, registry, tag, index, damage, last_refs, rescue }) }
+        let (last_refs, last_shared, rescue) = (Mutex::default(), Mutex::default(), OnceLock::new());
+        Archive { inner: Arc::new(Inner { storage, registry, tag, index, damage, last_refs, last_shared, rescue }) }
     }
 
     /// The same archive with its whole index checked, or, where that is damaged, read from the
@@ -329,13 +332,21 @@ impl Archive {
 
     /// The frame of a block, its checksums checked, not decoded.
     pub(crate) fn block_frame(&self, number: u64) -> Result<BlockFrame> {
-        let inner = &self.inner;
-        let read = || {
-            let place = inner.find_block(number)?;
-            inner.block_frame(number, &place)
-        };
-        read()
-            .or_else(|e| inner.rescued(number, &e).map_or(Err(e), |place| inner.block_frame(number, &place)))
+        self.at_block(number, |place| self.inner.block_frame(number, &place))
+    }
+
+    /// Does something where a block is: where the index says or, if it is not there, where a scan
+    /// finds it.
+    fn at_block<T>(&self, number: u64, read: impl Fn(BlockRef) -> Result<T>) -> Result<T> {
+        let place = self.inner.find_block(number);
+        let proof = place.as_ref().ok().map(|place| place.decoded_hash);
+        place
+            .and_then(&read)
+            .or_else(|e| match self.inner.rescued(number, &e) {
+                // Frames win over the index, but for the hash that proves them.
+                Some(found) => read(BlockRef { decoded_hash: proof.unwrap_or(found.decoded_hash), ..found }),
+                None => Err(e),
+            })
             .map_err(|e| e.in_block(number))
     }
 
@@ -349,7 +360,7 @@ impl Archive {
             let (_, record) = inner.frame_head(place.offset, Some(kind::BLOCK))?;
             inner.check_block(&record, number, &place)
         };
-        inner.find_block(number).and_then(head).or_else(|e| inner.rescued(number, &e).map_or(Err(e), head)).map_err(|e| e.in_block(number))
+        self.at_block(number, head)
     }
 
     /// Decodes a block and checks its hash: the bytes as they stand in the entry.
@@ -394,6 +405,15 @@ impl Archive {
 }
 
 impl Inner {
+    /// The shared block that was used last.
+    fn last_shared(&self) -> Option<(u64, Arc<Decoded>)> {
+        self.last_shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn keep_shared(&self, number: u64, decoded: &Arc<Decoded>) {
+        *self.last_shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((number, Arc::clone(decoded)));
+    }
+
     fn check_prefix(&self, prefix: &Prefix, kind: Option<u16>) -> Result<()> {
         if prefix.archive_tag != self.tag {
             return Err(Error::corrupt("EB-A01", "frame belongs to another archive"));
@@ -443,6 +463,9 @@ impl Inner {
         let decoded_len = block.check().map_err(|e| e.at(place.offset))?;
         if block.number != number || decoded_len != place.decoded_len {
             return Err(Error::corrupt("EB-A03", format!("index and frame disagree: frame holds block {}", block.number)).at(place.offset));
+        }
+        if block.decoded_hash != place.decoded_hash {
+            return Err(Error::corrupt("EB-A03", "index and frame disagree: the hash of the block is another").at(place.offset));
         }
         let features = match &self.index {
             Index::Tree(tail) => Some(tail.required_features),

@@ -198,12 +198,11 @@ impl Comparer {
                 true => Ok(()),
                 false => Err(differs(&format!("is a hard link to {} in the archive only", target(mine)))),
             },
-            (Body::File(file), OtherKind::File { hash: Some(hash), .. }) if hash == file.restored_hash => {
+            (Body::File(file), OtherKind::File { hash, open }) => {
                 report.n_files += 1;
-                Ok(())
-            }
-            (Body::File(file), OtherKind::File { open, .. }) => {
-                report.n_files += 1;
+                if hash.is_some() && hash == Some(archive.hashes_from(entry, file, blocks)?.restored) {
+                    return Ok(());
+                }
                 let other = open()?;
                 if ReadAt::size(&other) != file.size {
                     return Err(differs(&format!("size is {} and {} bytes", file.size, ReadAt::size(&other))));
@@ -311,7 +310,13 @@ impl Other {
                 Body::Directory => OtherKind::Directory,
                 Body::Symlink { target } => OtherKind::Symlink(target.clone()),
                 Body::HardLink { .. } => OtherKind::HardLink,
-                Body::File(file) => OtherKind::File { hash: Some(file.restored_hash), open: Box::new(move || restored(side, &entry.path)) },
+                Body::File(_) => {
+                    let hashes = match side {
+                        Side::Archive(archive) => archive.hashes(entry)?,
+                        Side::Tree(_) => None,
+                    };
+                    OtherKind::File { hash: hashes.map(|hashes| hashes.restored), open: Box::new(move || restored(side, &entry.path)) }
+                }
             },
         })
     }

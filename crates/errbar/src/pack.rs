@@ -2,6 +2,7 @@
 
 mod blocks;
 mod file;
+mod load;
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};
@@ -17,12 +18,14 @@ use errbar_format::record::{Body, Bound, Entry, Meta, RECORD_VERSION, Receipt, T
 use errbar_format::{DType, Error, Hash, Kind, Result};
 
 use crate::atomic::{AtomicFile, EarlyFlush, Existing, parent};
+use crate::parallel::Pool;
 use crate::planner::{CorePlanner, Planner};
 use crate::policy::{Mode, Policy};
-use crate::source::{self, Found, Names};
+use crate::source::{self, Found, Named, Names};
 use blocks::Blocks;
 pub use file::Planned;
 pub(crate) use file::{block_bytes, block_shape};
+use load::{Batch, Item, Loader};
 
 /// How far a run has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,7 +105,7 @@ pub struct PackReport {
 pub struct Packer {
     registry: Arc<Registry>,
     planner: Arc<dyn Planner>,
-    policy: Policy,
+    policy: Arc<Policy>,
     mode: Mode,
     threads: usize,
     items: Vec<(String, String)>,
@@ -123,7 +126,7 @@ impl Packer {
         Packer {
             registry: Arc::new(Registry::core()),
             planner: Arc::new(CorePlanner),
-            policy: Policy::lossless(),
+            policy: Arc::new(Policy::lossless()),
             mode: Mode::default(),
             threads: 0,
             items: Vec::new(),
@@ -150,7 +153,7 @@ impl Packer {
     /// Gives variables the bounds and modes that `policy` says.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Packer {
-        self.policy = policy;
+        self.policy = Arc::new(policy);
         self
     }
 
@@ -264,7 +267,7 @@ impl Packer {
     fn run<W: Write>(&self, root: &Path, out: W, own: Option<(u64, u64)>) -> Result<(W, PackReport)> {
         check_root(root)?;
         let policy = self.policy.to_string();
-        let outline = source::outline(root, &format!("{}\n{policy}\n{:?}", self.mode.word(), self.items));
+        let mut outline = source::outline(root, &format!("{}\n{policy}\n{:?}", self.mode.word(), self.items));
         let meta = Meta {
             version: RECORD_VERSION,
             writer: concat!("errbar ", env!("CARGO_PKG_VERSION")).into(),
@@ -277,21 +280,24 @@ impl Packer {
         for (name, text) in &self.documents {
             writer.document(name, text)?;
         }
+        let pool = Pool::new(self.threads)?;
+        let mut loader = Loader::new(&pool, &self.policy, self.mode);
         let mut run = Run {
             packer: self,
-            blocks: Blocks::new(writer, Arc::clone(&self.registry), Arc::clone(&self.planner), self.threads)?,
+            blocks: Blocks::new(writer, Arc::clone(&self.registry), Arc::clone(&self.planner), &pool),
             names: Names::default(),
             links: HashMap::new(),
             progress: Progress { bytes_total: outline.bytes, ..Progress::default() },
             report: PackReport::default(),
         };
-        for found in source::walk(root) {
-            self.check_cancel()?;
-            match found {
-                Ok(found) if own.is_some_and(|own| own == (found.metadata.dev(), found.metadata.ino())) => {}
-                Ok(found) => run.entry(&found)?,
-                Err(error) => run.report.problems.push(error),
+        let is_own = |found: &Found| own.is_some_and(|own| own == (found.metadata.dev(), found.metadata.ino()));
+        for found in outline.walk(root).filter(|found| !found.as_ref().is_ok_and(is_own)) {
+            if let Some(batch) = loader.push(found)? {
+                run.batch(batch)?;
             }
+        }
+        while let Some(batch) = loader.next()? {
+            run.batch(batch)?;
         }
         run.finish()
     }
@@ -318,7 +324,43 @@ struct Run<'a, W: Write> {
 }
 
 impl<W: Write> Run<'_, W> {
-    /// Packs one entry; what is wrong with it is a problem, what is wrong with the output an error.
+    /// Packs entries; what is wrong with one is a problem, what is wrong with the output an error.
+    fn batch(&mut self, batch: Batch) -> Result<()> {
+        for item in batch.items {
+            self.packer.check_cancel()?;
+            match item {
+                Item::Small(found, small) => {
+                    let attributes = self.names.with_xattrs(&small.metadata, small.xattrs);
+                    let bytes = &batch.bytes[small.range];
+                    self.progress.path.clone_from(&found.path);
+                    self.progress.bytes_done += bytes.len() as u64;
+                    self.blocks.push_small(found.path, attributes, bytes, small.mode)?;
+                    self.count_file(bytes.len() as u64);
+                    self.file_done();
+                }
+                Item::Failed(found, problem) => {
+                    self.report.problems.push(problem.in_entry(&found.path));
+                    self.progress.path = found.path;
+                    self.file_done();
+                }
+                Item::Other(Ok(found)) => self.entry(&found)?,
+                Item::Other(Err(error)) => self.report.problems.push(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn count_file(&mut self, len: u64) {
+        self.report.n_entries += 1;
+        self.report.n_files += 1;
+        self.report.raw_bytes += len;
+    }
+
+    fn file_done(&mut self) {
+        self.progress.files_done += 1;
+        self.tick();
+    }
+
     fn entry(&mut self, found: &Found) -> Result<()> {
         self.progress.path.clone_from(&found.path);
         match self.describe(found) {
@@ -328,9 +370,7 @@ impl<W: Write> Run<'_, W> {
             }
             Ok(None) if found.metadata.is_file() => match file::pack(self, found)? {
                 Ok(()) => {
-                    self.report.n_entries += 1;
-                    self.report.n_files += 1;
-                    self.report.raw_bytes += found.metadata.len();
+                    self.count_file(found.metadata.len());
                     if found.metadata.nlink() > 1 {
                         self.links.insert((found.metadata.dev(), found.metadata.ino()), found.path.clone());
                     }
@@ -343,8 +383,10 @@ impl<W: Write> Run<'_, W> {
             }
             Err(problem) => self.report.problems.push(problem.in_entry(&found.path)),
         }
-        self.progress.files_done += u64::from(found.metadata.is_file());
-        self.tick();
+        match found.metadata.is_file() {
+            true => self.file_done(),
+            false => self.tick(),
+        }
         Ok(())
     }
 
@@ -369,7 +411,7 @@ impl<W: Write> Run<'_, W> {
         } else {
             return Ok(None);
         };
-        let attributes = Some(self.names.attributes(&found.place, m)?);
+        let attributes = Some(self.names.attributes(Named::Place(&found.place), m)?);
         Ok(Some(Entry { path: found.path.clone(), body, attributes, extensions: Vec::new() }))
     }
 

@@ -1,36 +1,51 @@
 //! Work on several threads, results in the order of submission, a bounded number in flight.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use errbar_format::{Error, Kind, Result};
 
-/// Jobs in, results out in the same order. With one thread everything runs where it is submitted.
-pub(crate) struct Lane<R> {
-    pool: Option<rayon::ThreadPool>,
-    window: usize,
-    queue: VecDeque<Receiver<R>>,
+/// Threads that several lanes may share.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    pool: Option<Arc<rayon::ThreadPool>>,
+    threads: usize,
 }
 
-impl<R: Send + 'static> Lane<R> {
-    /// A lane on `threads` threads (0: one per processor) that holds at most two jobs a thread.
-    pub(crate) fn new(threads: usize) -> Result<Lane<R>> {
+impl Pool {
+    /// `threads` threads (0: one per processor). With one, everything runs where it is submitted.
+    pub(crate) fn new(threads: usize) -> Result<Pool> {
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
         let pool = match threads {
             1 => None,
-            n => Some(
+            n => Some(Arc::new(
                 rayon::ThreadPoolBuilder::new()
                     .num_threads(n)
                     // A panicking job drops its sender; the receiver turns that into an error.
                     .panic_handler(|_| {})
                     .build()
                     .map_err(|e| Error::new(Kind::Io, format!("cannot start threads: {e}")))?,
-            ),
+            )),
         };
-        Ok(Lane { pool, window: 2 * threads, queue: VecDeque::new() })
+        Ok(Pool { pool, threads })
+    }
+}
+
+/// Jobs in, results out in the same order.
+pub(crate) struct Lane<R> {
+    pool: Option<Arc<rayon::ThreadPool>>,
+    window: usize,
+    queue: VecDeque<Receiver<R>>,
+}
+
+impl<R: Send + 'static> Lane<R> {
+    /// A lane on a pool's threads that holds at most two jobs a thread.
+    pub(crate) fn on(pool: &Pool) -> Lane<R> {
+        Lane { pool: pool.pool.clone(), window: 2 * pool.threads, queue: VecDeque::new() }
     }
 
     /// Submits a job; gives the oldest result if the window is full.
@@ -66,7 +81,7 @@ mod tests {
     #[test]
     fn results_come_in_order_on_any_number_of_threads() {
         for threads in [1, 2, 7] {
-            let mut lane = Lane::new(threads).expect("threads");
+            let mut lane = Lane::on(&Pool::new(threads).expect("threads"));
             let mut results = Vec::new();
             for i in 0..100u64 {
                 results.extend(lane.submit(move || i * i).expect("runs"));
@@ -80,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_panicking_job_is_an_error() {
-        let mut lane = Lane::new(2).expect("threads");
+        let mut lane = Lane::on(&Pool::new(2).expect("threads"));
         let job = || -> u8 { panic!("planted") };
         assert!(lane.submit(job).expect("queued").is_none());
         assert!(lane.next().is_err());

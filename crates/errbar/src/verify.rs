@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use errbar_format::frame::{Frame, kind};
 use errbar_format::page::{self, Items};
-use errbar_format::record::{self, Block, Body, Document, Entry, FileBody, PageContent, Tail, feature};
+use errbar_format::record::{self, Block, BlockRef, Body, Document, Entry, FileBody, PageContent, Tail, feature};
 use errbar_format::{Error, Hash, Kind, Result, zstd_frame};
 
 use crate::archive::{Archive, Content, FrameAt, Piece, Scan, block_ranges, check_hash};
@@ -144,7 +144,7 @@ impl Verifier {
             match result.and_then(|()| check_hash(file, &hasher)) {
                 Err(e) if self.cancel.load(Ordering::Relaxed) => return Err(e),
                 Err(e) => report.problems.push(e.in_entry(&entry.path)),
-                Ok(()) if lossless && file.original_hash != file.restored_hash => {
+                Ok(()) if lossless && file.hashes.is_some_and(|hashes| hashes.original != hashes.restored) => {
                     let what = "content is not the original's in an archive that says it has no loss";
                     report.problems.push(Error::corrupt("EB-H02", what).in_entry(&entry.path));
                 }
@@ -287,7 +287,9 @@ fn check_index(archive: &Archive, tail: &Tail, scan: &Scan) -> Result<()> {
                 let head = archive.read_raw(frame.offset, frame.prefix.head_len())?;
                 let block: Block = record::decode(frame.prefix.record(&head)?)?;
                 let decoded_len = block.check().map_err(|e| e.at(frame.offset))?;
-                if (place.offset, place.frame_len, place.decoded_len) != (frame.offset, frame.prefix.frame_len(), decoded_len) {
+                let found =
+                    BlockRef { offset: frame.offset, frame_len: frame.prefix.frame_len(), decoded_len, decoded_hash: block.decoded_hash };
+                if place != found {
                     return differs("the index's blocks are not the BLOCK frames", frame.offset);
                 }
                 number += 1;

@@ -137,10 +137,10 @@ impl<W: Write> Writer<W> {
     pub(crate) fn block(&mut self, block: &Block, decoded_len: u64, payload: &[u8]) -> Result<u64> {
         debug_assert_eq!(block.number, self.n_blocks);
         let (offset, frame_len) = self.frame(kind::BLOCK, 0, &record::encode(block)?, payload)?;
-        if self.refs.len() + 24 > PAGE_TARGET {
+        if self.refs.len() + BlockRef::LEN > PAGE_TARGET {
             self.flush_refs()?;
         }
-        self.refs.push_encoded(&record::encode(&BlockRef { offset, frame_len, decoded_len })?);
+        self.refs.push_encoded(&record::encode(&BlockRef { offset, frame_len, decoded_len, decoded_hash: block.decoded_hash })?);
         self.n_blocks += 1;
         Ok(frame_len)
     }
@@ -150,7 +150,7 @@ impl<W: Write> Writer<W> {
         if page.is_empty() {
             return Ok(());
         }
-        let first = self.n_blocks - page.len() as u64 / 24;
+        let first = self.n_blocks - (page.len() / BlockRef::LEN) as u64;
         let (record, payload) = page.finish()?;
         self.blocks.push(block_key(first), record, &payload)
     }

@@ -2,7 +2,7 @@
 
 use errbar_format::DType;
 use errbar_format::frame::{ANCILLARY, kind};
-use errbar_format::record::{Attributes, BlockPlace, Document, Entry, Extension, RECORD_VERSION, Segment};
+use errbar_format::record::{Attributes, BlockPlace, Document, Entry, Extension, FileHashes, RECORD_VERSION, Segment};
 
 use super::{text, three, three_builder, write_text};
 use crate::builder::{Archive, Builder, Leaf, encode, hash, zstd};
@@ -23,7 +23,11 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept("accept-deep-path", deep_path(), "a path of 65535 bytes, whose folders have no entries"),
         Vector::accept("accept-holes", holes(), "holes at the front, in the middle, at the end and alone"),
         Vector::accept("accept-inline", inlines(), "content in the entry: none, one byte, the most there may be, and in pieces"),
-        Vector::accept("accept-parts", parts(), "files that share a block, and one made of parts of two, out of order"),
+        Vector::accept(
+            "accept-parts",
+            parts(),
+            "files that share a block, with hashes and without, and one made of parts of two, out of order",
+        ),
         Vector::accept("accept-runs", runs(), "runs of two blocks, cut and whole, behind other segments"),
         Vector::accept("accept-variable-between-bytes", npy(), "a .npy file: header in the entry, array in blocks"),
         Vector::accept("accept-two-variables", two_variables(), "two named arrays in one file with bytes between them"),
@@ -138,7 +142,7 @@ fn parts() -> Archive {
     b.entry(file("block", vec![part(first, 9, 6)], vec![], b" block"));
     b.entry(file("empty", vec![part(first, 15, 0)], vec![], b""));
     b.entry(file("mixed", vec![part(second, 4, 4), part(first, 4, 5)], vec![], b"the first"));
-    b.entry(file("tail", vec![part(second, 8, 6)], vec![], b"second"));
+    b.proven_by_block(file("tail", vec![part(second, 8, 6)], vec![], b"second"));
     b.finish()
 }
 
@@ -172,8 +176,7 @@ fn npy() -> Archive {
     let body = crate::content::body_mut(&mut entry);
     body.segments.insert(0, Segment::Inline(header.clone()));
     body.size += header.len() as u64;
-    body.restored_hash = hash(&[&header[..], &array.bytes].concat());
-    body.original_hash = body.restored_hash;
+    body.hashes = Some(FileHashes::of(hash(&[&header[..], &array.bytes].concat())));
     b.entry(entry);
     b.finish()
 }

@@ -2,7 +2,7 @@
 
 use errbar_codec::check;
 use errbar_format::limits::{MAX_BLOCK, MAX_NAME, MAX_PARAMS};
-use errbar_format::record::{Block, BlockPlace, Bound, Receipt, Segment};
+use errbar_format::record::{Block, BlockPlace, Bound, FileHashes, Receipt, Segment};
 use errbar_format::{DType, Kind};
 
 use super::accept::counting;
@@ -25,7 +25,7 @@ fn edited(name: &str, edit: impl FnOnce(&mut Block)) -> Archive {
     let mut block = run_block(0, "bad", 0, &content);
     edit(&mut block);
     let length = content.len() as u64;
-    b.block_record(&encode(&block), &content, length);
+    b.block_record(&encode(&block), &content, length, block.decoded_hash);
     b.entry(file("bad", vec![Segment::Run { first_block: 0, block_len: length, length }], vec![], &content));
     b.file("good", &text("good"));
     b.finish()
@@ -232,8 +232,7 @@ fn wide_rows() -> Archive {
     let array = Array { shape: vec![2, 3 * n], block_shape: vec![2, n], ..counting("bad", DType::U8, &[]) };
     let mut entry = file("bad", vec![Segment::Variable { index: 0 }], vec![array.variable(0)], &[]);
     let body = body_mut(&mut entry);
-    body.restored_hash = *content.finalize().as_bytes();
-    body.original_hash = body.restored_hash;
+    body.hashes = Some(FileHashes::of(*content.finalize().as_bytes()));
     b.entry(entry);
     b.file("good", &text("good"));
     b.finish()

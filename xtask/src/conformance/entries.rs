@@ -1,13 +1,13 @@
 //! Entries: what one says of itself, paths, and the tree that all of them make.
 
 use errbar_format::limits::{MAX_BLOCK, MAX_INLINE, MAX_NAME, MAX_PATH};
-use errbar_format::record::{Attributes, BlockPlace, Entry, FileBody, Segment, Variable};
+use errbar_format::record::{Attributes, BlockPlace, Entry, FileBody, FileHashes, Segment, Variable};
 use errbar_format::{DType, Kind};
 
 use super::accept::counting;
 use super::text;
 use crate::builder::{Archive, Builder, hash};
-use crate::content::{attributes, body_mut, directory, file, hard_link, inline, stored, symlink};
+use crate::content::{attributes, body_mut, directory, file, hard_link, hashes_mut, inline, stored, symlink};
 use crate::vectors::Vector;
 
 pub fn vectors() -> Vec<Vector> {
@@ -124,7 +124,7 @@ fn targets() -> Vec<Vector> {
 fn segments() -> Vec<Vector> {
     let e03 = |name: &str, segments, note: &str| {
         let mut entry = file("a", segments, vec![], b"");
-        body_mut(&mut entry).original_hash = hash(b"");
+        hashes_mut(&mut entry).original = hash(b"");
         broken(Kind::Limit, "EB-E03", name, entry, note)
     };
     let run = |first_block, block_len, length| vec![Segment::Run { first_block, block_len, length }];
@@ -136,11 +136,19 @@ fn segments() -> Vec<Vector> {
     let negative = file("a", vec![Segment::Hole { length: 1 << 63 }], vec![], b"");
     let mut other = Builder::new("e06");
     let mut entry = inline("bad", b"content");
-    body_mut(&mut entry).restored_hash = hash(b"other content");
-    body_mut(&mut entry).original_hash = hash(b"other content");
+    *hashes_mut(&mut entry) = FileHashes::of(hash(b"other content"));
     other.entry(entry);
     other.file("good", &text("good"));
+    let e07 = |name: &str, segments, note: &str| {
+        let mut b = Builder::new(&format!("EB-E07-{name}"));
+        b.proven_by_block(file("a", segments, vec![], b""));
+        Vector::refuse(Kind::Corrupt, "EB-E07", name, b.finish(), note)
+    };
+    let part = || Segment::Part { block: 0, offset: 0, length: 1 };
     vec![
+        e07("empty", vec![], "no block proves a file without content"),
+        e07("inline", vec![Segment::Inline(vec![0])], "no block proves bytes in an entry"),
+        e07("two-parts", vec![part(), part()], "no one block proves their order"),
         e03("inline", vec![Segment::Inline(vec![0; MAX_INLINE + 1])], "512 bytes in an entry at most"),
         e03("part-past-block", vec![Segment::Part { block: 0, offset: MAX_BLOCK, length: 1 }], "no block has so many bytes"),
         e03("part-overflows", vec![Segment::Part { block: 0, offset: u64::MAX, length: 2 }], "offset and length wrap"),

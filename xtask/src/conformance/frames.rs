@@ -2,12 +2,12 @@
 
 use errbar_format::frame::{ANCILLARY, PREFIX_LEN, kind};
 use errbar_format::limits::{MAX_DOCUMENT, MAX_PAYLOAD, MAX_RECORD};
-use errbar_format::record::{Document, RECORD_VERSION, Segment};
+use errbar_format::record::{Document, FileHashes, RECORD_VERSION, Segment};
 use errbar_format::{Kind, frame};
 
 use super::{text, three, three_builder, three_pages, write_text};
 use crate::builder::{Archive, Builder, Leaf, encode, zstd};
-use crate::content::{body_mut, file, inline, run_block};
+use crate::content::{body_mut, file, hashes_mut, inline, run_block};
 use crate::vectors::Vector;
 
 /// The frame of the block of `b.txt` in [`three`].
@@ -88,7 +88,7 @@ fn edited(name: &str, edit: impl FnOnce(&mut Vec<u8>)) -> Archive {
     let content = text("b.txt");
     let mut record = encode(&run_block(1, "b.txt", 0, &content));
     edit(&mut record);
-    b.block_record(&record, &content, content.len() as u64);
+    b.block_record(&record, &content, content.len() as u64, crate::builder::hash(&content));
     let length = content.len() as u64;
     b.entry(file("b.txt", vec![Segment::Run { first_block: 1, block_len: length, length }], vec![], &content));
     write_text(&mut b, "c.txt");
@@ -148,7 +148,7 @@ fn features() -> Vec<Vector> {
 
     let mut differs = Builder::new("h02-hash");
     let mut entry = inline("a.txt", b"not what it was");
-    body_mut(&mut entry).original_hash[0] ^= 1;
+    hashes_mut(&mut entry).original[0] ^= 1;
     differs.entry(entry);
     vec![
         Vector::refuse(Kind::Unsupported, "EB-H01", "unknown-feature", unknown.finish(), "a required feature that no edition has yet"),
@@ -178,7 +178,7 @@ fn order() -> Vec<Vector> {
     let length = content.len() as u64;
     let body = body_mut(&mut entry);
     (body.size, body.segments) = (length, vec![Segment::Run { first_block: 0, block_len: length, length }]);
-    (body.original_hash, body.restored_hash) = (crate::builder::hash(&content), crate::builder::hash(&content));
+    body.hashes = Some(FileHashes::of(crate::builder::hash(&content)));
     early.entry(entry);
     early.flush();
     early.block(&run_block(0, "a.txt", 0, &content), &content);

@@ -2,11 +2,12 @@
 
 use errbar_format::frame::kind;
 use errbar_format::limits::{MAX_LEVEL, MAX_PAGE};
-use errbar_format::record::{BlockRef, ChildPage, PageContent, PageRecord, PageRef, Tail};
-use errbar_format::{Kind, record};
+use errbar_format::record::{BlockPlace, BlockRef, ChildPage, PageContent, PageRecord, PageRef, Segment, Tail};
+use errbar_format::{DType, Kind, record};
 
-use super::{three_builder, three_pages};
+use super::{text, three_builder, three_pages};
 use crate::builder::{Archive, Builder, Leaf, above, hash, zstd};
+use crate::content::{file, stored};
 use crate::vectors::Vector;
 
 pub fn vectors() -> Vec<Vector> {
@@ -42,8 +43,23 @@ fn tails() -> Vec<Vector> {
             refs("a03-decoded", |refs| refs[1].decoded_len += 1),
             "the index says what blocks decode to",
         ),
+        other_hash(),
         missing_page(),
     ]
+}
+
+/// The frame is whole and would be right by itself: what proves it is the index.
+fn other_hash() -> Vector {
+    let mut b = Builder::new("a03-hash");
+    for path in ["bad", "good"] {
+        let content = text(path);
+        let (block, length) = (b.next_block(), content.len() as u64);
+        b.block(&stored(block, BlockPlace::Shared, DType::Bytes, &[length], &content), &content);
+        b.proven_by_block(file(path, vec![Segment::Part { block, offset: 0, length }], vec![], &content));
+    }
+    b.flush();
+    b.blocks[0].decoded_hash[0] ^= 1;
+    Vector::damaged(Kind::Corrupt, "EB-A03", "decoded-hash", b.finish(), &["bad"], "the index says what blocks hash to")
 }
 
 fn missing_page() -> Vector {
@@ -117,8 +133,12 @@ fn pages() -> Vec<Vector> {
         i01("many-blocks", many_blocks(), "98304 blocks in a page at most"),
         i02("garbage", &|leaf| leaf.payload = b"no zstd frame".to_vec(), "a page is one zstd frame"),
         i02("shorter", &|leaf| set(leaf, |page| page.decoded_len += 1), "the frame holds the bytes declared"),
-        i02("longer", &|leaf| set(leaf, |page| page.decoded_len -= 24), "the frame holds no more than the bytes declared"),
-        i02("two-frames", &|leaf| leaf.payload = [zstd(&[0; 24]), zstd(&[0; 48])].concat(), "exactly one frame"),
+        i02(
+            "longer",
+            &|leaf| set(leaf, |page| page.decoded_len -= BlockRef::LEN as u64),
+            "the frame holds no more than the bytes declared",
+        ),
+        i02("two-frames", &|leaf| leaf.payload = [zstd(&[0; BlockRef::LEN]), zstd(&[0; 2 * BlockRef::LEN])].concat(), "exactly one frame"),
         i02("rest", &|leaf| leaf.payload.push(0), "nothing follows the frame"),
         all_restored(
             "EB-R01",
@@ -136,7 +156,7 @@ fn many_blocks() -> Archive {
     let mut b = three_builder("i01-many");
     b.flush();
     let entries = b.pages.clone();
-    let none = BlockRef { offset: 0, frame_len: 0, decoded_len: 0 };
+    let none = BlockRef { offset: 0, frame_len: 0, decoded_len: 0, decoded_hash: [0; 32] };
     let tail = b.index_of(&[Leaf::of_blocks(0, &vec![none; 98_305])], &entries);
     b.close(&tail)
 }

@@ -3,11 +3,11 @@
 use errbar_format::DType;
 use errbar_format::frame::{ANCILLARY, kind};
 use errbar_format::limits::MAX_BLOCK;
-use errbar_format::record::{Block, BlockPlace, PageContent, PageRef, Segment, Tail};
+use errbar_format::record::{Block, BlockPlace, FileHashes, PageContent, PageRef, Segment, Tail};
 
 use super::Case;
 use crate::builder::{Archive, Builder, Leaf, encode, hash};
-use crate::content::{body_mut, file, inline, pipeline, run_block, stage, stored};
+use crate::content::{body_mut, file, hashes_mut, inline, pipeline, run_block, stage, stored};
 
 pub fn cases() -> Vec<Case> {
     [bombs(), lengths(), places(), stages(), whole_files()].into_iter().flatten().collect()
@@ -24,7 +24,7 @@ fn one_block(name: &str, payload: &[u8], edit: impl FnOnce(&mut Block)) -> Archi
     let mut b = Builder::lossy(name);
     let mut block = run_block(0, "f", 0, CONTENT);
     edit(&mut block);
-    b.block_record(&encode(&block), payload, CONTENT.len() as u64);
+    b.block_record(&encode(&block), payload, CONTENT.len() as u64, block.decoded_hash);
     b.entry(file("f", run(CONTENT.len() as u64), vec![], CONTENT));
     b.finish()
 }
@@ -124,7 +124,7 @@ fn lengths() -> Vec<Case> {
         let mut record = encode(&run_block(0, "f", 0, CONTENT));
         record[at..at + 8].copy_from_slice(&(1u64 << 40).to_le_bytes());
         let mut b = Builder::new(name);
-        b.block_record(&record, CONTENT, CONTENT.len() as u64);
+        b.block_record(&record, CONTENT, CONTENT.len() as u64, hash(CONTENT));
         b.entry(file("f", run(CONTENT.len() as u64), vec![], CONTENT));
         Case::refused(name, b.finish())
     };
@@ -233,7 +233,7 @@ fn frame_in_payload() -> Archive {
     let mut place = b.blocks[0];
     place.offset += place.frame_len - frame.len() as u64;
     place.frame_len = frame.len() as u64;
-    place.decoded_len = CONTENT.len() as u64;
+    (place.decoded_len, place.decoded_hash) = (CONTENT.len() as u64, hash(CONTENT));
     b.blocks.push(place);
     let length = CONTENT.len() as u64;
     b.entry(file("f", vec![Segment::Run { first_block: 1, block_len: length, length }], vec![], CONTENT));
@@ -286,8 +286,7 @@ fn stages() -> Vec<Case> {
     all.push(Case::contained("unknown-codec", unknown).with("exit 3"));
     let mut wrong = Builder::new("checksum-right-data-wrong");
     let mut entry = inline("f", CONTENT);
-    body_mut(&mut entry).restored_hash = hash(b"other content");
-    body_mut(&mut entry).original_hash = hash(b"other content");
+    *hashes_mut(&mut entry) = FileHashes::of(hash(b"other content"));
     wrong.entry(entry);
     all.push(Case::refused("checksum-right-data-wrong", wrong.finish()).with("exit 1"));
     all

@@ -1,6 +1,6 @@
 //! `errbar list`
 
-use errbar::record::{Attributes, Body, Entry};
+use errbar::record::{Attributes, Body, Entry, FileHashes};
 use errbar::{Archive, Error, Kind, Result};
 use serde_json::{Value, json};
 
@@ -39,7 +39,13 @@ pub fn run(args: &List) -> Result<Exit> {
                 }
             }
             (_, true) => {}
-            (_, false) if args.json => out.json(&json(&entry))?,
+            (_, false) if args.json => {
+                let hashes = archive.hashes(&entry).unwrap_or_else(|problem| {
+                    problems.push(problem);
+                    None
+                });
+                out.json(&json(&entry, hashes))?;
+            }
             (_, false) => out.line(&line(&entry, args.long))?,
         }
     }
@@ -99,7 +105,7 @@ fn permissions(attributes: &Attributes) -> String {
 }
 
 /// An entry for programs.
-fn json(entry: &Entry) -> Value {
+fn json(entry: &Entry, hashes: Option<FileHashes>) -> Value {
     let target = |kind: &str, target: &[u8]| match std::str::from_utf8(target) {
         Ok(text) => json!({ "type": kind, "target": text }),
         Err(_) => json!({ "type": kind, "target": errbar::display_path(target), "target_hex": output::hex(target) }),
@@ -108,9 +114,9 @@ fn json(entry: &Entry) -> Value {
         Body::File(file) => json!({
             "type": "file",
             "size": file.size,
-            "lossless": file.original_hash == file.restored_hash,
-            "original_hash": output::hex(&file.original_hash),
-            "restored_hash": output::hex(&file.restored_hash),
+            "lossless": file.hashes.is_none_or(|hashes| hashes.original == hashes.restored),
+            "original_hash": hashes.map(|hashes| output::hex(&hashes.original)),
+            "restored_hash": hashes.map(|hashes| output::hex(&hashes.restored)),
             "n_variables": file.variables.len(),
         }),
         Body::Directory => json!({ "type": "directory" }),

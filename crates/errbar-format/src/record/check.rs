@@ -124,7 +124,7 @@ impl Variable {
 }
 
 impl Entry {
-    /// Checks everything about an entry that can be told from itself (EB-P01, EB-E01 … EB-E05).
+    /// Checks everything about an entry that can be told from itself (EB-P01, EB-E01 … EB-E05, EB-E07).
     ///
     /// # Errors
     /// The kind that the broken rule names.
@@ -215,6 +215,9 @@ impl FileBody {
         }
         if size != self.size || size > i64::MAX as u64 {
             return Err(Error::corrupt("EB-E05", format!("segments hold {size} bytes, the file {}", self.size)));
+        }
+        if self.hashes.is_none() && !matches!(self.segments[..], [Segment::Part { .. }]) {
+            return Err(Error::corrupt("EB-E07", "file has no hash, and no one block proves its content"));
         }
         Ok(())
     }

@@ -150,3 +150,9 @@ fn eb_r02_no_record_above_16_mib_is_written() {
     assert_eq!(encode(&with_data(16 << 20)).expect_err("too large").rule, Some("EB-R02"));
     encode(&with_data(15 << 20)).expect("within the limit");
 }
+
+#[test]
+fn a_block_reference_has_one_size() {
+    let place = BlockRef { offset: 1, frame_len: 2, decoded_len: 3, decoded_hash: [4; 32] };
+    assert_eq!(encode(&place).expect("small").len(), BlockRef::LEN);
+}

@@ -6,18 +6,20 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use errbar_format::limits::MAX_BLOCK;
-use errbar_format::record::{Block, BlockPlace, Body, Entry, FileBody, Receipt, Segment, Variable};
+use errbar_format::record::{Block, BlockPlace, Body, Entry, FileBody, FileHashes, Receipt, Segment, Variable};
 use errbar_format::{Error, Hash, Kind, Result};
 
 use super::Archive;
 use super::boxes::{self, Frame};
 use super::index::Entries;
-use crate::parallel::Lane;
+use crate::parallel::{Lane, Pool};
 
 /// The most that rows of blocks of one variable may take in memory.
 const MAX_ROWS: u64 = 128 << 20;
 /// Bytes of holes that may be filled with zeros in memory.
 const MAX_HOLES: u64 = 1 << 30;
+/// Bytes of a shared block that is kept for the next file, which is often a part of it too.
+const KEPT_SHARED: usize = 1 << 20;
 /// Entries that may be looked at ahead of the one at work.
 const MAX_AHEAD: usize = 4096;
 
@@ -134,16 +136,41 @@ impl Archive {
     pub fn hash_file(&self, path: &[u8]) -> Result<Hash> {
         let entry = self.file_entry(path)?;
         let Body::File(file) = &entry.body else { return Err(Error::new(Kind::Differs, "entry is no file").in_entry(path)) };
+        self.hash_content(&entry, file, &mut Direct::new(self)).map_err(|e| e.in_entry(path))
+    }
+
+    /// BLAKE3 of a file's content, compared with the recorded one if there is one.
+    fn hash_content(&self, entry: &Entry, file: &FileBody, blocks: &mut dyn BlockSource) -> Result<Hash> {
         let mut hasher = blake3::Hasher::new();
-        self.content(&entry, file, &mut Direct::new(self), &mut |piece| {
+        self.content(entry, file, blocks, &mut |piece| {
             if let Piece::Bytes(bytes, _) = piece {
                 hasher.update(bytes);
             }
             Ok(())
-        })
-        .and_then(|()| check_hash(file, &hasher))
-        .map_err(|e| e.in_entry(path))?;
-        Ok(file.restored_hash)
+        })?;
+        check_hash(file, &hasher)?;
+        Ok(*hasher.finalize().as_bytes())
+    }
+
+    /// The hashes of a file of this archive: the recorded ones or, where a block proves the content
+    /// in their place, that of the content.
+    pub(crate) fn hashes_from(&self, entry: &Entry, file: &FileBody, blocks: &mut dyn BlockSource) -> Result<FileHashes> {
+        match file.hashes {
+            Some(hashes) => Ok(hashes),
+            None => self.hash_content(entry, file, blocks).map(FileHashes::of),
+        }
+    }
+
+    /// The hashes of a file's content, for `entry` of this archive. Decodes a block where they are
+    /// not recorded, because that block's hash proves the content.
+    ///
+    /// # Errors
+    /// [`Kind::Corrupt`] if the archive is damaged there.
+    pub fn hashes(&self, entry: &Entry) -> Result<Option<FileHashes>> {
+        match &entry.body {
+            Body::File(file) => self.hashes_from(entry, file, &mut Direct::new(self)).map(Some).map_err(|e| e.in_entry(&entry.path)),
+            _ => Ok(None),
+        }
     }
 
     /// A file's whole content.
@@ -178,11 +205,12 @@ impl Archive {
     }
 }
 
-/// Compares a file's restored hash.
+/// Compares a file's restored hash, if it has one: without one its block's was compared.
 pub(crate) fn check_hash(file: &FileBody, hasher: &blake3::Hasher) -> Result<()> {
-    match *hasher.finalize().as_bytes() == file.restored_hash {
-        true => Ok(()),
-        false => Err(Error::corrupt("EB-E06", "restored content does not match its hash")),
+    match file.hashes {
+        None => Ok(()),
+        Some(hashes) if *hasher.finalize().as_bytes() == hashes.restored => Ok(()),
+        Some(_) => Err(Error::corrupt("EB-E06", "restored content does not match its hash")),
     }
 }
 
@@ -295,7 +323,7 @@ pub(crate) struct Direct<'a> {
 
 impl<'a> Direct<'a> {
     pub(crate) fn new(archive: &'a Archive) -> Direct<'a> {
-        Direct { archive, last: None }
+        Direct { archive, last: archive.inner.last_shared() }
     }
 }
 
@@ -306,6 +334,9 @@ impl BlockSource for Direct<'_> {
         }
         let decoded = Arc::new(self.archive.decoded(number)?);
         self.last = Some((number, Arc::clone(&decoded)));
+        if decoded.block.place == BlockPlace::Shared && decoded.bytes.len() <= KEPT_SHARED {
+            self.archive.inner.keep_shared(number, &decoded);
+        }
         Ok(decoded)
     }
 }
@@ -353,7 +384,7 @@ impl<F: FnMut(&Entry) -> bool> Content<F> {
             ahead: VecDeque::new(),
             cursor: Vec::new().into_iter().flatten(),
             next: None,
-            lane: Lane::new(threads)?,
+            lane: Lane::on(&Pool::new(threads)?),
             in_flight: (VecDeque::new(), 0),
             submitted: None,
             result: None,

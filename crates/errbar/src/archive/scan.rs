@@ -112,7 +112,8 @@ impl Scan {
     fn read_block(&mut self, storage: &Cached, offset: u64, prefix: &Prefix) -> Result<()> {
         let head = storage.read(offset, prefix.head_len())?;
         let block: Block = record::decode(prefix.record(&head)?)?;
-        let place = BlockRef { offset, frame_len: prefix.frame_len(), decoded_len: block.check()? };
+        let (frame_len, decoded_len) = (prefix.frame_len(), block.check()?);
+        let place = BlockRef { offset, frame_len, decoded_len, decoded_hash: block.decoded_hash };
         // The first one counts; that its number stands twice is found out of order by `verify`.
         self.blocks.entry(block.number).or_insert(place);
         Ok(())

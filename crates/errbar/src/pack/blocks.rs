@@ -1,16 +1,18 @@
 //! Blocks in flight: submitted in order, coded on any thread, written in order; entries follow
 //! when their last block is written.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::Arc;
 
 use errbar_codec::{DType, Registry, Tolerance, Values, check, pipeline};
-use errbar_format::record::{Attributes, Block, BlockPlace, Body, Bound, Entry, FileBody, RECORD_VERSION, Receipt, Segment, Tail};
+use errbar_format::record::{
+    Attributes, Block, BlockPlace, Body, Bound, Entry, FileBody, FileHashes, RECORD_VERSION, Receipt, Segment, Tail,
+};
 use errbar_format::{Error, Result};
 
 use super::VariableReport;
-use crate::parallel::Lane;
+use crate::parallel::{Lane, Pool};
 use crate::planner::{Planner, encode_best};
 use crate::policy::Mode;
 use crate::write::Writer;
@@ -97,8 +99,8 @@ struct Waiting {
     /// Blocks that must be written first; `None` while a shared block or the file's end is open.
     after: Option<u64>,
     pieces: VecDeque<Piece>,
-    restored: blake3::Hasher,
-    lossy: bool,
+    /// Of a file that is not restored as it was.
+    restored: Option<Box<blake3::Hasher>>,
     bounds: Vec<Option<Bound>>,
     variables: Vec<Running>,
     dropped: bool,
@@ -116,7 +118,7 @@ pub(super) struct Blocks<W: Write> {
     owners: VecDeque<Option<u64>>,
     shared: Vec<u8>,
     shared_mode: Mode,
-    in_shared: HashSet<u64>,
+    in_shared: Vec<u64>,
     waiting: VecDeque<Waiting>,
     /// Serial number of the first of `waiting`.
     first: u64,
@@ -124,10 +126,10 @@ pub(super) struct Blocks<W: Write> {
 }
 
 impl<W: Write> Blocks<W> {
-    pub(super) fn new(writer: Writer<W>, registry: Arc<Registry>, planner: Arc<dyn Planner>, threads: usize) -> Result<Self> {
-        Ok(Blocks {
+    pub(super) fn new(writer: Writer<W>, registry: Arc<Registry>, planner: Arc<dyn Planner>, pool: &Pool) -> Self {
+        Blocks {
             writer,
-            lane: Lane::new(threads)?,
+            lane: Lane::on(pool),
             registry,
             planner,
             submitted: 0,
@@ -135,11 +137,11 @@ impl<W: Write> Blocks<W> {
             owners: VecDeque::new(),
             shared: Vec::new(),
             shared_mode: Mode::default(),
-            in_shared: HashSet::new(),
+            in_shared: Vec::new(),
             waiting: VecDeque::new(),
             first: 0,
             reports: Vec::new(),
-        })
+        }
     }
 
     fn push(&mut self, entry: Option<Entry>, after: Option<u64>, bounds: Vec<Option<Bound>>, lossy: bool) -> u64 {
@@ -148,8 +150,7 @@ impl<W: Write> Blocks<W> {
             entry,
             after,
             pieces: VecDeque::new(),
-            restored: blake3::Hasher::new(),
-            lossy,
+            restored: lossy.then(Box::default),
             bounds,
             variables,
             dropped: false,
@@ -179,17 +180,18 @@ impl<W: Write> Blocks<W> {
             self.flush_shared()?;
         }
         self.shared_mode = mode;
-        let hash = *blake3::hash(bytes).as_bytes();
         let part = Segment::Part { block: u64::MAX, offset: self.shared.len() as u64, length: bytes.len() as u64 };
         let segments = if bytes.is_empty() { Vec::new() } else { vec![part] };
         let open = !segments.is_empty();
-        let file = FileBody { size: bytes.len() as u64, segments, variables: Vec::new(), original_hash: hash, restored_hash: hash };
+        // The block's hash proves its parts: a hash each would be a tenth of the bytes of such files.
+        let hashes = (!open).then(|| FileHashes::of(*blake3::hash(bytes).as_bytes()));
+        let file = FileBody { size: bytes.len() as u64, segments, variables: Vec::new(), hashes };
         let entry = Entry { path, body: Body::File(file), attributes: Some(attributes), extensions: Vec::new() };
         let after = if open { None } else { Some(self.submitted) };
         let id = self.push(Some(entry), after, Vec::new(), false);
         if open {
             self.shared.extend_from_slice(bytes);
-            self.in_shared.insert(id);
+            self.in_shared.push(id);
         }
         self.flush_if_crowded()?;
         self.write_ready()
@@ -238,14 +240,14 @@ impl<W: Write> Blocks<W> {
 
     /// Bytes of a file at work that stand in its entry.
     pub(super) fn inline(&mut self, id: u64, bytes: &[u8]) {
-        if let Some(file) = self.file(id).filter(|file| file.lossy) {
+        if let Some(file) = self.file(id).filter(|file| file.restored.is_some()) {
             file.pieces.push_back(Piece::Bytes(bytes.to_vec()));
         }
     }
 
     /// A block of a file at work, in file order.
     pub(super) fn submit(&mut self, owner: Option<u64>, job: Job) -> Result<()> {
-        if let Some(file) = owner.and_then(|id| self.file(id)).filter(|file| file.lossy) {
+        if let Some(file) = owner.and_then(|id| self.file(id)).filter(|file| file.restored.is_some()) {
             file.pieces.push_back(Piece::Block);
         }
         let (registry, planner, number) = (Arc::clone(&self.registry), Arc::clone(&self.planner), self.submitted);
@@ -292,8 +294,8 @@ impl<W: Write> Blocks<W> {
             }
             if let Some(decoded) = coded.decoded {
                 file.hash_bytes();
-                if let Some(Piece::Block) = file.pieces.pop_front() {
-                    file.restored.update(&decoded);
+                if let (Some(Piece::Block), Some(restored)) = (file.pieces.pop_front(), &mut file.restored) {
+                    restored.update(&decoded);
                 }
             }
         }
@@ -323,9 +325,9 @@ impl<W: Write> Blocks<W> {
                         });
                     }
                 }
-                if waiting.lossy {
-                    waiting.hash_bytes();
-                    file.restored_hash = *waiting.restored.finalize().as_bytes();
+                waiting.hash_bytes();
+                if let (Some(restored), Some(hashes)) = (&waiting.restored, &mut file.hashes) {
+                    hashes.restored = *restored.finalize().as_bytes();
                 }
             }
             self.writer.entry(&entry)?;
@@ -351,8 +353,8 @@ impl<W: Write> Blocks<W> {
 impl Waiting {
     /// Hashes the pieces at the front that need no block.
     fn hash_bytes(&mut self) {
-        while let Some(Piece::Bytes(bytes)) = self.pieces.front() {
-            self.restored.update(bytes);
+        while let (Some(Piece::Bytes(bytes)), Some(restored)) = (self.pieces.front(), &mut self.restored) {
+            restored.update(bytes);
             self.pieces.pop_front();
         }
     }

@@ -1,23 +1,22 @@
 //! One file: its pieces, its bounds, its blocks.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
 
 use errbar_codec::Tolerance;
 use errbar_dissect::{Array, Dissector, Piece, ReadAt, dissect, dissectors};
 use errbar_format::limits::MAX_INLINE;
-use errbar_format::record::{BlockPlace, Body, Bound, Entry, FileBody, Segment, Variable};
+use errbar_format::record::{BlockPlace, Body, Bound, Entry, FileBody, FileHashes, Segment, Variable};
 use errbar_format::{DType, Error, Result};
 
 use super::Run;
 use super::blocks::Job;
+use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
 use crate::policy::{Mode, Policy};
 use crate::range::Survey;
-use crate::source::{self, Found};
+use crate::source::{self, Found, Named};
 
-/// Files up to this size share blocks.
-const SMALL_FILE: u64 = 64 << 10;
 /// Bytes of a block of plain bytes.
 const BYTES_BLOCK: u64 = 4 << 20;
 /// Bytes of a block of an array: a slice reads little, a coder still sees enough.
@@ -74,7 +73,7 @@ struct ArrayPlan {
 type Runs = Vec<(u64, u64)>;
 
 /// A file's pieces: as a rule declares it, else as its own format says.
-fn pieces_of(file: &dyn ReadAt, path: &[u8], policy: &Policy) -> Vec<Piece> {
+pub(super) fn pieces_of(file: &dyn ReadAt, path: &[u8], policy: &Policy) -> Vec<Piece> {
     let declared = policy.raw(path).map(|raw| raw as &dyn Dissector);
     let all: Vec<&dyn Dissector> = declared.into_iter().chain(dissectors().iter().copied()).collect();
     dissect(file, &all).0
@@ -123,13 +122,6 @@ fn survey(file: &File, array: &Array, at: u64, bound: Bound) -> Result<Option<To
     Ok(survey.tolerance(bound, fill))
 }
 
-fn unreadable(e: io::Error) -> Error {
-    match e.kind() {
-        io::ErrorKind::UnexpectedEof => Error::io("became shorter while it was read", e),
-        _ => Error::io("cannot be read", e),
-    }
-}
-
 /// What the variables of one entry would get.
 pub(super) fn plan(found: &Found, policy: &Policy, mode: Mode, planned: &mut Vec<Planned>) -> Result<()> {
     if !found.metadata.is_file() {
@@ -160,7 +152,7 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     let opened = (|| {
         let (file, metadata) = source::open(&found.place).map_err(unreadable)?;
         let runs = source::data_runs(&file, &metadata).map_err(unreadable)?;
-        let attributes = run.names.attributes(&found.place, &metadata)?;
+        let attributes = run.names.attributes(Named::File(&file), &metadata)?;
         Ok((file, metadata, runs, attributes))
     })();
     let (file, metadata, runs, attributes) = match opened {
@@ -168,51 +160,37 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
         Err(problem) => return Ok(Err(problem)),
     };
     let size = metadata.len();
-    let still_the_same = || match file.metadata() {
-        Ok(now) if source::changed(&metadata, &now) => Err(Error::new(errbar_format::Kind::Io, "changed while it was read; not packed")),
-        Ok(_) => Ok(()),
-        Err(e) => Err(unreadable(e)),
-    };
-    let policy = &run.packer.policy;
-    let pieces = if runs.is_some() {
-        // An array with holes would lose them: sparse files are kept as bytes.
-        vec![Piece::Bytes(size)]
-    } else if size > SMALL_FILE {
-        pieces_of(&file, &found.path, policy)
-    } else {
-        // Read once: most files of a tree are of this kind.
+    let policy = Arc::clone(&run.packer.policy);
+    // An array with holes would lose them: sparse files are kept as bytes.
+    let pieces = if runs.is_some() { vec![Piece::Bytes(size)] } else { pieces_of(&file, &found.path, &policy) };
+    if runs.is_none() && size <= SMALL_FILE && is_plain(&pieces) {
         let mut bytes = vec![0; size as usize];
-        if let Err(problem) = file.read_at(&mut bytes, 0).map_err(unreadable).and_then(|()| still_the_same()) {
+        if let Err(problem) = file.read_at(&mut bytes, 0).map_err(unreadable).and_then(|()| still_the_same(&file, &metadata)) {
             return Ok(Err(problem));
         }
-        let pieces = pieces_of(&&bytes[..], &found.path, policy);
-        if pieces.iter().all(|piece| matches!(piece, Piece::Bytes(_))) {
-            let mode = policy.choice(&found.path, "").mode.unwrap_or(run.packer.mode);
-            run.progress.bytes_done += size;
-            return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
-        }
-        pieces
-    };
-    let plan = match plan_arrays(&file, pieces, &found.path, policy, run.packer.mode) {
+        let mode = policy.choice(&found.path, "").mode.unwrap_or(run.packer.mode);
+        run.progress.bytes_done += size;
+        return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
+    }
+    let plan = match plan_arrays(&file, pieces, &found.path, &policy, run.packer.mode) {
         Ok(plan) => plan,
         Err(problem) => return Ok(Err(problem)),
     };
     let lossy = plan.arrays.iter().any(|array| array.tolerance.is_some());
     let id = run.blocks.begin_file(plan.arrays.iter().map(|array| array.bound).collect(), lossy);
-    let mut body = FileBody { size, segments: Vec::new(), variables: Vec::new(), original_hash: [0; 32], restored_hash: [0; 32] };
+    let mut body = FileBody { size, segments: Vec::new(), variables: Vec::new(), hashes: None };
     let mut at_work = AtWork { run, found, file: &file, id, lossy, at: 0, hasher: blake3::Hasher::new(), body: &mut body, problem: None };
     match runs {
         Some(runs) => at_work.sparse(&runs, size)?,
         None => at_work.pieces(plan)?,
     }
-    let problem = at_work.problem.take().map_or_else(still_the_same, Err);
+    let problem = at_work.problem.take().map_or_else(|| still_the_same(&file, &metadata), Err);
     let hash = *at_work.hasher.finalize().as_bytes();
     if let Err(problem) = problem {
         run.blocks.drop_file(id);
         return Ok(Err(problem));
     }
-    body.original_hash = hash;
-    body.restored_hash = hash;
+    body.hashes = Some(FileHashes::of(hash));
     let entry = Entry { path: found.path.clone(), body: Body::File(body), attributes: Some(attributes), extensions: Vec::new() };
     run.blocks.end_file(id, entry).map(Ok)
 }

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::{Duration, SystemTime};
 
+use errbar::record::{Body, FileHashes};
 use errbar::{Archive, Comparer, Kind, Packer, Unpacker, Verifier};
 
 use crate::support::{describe, open, pack, pack_with, sample, unpack};
@@ -177,4 +178,22 @@ fn an_archive_in_the_tree_is_not_packed_into_itself() {
     Packer::new().pack_to_file(dir.path(), &archive, true).expect("packed again");
     let archive = Archive::open(&archive).expect("opens").checked().expect("sound");
     assert!(archive.entries().all(|entry| entry.expect("sound").path != b"self.eba"));
+}
+
+#[test]
+fn eb_e07_small_files_have_the_hashes_of_their_content() {
+    let dir = tempfile::tempdir().expect("tmp");
+    sample(dir.path());
+    let archive = open(&pack(dir.path(), &[])).expect("opens");
+    let (mut proven_by_block, mut recorded) = (0, 0);
+    for entry in archive.entries() {
+        let entry = entry.expect("sound");
+        let Body::File(file) = &entry.body else { continue };
+        let content = fs::read(dir.path().join(OsStr::from_bytes(&entry.path))).expect("there");
+        let hash = *blake3::hash(&content).as_bytes();
+        assert_eq!(archive.hashes(&entry).expect("sound"), Some(FileHashes::of(hash)));
+        assert_eq!(archive.hash_file(&entry.path).expect("sound"), hash);
+        *(if file.hashes.is_none() { &mut proven_by_block } else { &mut recorded }) += 1;
+    }
+    assert!(proven_by_block >= 30 && recorded >= 3, "{proven_by_block} {recorded}");
 }
