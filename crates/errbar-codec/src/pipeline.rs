@@ -87,13 +87,31 @@ fn forward(registry: &Registry, plan: &PipelineRecord, values: &Values, toleranc
         }
         _ => return Err(Error::usage(format!("{} loses values, and no bound was given", plan.quantizer.name))),
     };
-    for transform in &plan.transforms {
-        // Transforms know grids in C order alone.
-        codes.to_mut().scan = Scan::default();
-        codes = Cow::Owned(registry.transform(transform)?.forward(codes.into_owned(), &transform.params)?);
+    if !plan.transforms.is_empty() {
+        let scan = scan_for(registry, plan, &codes.scan)?;
+        codes.to_mut().scan = scan;
+    }
+    for record in &mut pipeline.transforms {
+        let transform = registry.transform(record)?;
+        if let Some(chosen) = transform.chooses(&codes) {
+            record.params = chosen;
+        }
+        codes = Cow::Owned(transform.forward(codes.into_owned(), &record.params)?);
     }
     let payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
     Ok(Forward { pipeline, payload, exact })
+}
+
+/// What transforms and coder are told of the order of the words.
+fn scan_for(registry: &Registry, pipeline: &PipelineRecord, quantized: &Scan) -> Result<Scan> {
+    let mut scan = quantized.clone();
+    for record in &pipeline.transforms {
+        scan.levels.clear();
+        if !registry.transform(record)?.keeps_absent() {
+            scan.absent = None;
+        }
+    }
+    Ok(scan)
 }
 
 /// Decodes what the coder gave; moves every word found outside the tolerance to the exact values.
@@ -169,7 +187,7 @@ fn decode_layout(
     let mut present = layout.clone();
     present.scan.absent = exact.absent().cloned();
     let quantized = quantizer.code_layout(dtype, &present, &pipeline.quantizer.params)?;
-    let mut layouts = vec![if pipeline.transforms.is_empty() { quantized.clone() } else { quantized.flat() }];
+    let mut layouts = vec![Layout { scan: scan_for(registry, pipeline, &quantized.scan)?, ..quantized.clone() }];
     let mut transforms = Vec::with_capacity(pipeline.transforms.len());
     for record in &pipeline.transforms {
         let transform = registry.transform(record)?;

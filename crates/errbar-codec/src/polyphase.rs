@@ -253,7 +253,8 @@ pub fn sample_runs(n: Extents, samples: usize) -> impl Iterator<Item = ([usize; 
     let [i, j, k, len] = n;
     let rows = if len == 0 { 0 } else { i * j * k };
     let run = len.min(RUN);
-    let used = (samples / run.max(1)).max(1).min(rows);
+    // Long rows are looked at more than once where there are few.
+    let used = (samples / run.max(1)).max(1).min(rows * len.div_ceil(run.max(1)));
     (0..used).map(move |r| {
         let row = (2 * r + 1) * rows / (2 * used);
         // A stride that no period of the data shares.

@@ -26,7 +26,7 @@ impl Registry {
     pub fn core() -> Registry {
         Registry {
             quantizers: vec![&quantizer::None, &quantizer::Uniform, &quantizer::BitRound, &quantizer::Lattice, &quantizer::Interp],
-            transforms: vec![&transform::Order, &transform::Delta, &transform::Lorenzo, &transform::Shuffle, &transform::BitShuffle],
+            transforms: vec![&transform::Order, &transform::Delta, &transform::Lorenzo, &transform::Linear, &transform::Rotate, &transform::Shuffle, &transform::BitShuffle],
             coders: vec![&coder::Store, &coder::Constant, &coder::Zstd, &coder::Pco, &coder::Crans],
         }
     }

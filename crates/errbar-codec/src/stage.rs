@@ -73,9 +73,21 @@ pub trait Quantizer: Stage {
 }
 
 /// Codes to codes, reversible for every input. Their order is the one of
-/// [`dims`](Layout::dims): what a quantizer says of their [scan](crate::codes::Scan) is for a coder
-/// that follows it directly.
+/// [`dims`](Layout::dims): levels that a quantizer speaks of are for a coder that follows it
+/// directly.
 pub trait Transform: Stage {
+    /// The parameters that suit `codes`, for a stage that fits itself to them; a plan's own are
+    /// then not looked at.
+    fn chooses(&self, _codes: &Codes) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Whether absent words stay what they are: not to be written. All other transforms are given
+    /// codes none of which is absent.
+    fn keeps_absent(&self) -> bool {
+        false
+    }
+
     /// The layout of [`Transform::forward`]'s result.
     ///
     /// # Errors

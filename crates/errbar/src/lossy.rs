@@ -40,10 +40,16 @@ pub(crate) fn candidates(values: &Values, mode: Mode) -> Vec<PipelineRecord> {
         }
     }
     let lorenzo = |axes: usize| stage("lorenzo", vec![axes as u8]);
+    let (linear, rotate) = (stage("linear", vec![]), stage("rotate", vec![]));
     let dims = values.bits.dims.len();
-    for axes in 1..=dims.min(3) {
-        plans.push(pipeline("uniform", &[&lorenzo(axes)], crans()));
-        plans.push(pipeline("lattice", &[&lorenzo(axes)], crans()));
+    for quantizer in ["uniform", "lattice"] {
+        plans.push(pipeline(quantizer, &[&linear], crans()));
+        if axes > 1 && n[DIMS - 1] <= COMPONENTS {
+            plans.push(pipeline(quantizer, &[&rotate, &linear], crans()));
+        }
+    }
+    if dims > 0 {
+        plans.push(pipeline("uniform", &[&lorenzo(1)], crans()));
     }
     plans.push(pipeline("uniform", &[], stage("pco", coder::Pco::params(DType::U32, 8))));
     let (word, unsigned) = match values.dtype.word() {

@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use errbar_format::{DType, Error, Result};
 
-use crate::codes::Word;
+use crate::codes::{Scan, Word};
 use crate::float::Float;
 use crate::lattice::Present;
 use crate::stage::{Quantized, Quantizer, Stage, bad_params, no_params};
@@ -80,20 +82,24 @@ impl Quantizer for Lattice {
         let base = counted().fold(f64::MAX, f64::min);
         let mut last = 0;
         let codes = multiples.iter().zip(&absent).map(|(&k, &absent)| {
-            // The code before costs least where there is none.
+            // Where there is none, the code before costs least, unless it need not be written at all.
             last = if absent { last } else { (k - base) as u32 };
             last
         });
         let words = Words::U32(codes.collect());
-        let exact = (0..absent.len() as u32).filter(|&i| absent[i as usize]).collect();
+        let is_any = absent.contains(&true);
         let params = Params { offset: found.offset, step, base: if absent.contains(&false) { base as i64 } else { 0 } };
-        Ok(Quantized { params: params.to_bytes(), codes: Codes::plain(values.bits.dims.clone(), words), exact, absent: None })
+        let absent: Option<Arc<[bool]>> = is_any.then(|| absent.into());
+        let scan = Scan { absent: absent.clone(), ..Scan::default() };
+        let codes = Codes { dims: values.bits.dims.clone(), scan, words };
+        Ok(Quantized { params: params.to_bytes(), codes, exact: Vec::new(), absent })
     }
 
     fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {
         Float::of(dtype)?;
         Params::parse(params)?;
-        Layout::new(4, &layout.dims.iter().map(|&d| d as u64).collect::<Vec<_>>())
+        let codes = Layout::new(4, &layout.dims.iter().map(|&d| d as u64).collect::<Vec<_>>())?;
+        Ok(Layout { scan: layout.scan.clone(), ..codes })
     }
 
     fn reconstruct(&self, codes: Codes, dtype: DType, _: &Layout, params: &[u8]) -> Result<Codes> {

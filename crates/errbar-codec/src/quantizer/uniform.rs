@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use errbar_format::{DType, Error, Result};
 
-use crate::codes::Word;
+use crate::codes::{Scan, Word};
 use crate::float::Float;
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
 use crate::{Codes, Layout, Limit, Tolerance, Values, Words, with_words};
@@ -261,14 +263,26 @@ impl Quantizer for Uniform {
             }
             _ => Err(Error::usage("words of another width than their type's")),
         }?;
-        let codes = Codes::plain(values.bits.dims.clone(), words);
-        Ok(Quantized { params: params.to_bytes(), codes, exact, absent: None })
+        let is_fixed = |&at: &u32| {
+            let bits = with_words!(&values.bits.words, v => v[at as usize].to_u64());
+            !float.is_finite(bits) || tolerance.is_fill(bits)
+        };
+        let (fixed, exact): (Vec<u32>, Vec<u32>) = exact.into_iter().partition(is_fixed);
+        let absent: Option<Arc<[bool]>> = (!fixed.is_empty()).then(|| {
+            let mut absent = vec![false; words.len()];
+            fixed.iter().for_each(|&at| absent[at as usize] = true);
+            absent.into()
+        });
+        let scan = Scan { absent: absent.clone(), ..Scan::default() };
+        let codes = Codes { dims: values.bits.dims.clone(), scan, words };
+        Ok(Quantized { params: params.to_bytes(), codes, exact, absent })
     }
 
     fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {
         Float::of(dtype)?;
         let dims: Vec<u64> = layout.dims.iter().map(|&d| d as u64).collect();
-        Layout::new(Params::parse(params)?.width, &dims)
+        let codes = Layout::new(Params::parse(params)?.width, &dims)?;
+        Ok(Layout { scan: layout.scan.clone(), ..codes })
     }
 
     fn reconstruct(&self, codes: Codes, dtype: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
@@ -312,7 +326,7 @@ mod tests {
         numbers[..100].fill(1e12);
         assert_eq!(quantize(&numbers, 0.5).0.width, 8);
         let (params, quantized) = quantize(&[f32::NAN, f32::INFINITY], 0.5);
-        assert_eq!((params.base, params.width, quantized.exact), (0, 1, vec![0, 1]));
+        assert_eq!((params.base, params.width, quantized.absent.as_deref()), (0, 1, Some(&[true, true][..])));
     }
 
     #[test]

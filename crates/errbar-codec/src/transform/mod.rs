@@ -2,12 +2,16 @@
 
 mod bitshuffle;
 mod delta;
+mod linear;
 mod lorenzo;
 mod order;
+mod rotate;
 mod shuffle;
 
 pub use bitshuffle::BitShuffle;
 pub use delta::Delta;
+pub use linear::Linear;
 pub use lorenzo::Lorenzo;
 pub use order::Order;
+pub use rotate::Rotate;
 pub use shuffle::Shuffle;

@@ -1,0 +1,162 @@
+//! The neighbours that predict, and the prediction of a row.
+
+use errbar_format::Result;
+
+use crate::polyphase::{DIMS, Extents, Offset};
+use crate::stage::bad_params;
+
+/// Number of neighbours.
+pub(super) const TAPS: usize = 17;
+/// Those in the row itself come first: the one before, and those before that.
+const IN_ROW: usize = 3;
+/// Taps are in units of 1 / 4096.
+pub(super) const UNIT: f64 = 4096.0;
+
+/// Where the neighbours are.
+pub(super) const OFFSETS: [Offset; TAPS] = [
+    [0, 0, 0, -1],
+    [0, 0, 0, -2],
+    [0, 0, 0, -3],
+    [0, 0, -1, 0],
+    [0, 0, -1, -1],
+    [0, 0, -1, 1],
+    [0, -1, 0, 0],
+    [0, -1, 0, -1],
+    [0, -1, 0, 1],
+    [0, -1, -1, 0],
+    [0, -1, 1, 0],
+    [0, 0, -2, 0],
+    [-1, 0, 0, 0],
+    [-1, 0, 0, -1],
+    [-1, 0, -1, 0],
+    [-1, -1, 0, 0],
+    [0, -2, 0, 0],
+];
+
+/// A linear predictor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Model {
+    /// What neighbours are compared with; nothing: the code before, which keeps slopes exact where
+    /// the taps, rounded as they are, do not quite sum up to 1.
+    pub(super) mean: Option<u32>,
+    pub(super) taps: [i16; TAPS],
+}
+
+impl Model {
+    pub(super) fn parse(params: &[u8]) -> Result<Model> {
+        let (&has_mean, rest) = params.split_first().ok_or_else(|| bad_params("linear has none"))?;
+        let (mean, rest) = match has_mean {
+            0 => (None, rest),
+            1 => {
+                let (mean, rest) = rest.split_first_chunk().ok_or_else(|| bad_params("linear's mean ends early"))?;
+                (Some(u32::from_le_bytes(*mean)), rest)
+            }
+            _ => return Err(bad_params("linear has a mean or none")),
+        };
+        let bytes: &[u8; 2 * TAPS] = rest.try_into().map_err(|_| bad_params("linear takes 17 taps"))?;
+        let tap = |k: usize| i16::from_le_bytes([bytes[2 * k], bytes[2 * k + 1]]);
+        Ok(Model { mean, taps: std::array::from_fn(tap) })
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![u8::from(self.mean.is_some())];
+        self.mean.iter().for_each(|mean| bytes.extend(mean.to_le_bytes()));
+        bytes.extend(self.taps.iter().flat_map(|tap| tap.to_le_bytes()));
+        bytes
+    }
+}
+
+/// A row at work.
+pub(super) struct Line {
+    /// What is added to every sum.
+    constant: f64,
+    /// What the neighbours outside the array, and what is compared with, count for.
+    stand_in: f64,
+    /// Taps in the row itself.
+    near: [f64; IN_ROW],
+    /// Taps in rows before, with their distance in memory and along the row; only those inside.
+    far: Vec<(f64, usize, i32)>,
+    /// What stands in for the neighbours of the very first code.
+    first: f64,
+    /// Distance to what stands in for neighbours outside at the beginning of the row.
+    before: Option<usize>,
+    width: usize,
+}
+
+/// Whether a neighbour's row exists, and how far before it is.
+fn distance(n: Extents, row: [usize; DIMS - 1], offset: Offset) -> Option<usize> {
+    let inside = (0..DIMS - 1).all(|d| (0..n[d] as i64).contains(&(row[d] as i64 + i64::from(offset[d]))));
+    let strides = [n[1] * n[2] * n[3], n[2] * n[3], n[3], 1];
+    let back: i64 = (0..DIMS).map(|d| -i64::from(offset[d]) * strides[d] as i64).sum();
+    (inside && back > 0).then_some(back as usize)
+}
+
+impl Line {
+    pub(super) fn new(model: &Model, n: Extents, row: usize) -> Self {
+        let at = [row / n[2] / n[1], row / n[2] % n[1], row % n[2]];
+        let near: [f64; IN_ROW] = std::array::from_fn(|k| f64::from(model.taps[k]));
+        let (mut far, mut missing) = (Vec::with_capacity(TAPS), 0.0);
+        for (offset, &tap) in OFFSETS.iter().zip(&model.taps).skip(IN_ROW).filter(|(_, tap)| **tap != 0) {
+            match distance(n, at, *offset) {
+                Some(back) => far.push((f64::from(tap), back, offset[DIMS - 1])),
+                None => missing += f64::from(tap),
+            }
+        }
+        let before = [[0, 0, -1, 0], [0, -1, 0, 0], [-1, 0, 0, 0]].into_iter().find_map(|offset| distance(n, at, offset));
+        let left = UNIT - model.taps.iter().map(|&tap| f64::from(tap)).sum::<f64>();
+        let (constant, stand_in) = match model.mean {
+            Some(mean) => (left * f64::from(mean), missing),
+            None => (0.0, missing + left),
+        };
+        Line { constant, stand_in, near, far, first: f64::from(model.mean.unwrap_or(0)), before, width: n[DIMS - 1] }
+    }
+
+    /// The sums over rows before, for the points whose neighbours there all exist.
+    #[inline(always)]
+    pub(super) fn sums(&self, codes: &[f64], start: usize, sums: &mut [f64]) {
+        sums.fill(0.0);
+        let Some(inner) = sums.len().checked_sub(2) else { return };
+        let sums = &mut sums[1..=inner];
+        for &(tap, back, _) in &self.far {
+            let neighbours = &codes[start + 1 - back..][..inner];
+            for (sum, code) in sums.iter_mut().zip(neighbours) {
+                *sum += tap * code;
+            }
+        }
+    }
+
+    /// The prediction of a point from its sum, and from the codes before it.
+    #[inline(always)]
+    pub(super) fn predict(&self, codes: &[f64], start: usize, x: usize, sum: f64) -> f64 {
+        let at = start + x;
+        if x < IN_ROW || x + 1 >= self.width {
+            return self.predict_at_edge(codes, at, x);
+        }
+        let row = (self.near[0] + self.stand_in) * codes[at - 1] + (self.near[1] * codes[at - 2] + self.near[2] * codes[at - 3]);
+        self.finish(sum + row)
+    }
+
+    /// All of it is exact: integers below 2^53, then a binary fraction.
+    #[inline(always)]
+    fn finish(&self, sum: f64) -> f64 {
+        ((sum + self.constant) / UNIT + 0.5).floor()
+    }
+
+    /// Neighbours outside are as the one that stands in for them.
+    fn predict_at_edge(&self, codes: &[f64], at: usize, x: usize) -> f64 {
+        let stand_in = match (x, self.before) {
+            (0, Some(back)) => codes[at - back],
+            (0, None) => self.first,
+            _ => codes[at - 1],
+        };
+        let mut sum = self.stand_in * stand_in;
+        for (k, &tap) in self.near.iter().enumerate() {
+            sum += tap * if x > k { codes[at - 1 - k] } else { stand_in };
+        }
+        for &(tap, back, along) in &self.far {
+            let inside = (0..self.width as i64).contains(&(x as i64 + i64::from(along)));
+            sum += tap * if inside { codes[at - back] } else { stand_in };
+        }
+        self.finish(sum)
+    }
+}
