@@ -27,7 +27,7 @@ impl Registry {
         Registry {
             quantizers: vec![&quantizer::None, &quantizer::Uniform, &quantizer::BitRound],
             transforms: vec![&transform::Order, &transform::Delta, &transform::Lorenzo, &transform::Shuffle, &transform::BitShuffle],
-            coders: vec![&coder::Store, &coder::Constant, &coder::Zstd, &coder::Pco],
+            coders: vec![&coder::Store, &coder::Constant, &coder::Zstd, &coder::Pco, &coder::BitPack],
         }
     }
 

@@ -1,10 +1,12 @@
 //! Codes to bytes, and back without a difference.
 
+mod bitpack;
 mod constant;
 mod pco;
 mod store;
 mod zstd;
 
+pub use bitpack::BitPack;
 pub use constant::Constant;
 pub use pco::Pco;
 pub use store::Store;
