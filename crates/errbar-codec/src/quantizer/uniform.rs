@@ -40,6 +40,8 @@ const TO_INTEGER: f64 = (3u64 << 51) as f64;
 const TO_BITS: f64 = (1u64 << 52) as f64;
 /// Words looked at together.
 const RUN: usize = 64;
+/// Numbers that are compared at a time.
+const LANES: usize = 4;
 /// Words that choose the step and the middle of the codes, at most about twice as many.
 const SAMPLE: usize = 4096;
 
@@ -98,27 +100,33 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
 
     /// The least and the largest of the numbers from `low` to `high`, and how many lie elsewhere.
     fn range(&self, low: f64, high: f64) -> (f64, f64, usize) {
-        let (mut least, mut largest, mut inside, mut fixed) = ([f64::MAX; 8], [f64::MIN; 8], [0u64; 8], 0);
+        // In lanes, so that one number need not wait for another.
+        let (mut least, mut largest, mut outside) = ([f64::MAX; LANES], [f64::MIN; LANES], 0);
         for run in self.words.chunks(RUN) {
-            let fill = self.has_fill(run);
-            for part in run.chunks(8) {
-                for (i, &word) in part.iter().enumerate() {
-                    let x = (self.to_f64)(word);
-                    // False for NaN, and for infinities.
-                    let counts = x >= low && x <= high && !(fill && self.is_fixed(word));
-                    least[i] = if counts && x < least[i] { x } else { least[i] };
-                    largest[i] = if counts && x > largest[i] { x } else { largest[i] };
-                    inside[i] += u64::from(counts);
+            let mut numbers = [f64::NAN; RUN];
+            for (x, &word) in numbers.iter_mut().zip(run) {
+                *x = (self.to_f64)(word);
+            }
+            if self.has_fill(run) {
+                numbers.iter_mut().zip(run).filter(|(_, word)| self.is_fixed(**word)).for_each(|(x, _)| *x = f64::NAN);
+            }
+            let mut elsewhere = 0u64;
+            for x in &mut numbers {
+                let inside = (*x >= low) & (*x <= high);
+                elsewhere += u64::from(!inside & (x.abs() <= f64::MAX));
+                *x = if inside { *x } else { f64::NAN };
+            }
+            outside += elsewhere as usize;
+            let (rows, _) = numbers.as_chunks::<LANES>();
+            for row in rows {
+                // False for NaN.
+                for ((least, largest), &x) in least.iter_mut().zip(&mut largest).zip(row) {
+                    *least = if x < *least { x } else { *least };
+                    *largest = if x > *largest { x } else { *largest };
                 }
             }
-            fixed += run.iter().filter(|&&word| !self.float.is_finite(word.to_u64()) || (fill && self.is_fixed(word))).count();
         }
-        let inside: u64 = inside.iter().sum();
-        (
-            least.into_iter().fold(f64::MAX, f64::min),
-            largest.into_iter().fold(f64::MIN, f64::max),
-            self.words.len() - fixed - inside as usize,
-        )
+        (least.into_iter().fold(f64::MAX, f64::min), largest.into_iter().fold(f64::MIN, f64::max), outside)
     }
 
     /// The step, and the least base and width that serve nearly all multiples: a few that lie far
@@ -137,6 +145,12 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
                 return Grid { step, base: multiple(least), top, width };
             }
             let low = median - (top - 1.0) / 2.0;
+            // Where more of the sample lies outside than chance explains, so does more of the block.
+            let below = sample.partition_point(|&x| x < low * step);
+            let above = sample.len() - sample.partition_point(|&x| x <= (low + top) * step);
+            if below + above > sample.len() / 250 + 4 {
+                continue;
+            }
             let (least, _, outside) = self.range(low * step, (low + top) * step);
             if outside <= self.words.len() / 1000 {
                 return Grid { step, base: multiple(least), top, width };
@@ -174,12 +188,14 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         let run: &[W; RUN] = run.try_into().ok()?;
         let mut codes = [C::from_u64(0); RUN];
         let mut sound = true;
+        // Not always the nearest multiple, but then the check tells.
+        let inverse = 1.0 / grid.step;
         for (code, &word) in codes.iter_mut().zip(run) {
             let x = (self.to_f64)(word);
-            let multiple = (x / grid.step + TO_INTEGER) - TO_INTEGER;
+            let multiple = (x * inverse + TO_INTEGER) - TO_INTEGER;
             let offset = multiple - grid.base;
             // NaN and infinities fail every comparison.
-            sound &= (x - narrow(multiple * grid.step)).abs() < self.limit && offset >= 0.0 && offset <= grid.top;
+            sound &= ((x - narrow(multiple * grid.step)).abs() < self.limit) & (offset >= 0.0) & (offset <= grid.top);
             *code = C::from_u64((offset + TO_BITS).to_bits() & (TO_BITS as u64 - 1));
         }
         (sound && !self.has_fill(run)).then_some(codes)

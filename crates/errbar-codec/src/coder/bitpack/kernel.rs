@@ -33,8 +33,8 @@ impl Head {
 
     /// The head that makes the block smallest.
     fn choose<W: Word>(block: &[W; BLOCK]) -> Head {
-        let union = block.iter().fold(0, |union, code| union | code.to_u64());
-        let full = u64::BITS - union.leading_zeros();
+        let union = block.iter().fold(W::from_u64(0), |union, code| union.or(*code));
+        let full = u64::BITS - union.to_u64().leading_zeros();
         let mut best = Head { low: full as u8, high: 0, patches: 0 };
         let mut least = BLOCK as u32 * full;
         for low in (0..full).rev() {
