@@ -121,55 +121,64 @@ macro_rules! dispatch {
     };
 }
 
+/// Bytes that must be left behind the last of a stream.
+const SPARE: usize = 8;
+
 /// A stream of bits, the least of each byte first.
-struct Bits {
-    held: u128,
+struct Bits<'a> {
+    bytes: &'a mut [u8],
+    held: u64,
     count: u32,
 }
 
-impl Bits {
-    fn new() -> Bits {
-        Bits { held: 0, count: 0 }
+impl<'a> Bits<'a> {
+    fn new(bytes: &'a mut [u8]) -> Bits<'a> {
+        Bits { bytes, held: 0, count: 0 }
+    }
+
+    /// Appends `bits` bits, at most 56, of a value that has no others.
+    fn put(&mut self, value: u64, bits: u32) {
+        self.held |= value << self.count;
+        self.count += bits;
+        // Whole bytes stay; the others are written again with the bits that come to them.
+        if let Some(place) = self.bytes.first_chunk_mut() {
+            *place = self.held.to_le_bytes();
+        }
+        let full = (self.count / 8) as usize;
+        self.bytes = std::mem::take(&mut self.bytes).get_mut(full..).unwrap_or_default();
+        self.held >>= self.count & !7;
+        self.count &= 7;
     }
 
     /// Appends `bits` bits, at most 64.
-    fn put(&mut self, value: u64, bits: u32, out: &mut Vec<u8>) {
-        self.held |= u128::from(value) << self.count;
-        self.count += bits;
-        if self.count >= 64 {
-            out.extend_from_slice(&(self.held as u64).to_le_bytes());
-            self.held >>= 64;
-            self.count -= 64;
+    fn put_wide(&mut self, value: u64, bits: u32) {
+        let low = bits.min(32);
+        self.put(value & mask(low), low);
+        if bits > 32 {
+            self.put(value >> 32, bits - 32);
         }
     }
+}
 
-    /// Appends what is left, up to a whole byte.
-    fn finish(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&(self.held as u64).to_le_bytes()[..self.count.div_ceil(8) as usize]);
-    }
-
-    /// The next `bits` bits, at most 64; zeros where the bytes have ended.
-    fn take(&mut self, bits: u32, bytes: &mut &[u8]) -> u64 {
-        if self.count < bits {
-            let word = match bytes.split_first_chunk() {
-                Some((word, rest)) => {
-                    *bytes = rest;
-                    *word
-                }
-                None => {
-                    let mut word = [0; 8];
-                    word[..bytes.len()].copy_from_slice(bytes);
-                    *bytes = &[];
-                    word
-                }
-            };
-            self.held |= u128::from(u64::from_le_bytes(word)) << self.count;
-            self.count += 64;
+/// `bits` bits, at most 56, from bit `at` on; zeros where the bytes have ended.
+fn get(bytes: &[u8], at: usize, bits: u32) -> u64 {
+    let bytes = bytes.get(at / 8..).unwrap_or_default();
+    let word = match bytes.first_chunk() {
+        Some(word) => *word,
+        None => {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            word
         }
-        let value = self.held as u64 & mask(bits);
-        self.held >>= bits;
-        self.count -= bits;
-        value
+    };
+    u64::from_le_bytes(word) >> (at % 8) & mask(bits)
+}
+
+/// `bits` bits, at most 64.
+fn get_wide(bytes: &[u8], at: usize, bits: u32) -> u64 {
+    match bits {
+        0..=56 => get(bytes, at, bits),
+        _ => get(bytes, at, 32) | get(bytes, at + 32, bits - 32) << 32,
     }
 }
 
@@ -180,54 +189,60 @@ fn mask(bits: u32) -> u64 {
 /// Appends a block to `body`.
 pub(super) fn encode<W: Word>(block: &[W; BLOCK], body: &mut Vec<u8>) -> Head {
     let head = Head::choose(block);
-    let low = u32::from(head.low);
+    let (low, from) = (u32::from(head.low), body.len());
+    body.resize(from + head.bytes() + SPARE, 0);
     if low > 32 {
-        let mut bits = Bits::new();
-        block.iter().for_each(|code| bits.put(code.to_u64() & mask(low), low, body));
-        bits.finish(body);
+        let mut bits = Bits::new(&mut body[from..]);
+        block.iter().for_each(|code| bits.put_wide(code.to_u64() & mask(low), low));
     } else if low > 0 {
         let codes: &[u32; BLOCK] = &block.map(|code| code.to_u64() as u32);
-        let at = body.len();
-        body.resize(at + BLOCK / 8 * low as usize, 0);
-        dispatch!(pack, low, codes, &mut body[at..]);
+        dispatch!(pack, low, codes, &mut body[from..]);
     }
     if head.patches > 0 {
-        let most = W::from_u64(mask(low));
-        let mut positions = [0u8; BLOCK];
-        let mut n = 0;
-        for (i, code) in block.iter().enumerate() {
-            positions[n % BLOCK] = i as u8;
-            n += usize::from(*code > most);
-        }
-        let (positions, mut bits) = (&positions[..n.min(BLOCK)], Bits::new());
-        positions.iter().for_each(|&at| bits.put(at.into(), POSITION, body));
-        let high = |at: u8| block[usize::from(at) % BLOCK].to_u64() >> low;
-        positions.iter().for_each(|&at| bits.put(high(at), head.high.into(), body));
-        bits.finish(body);
+        encode_patches(head, block, &mut body[from + BLOCK / 8 * low as usize..]);
     }
+    body.truncate(from + head.bytes());
     head
 }
 
-/// A block from the bytes that its head asks for.
+fn encode_patches<W: Word>(head: Head, block: &[W; BLOCK], bytes: &mut [u8]) {
+    let low = u32::from(head.low);
+    let most = W::from_u64(mask(low));
+    let flags = block.map(|code| u8::from(code > most));
+    let (rows, _) = flags.as_chunks::<8>();
+    // The product brings bit 8k, for k from 0 to 7, to bit 56 + k.
+    let eight = |row: &[u8; 8]| u64::from_le_bytes(*row).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    let patched = rows.iter().enumerate().fold(0, |all, (i, row)| all | eight(row) << (8 * i));
+    let mut bits = Bits::new(bytes);
+    let mut left = patched;
+    while left != 0 {
+        bits.put(left.trailing_zeros().into(), POSITION);
+        left &= left - 1;
+    }
+    let mut left = patched;
+    while left != 0 {
+        bits.put_wide(block[left.trailing_zeros() as usize % BLOCK].to_u64() >> low, head.high.into());
+        left &= left - 1;
+    }
+}
+
+/// A block from the front of `bytes`, which are at least as many as its head asks for.
 pub(super) fn decode<W: Word>(head: Head, bytes: &[u8], block: &mut [W; BLOCK]) {
     let low = u32::from(head.low);
-    let (packed, mut patches) = bytes.split_at((BLOCK / 8 * low as usize).min(bytes.len()));
     if low > 32 {
-        let (mut packed, mut bits) = (packed, Bits::new());
-        block.iter_mut().for_each(|code| *code = W::from_u64(bits.take(low, &mut packed)));
+        block.iter_mut().enumerate().for_each(|(i, code)| *code = W::from_u64(get_wide(bytes, i * low as usize, low)));
     } else if low > 0 {
         let mut codes = [0; BLOCK];
-        dispatch!(unpack, low, packed, &mut codes);
+        dispatch!(unpack, low, bytes, &mut codes);
         *block = codes.map(|code| W::from_u64(code.into()));
     }
-    if head.patches > 0 {
-        let (mut positions, mut bits) = ([0; BLOCK], Bits::new());
-        let positions = &mut positions[..usize::from(head.patches) % BLOCK];
-        positions.iter_mut().for_each(|at| *at = bits.take(POSITION, &mut patches) as usize);
-        for at in positions {
-            let code = &mut block[*at % BLOCK];
-            *code = W::from_u64(code.to_u64() | bits.take(head.high.into(), &mut patches) << low);
-        }
+    let (patches, high) = (usize::from(head.patches), usize::from(head.high));
+    let positions = BLOCK * low as usize;
+    let uppers = positions + patches * POSITION as usize;
+    for i in 0..patches {
+        let at = get(bytes, positions + i * POSITION as usize, POSITION) as usize;
+        let upper = get_wide(bytes, uppers + i * high, high as u32);
+        block[at] = W::from_u64(block[at].to_u64() | upper << low);
     }
 }
 

@@ -62,8 +62,8 @@ fn decode<W: Word>(bytes: &[u8], n: usize) -> Result<Vec<W>> {
         if !head.fits(W::BITS) {
             return Err(corrupt("impossible widths"));
         }
-        let (here, behind) = body.split_at_checked(head.bytes()).ok_or_else(|| corrupt("too short"))?;
-        kernel::decode(head, here, block);
+        let behind = body.get(head.bytes()..).ok_or_else(|| corrupt("too short"))?;
+        kernel::decode(head, body, block);
         body = behind;
     }
     rest.copy_from_slice(&last[..rest.len()]);
