@@ -4,10 +4,15 @@ use errbar_codec::pipeline::{self, Encoded, NONE, stage};
 use errbar_codec::{Codes, DType, Limit, Registry, Result, Tolerance, Values, Words, coder, with_words};
 use errbar_format::record::{PipelineRecord, StageRecord};
 
+use crate::fast;
 use crate::policy::Mode;
 
 /// Words of a sample: enough for stable estimates, little beside a block.
 const SAMPLE_WORDS: usize = 1 << 14;
+
+/// Words that take fewer than so many times the bits of their multiples may come cheaper as they
+/// are: a limit near their own spacing leaves many of them to be kept exactly.
+const NEARLY_LOSSLESS: f64 = 1.4;
 
 /// Proposes pipelines for a block. Pure: the same values give the same proposals on every machine.
 pub trait Planner: Send + Sync {
@@ -62,6 +67,11 @@ impl Planner for CorePlanner {
             }
             return plans;
         }
+        if let (Mode::Fast, Some(Tolerance { limit: Limit::Abs(limit), .. })) = (mode, tolerance)
+            && let Some(plans) = fast_plans(values, *limit)
+        {
+            return plans;
+        }
         let unsigned = |width| match width {
             2 => DType::U16,
             4 => DType::U32,
@@ -107,6 +117,19 @@ impl Planner for CorePlanner {
         }
         plans
     }
+}
+
+/// One pipeline, unless keeping every bit may come as cheap.
+fn fast_plans(values: &Values, limit: f64) -> Option<Vec<PipelineRecord>> {
+    let outlook = fast::outlook(values, limit)?;
+    let (order, bitpack) = (stage("order", vec![]), || stage("bitpack", vec![]));
+    let lorenzo = |axes| stage("lorenzo", vec![axes]);
+    let mut plans = vec![pipeline("uniform", &[&lorenzo(outlook.axes)], bitpack())];
+    if outlook.lossless < NEARLY_LOSSLESS * outlook.lossy + 2.0 {
+        plans.push(pipeline(NONE, &[&order, &lorenzo(outlook.lossless_axes)], bitpack()));
+        plans.push(pipeline(NONE, &[&stage("shuffle", vec![])], stage("zstd", coder::Zstd::params(zstd_level(Mode::Fast)))));
+    }
+    Some(plans)
 }
 
 fn is_constant(words: &Words) -> bool {

@@ -1,0 +1,112 @@
+//! What the fast mode looks at before it codes a block: few words, from all over.
+
+use errbar_codec::codes::Word;
+use errbar_codec::float::Float;
+use errbar_codec::{Values, with_words};
+
+/// Words looked at: enough to tell apart what is worth telling apart, little beside a block.
+const LOOKS: usize = 2048;
+/// Axes of the Lorenzo predictor that are worth their time.
+const MAX_AXES: usize = 3;
+/// Bits a word by which more axes must be better: their noise adds up.
+const WORTH: f64 = 0.03;
+
+/// What residuals of a block would take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Outlook {
+    /// The axes, counted from the last, along which prediction leaves least.
+    pub(crate) axes: u8,
+    /// Bits a word of multiples of the step, about, with that many axes.
+    pub(crate) lossy: f64,
+    /// Bits a word of the words as they are, with the axes that suit them.
+    pub(crate) lossless: f64,
+    /// The axes that suit the words as they are.
+    pub(crate) lossless_axes: u8,
+}
+
+/// Looks at a block of floats of one dimension or more, under an absolute `limit`.
+pub(crate) fn outlook(values: &Values, limit: f64) -> Option<Outlook> {
+    let float = Float::of(values.dtype).ok()?;
+    with_words!(&values.bits.words, v => {
+        let sign = 1u64 << (8 * values.dtype.word() - 1);
+        let step = 2.0 * limit;
+        let multiple = |word: u64| (float.to_f64(word) / step).round_ties_even();
+        // Floats in the order of their values are integers: as `order` makes them.
+        let rank = |word: u64| if word & sign == 0 { word as f64 } else { -((word ^ sign) as f64) };
+        let (axes, lossy) = best_axes(v, &values.bits.dims, multiple)?;
+        let (lossless_axes, lossless) = best_axes(v, &values.bits.dims, rank)?;
+        Some(Outlook { axes, lossy, lossless, lossless_axes })
+    })
+}
+
+/// The number of axes whose residuals take the fewest bits, and how many.
+fn best_axes<W: Word>(words: &[W], dims: &[usize], number: impl Fn(u64) -> f64) -> Option<(u8, f64)> {
+    let axes = dims.len().min(MAX_AXES);
+    let &[.., row] = dims else { return None };
+    let plane = row * if dims.len() > 1 { dims[dims.len() - 2] } else { 1 };
+    let at = |i: usize| number(words[i].to_u64());
+    // Along the last axis, then what the row before says of that, then what the plane before says.
+    let along = |i: usize| at(i) - at(i - 1);
+    let across = |i: usize| along(i) - along(i - row);
+    let mut sums = [0.0; MAX_AXES];
+    let mut n = 0;
+    for look in 0..LOOKS {
+        let i = words.len() * look / LOOKS;
+        // Every number of axes is judged by the same words, none of them at an edge.
+        let (x, y, z) = (i % row.max(1), i / row.max(1), i / plane.max(1));
+        if x == 0 || (axes > 1 && y % (plane / row.max(1)).max(1) == 0) || (axes > 2 && z % dims[dims.len() - 3].max(1) == 0) {
+            continue;
+        }
+        let residuals = [along(i), if axes > 1 { across(i) } else { 0.0 }, if axes > 2 { across(i) - across(i - plane) } else { 0.0 }];
+        if residuals.iter().all(|r| r.is_finite()) {
+            sums.iter_mut().zip(residuals).for_each(|(sum, r)| *sum += bits(r));
+            n += 1;
+        }
+    }
+    if n == 0 {
+        return Some((1, f64::MAX));
+    }
+    let mut best = (1, sums[0]);
+    for (i, &sum) in sums.iter().enumerate().take(axes).skip(1) {
+        if sum + WORTH * f64::from(n) < best.1 {
+            best = (i as u8 + 1, sum);
+        }
+    }
+    Some((best.0, best.1 / f64::from(n)))
+}
+
+/// `log2(1 + |residual|)`, about: what costs no library call, as plans must not depend on one.
+fn bits(residual: f64) -> f64 {
+    let bits = (1.0 + residual.abs()).to_bits();
+    bits as f64 / (1u64 << 52) as f64 - 1023.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use errbar_codec::{Codes, DType, Words};
+
+    fn field(dims: &[usize], f: impl Fn(usize, usize, usize) -> f64) -> Values {
+        let [nz, ny, nx] = dims else { panic!("three dimensions") };
+        let at = |i: usize| (f(i / (ny * nx), i / nx % ny, i % nx) as f32).to_bits();
+        let words = Words::U32((0..nz * ny * nx).map(at).collect());
+        Values { dtype: DType::F32, bits: Codes { dims: dims.to_vec(), words } }
+    }
+
+    #[test]
+    fn the_axes_that_predict_best_are_found() {
+        let hash = |a: usize| (a.wrapping_mul(0x9E37_79B9) >> 7 & 1023) as f64;
+        let sum_of_lines = field(&[8, 40, 50], |_, y, x| hash(x) + hash(y + 77));
+        let sum_of_planes = field(&[8, 40, 50], |z, y, x| hash(x * 64 + y) + hash(y * 99 + z) + hash(x * 31 + z));
+        let ramp = field(&[8, 40, 50], |z, y, x| hash(z * 2000 + y) + x as f64);
+        let axes = |values| outlook(&values, 0.5).map(|outlook| outlook.axes);
+        assert_eq!([sum_of_lines, sum_of_planes, ramp].map(axes), [Some(2), Some(3), Some(1)]);
+    }
+
+    #[test]
+    fn the_logarithm_is_near() {
+        for (residual, expected) in [(0.0, 0.0), (1.0, 1.0), (-3.0, 2.0), (1023.0, 10.0)] {
+            assert_eq!(bits(residual), expected);
+        }
+    }
+}
