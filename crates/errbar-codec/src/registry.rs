@@ -25,7 +25,7 @@ impl Registry {
     /// Every stage that errbar has itself, in the order of the specification's registry.
     pub fn core() -> Registry {
         Registry {
-            quantizers: vec![&quantizer::None, &quantizer::Uniform, &quantizer::BitRound],
+            quantizers: vec![&quantizer::None, &quantizer::Uniform, &quantizer::BitRound, &quantizer::Log],
             transforms: vec![&transform::Order, &transform::Delta, &transform::Lorenzo, &transform::Shuffle, &transform::BitShuffle],
             coders: vec![&coder::Store, &coder::Constant, &coder::Zstd, &coder::Pco, &coder::BitPack],
         }
