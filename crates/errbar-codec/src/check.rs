@@ -111,7 +111,8 @@ pub fn compare(original: &Values, decoded: &Values, tolerance: &Tolerance) -> Re
     match (float, &original.bits.words, &decoded.bits.words) {
         (Float::F32, Words::U32(a), Words::U32(b)) => comparer.all(a, b, |w| f64::from(f32::from_bits(w))),
         (Float::F64, Words::U64(a), Words::U64(b)) => comparer.all(a, b, f64::from_bits),
-        (_, Words::U16(a), Words::U16(b)) => comparer.all(a, b, |w| float.to_f64(w.into())),
+        (Float::F16, Words::U16(a), Words::U16(b)) => comparer.all(a, b, |w| Float::F16.to_f64(w.into())),
+        (Float::BF16, Words::U16(a), Words::U16(b)) => comparer.all(a, b, |w| Float::BF16.to_f64(w.into())),
         _ => return Err(differs("words of another width than their type's")),
     }
     Ok(Comparison { receipt: comparer.tally.receipt(tolerance), violations: comparer.violations })

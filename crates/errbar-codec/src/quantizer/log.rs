@@ -237,19 +237,22 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
     #[inline(always)]
     fn plain<C: Word>(&self, run: &[W], grid: &Grid, narrow: impl Fn(f64) -> f64) -> Option<[C; RUN]> {
         let run: &[W; RUN] = run.try_into().ok()?;
-        let mut codes = [C::from_u64(0); RUN];
-        let mut sound = true;
         let limit = Limit::Relative(self.limit);
-        for (code, &word) in codes.iter_mut().zip(run) {
-            let number = (self.to_f64)(word);
-            let (x, zero) = (number.abs(), number == 0.0);
-            let level = grid.cells.level(x);
-            let error = (x - narrow(power_of_two(level * grid.cells.step))).abs();
+        // Small loops, as the compiler has registers for.
+        let numbers = run.map(&self.to_f64);
+        let levels = numbers.map(|x| grid.cells.level(x.abs()));
+        let decoded = levels.map(|level| narrow(power_of_two(level * grid.cells.step)));
+        let mut sound = true;
+        for (&x, y) in numbers.iter().zip(decoded) {
+            // False for NaN and for infinities.
+            sound &= (x == 0.0) | limit.surely_allows(x, (x.abs() - y).abs());
+        }
+        let mut codes = [C::from_u64(0); RUN];
+        for ((code, &x), level) in codes.iter_mut().zip(&numbers).zip(levels) {
             let rank = level - grid.lowest + 1.0;
-            // NaN and infinities fail every comparison.
-            sound &= zero | (limit.surely_allows(x, error) & (rank >= 1.0));
-            let signed = if number < 0.0 { -rank } else { rank };
-            let offset = if zero { 0.0 } else { signed } - grid.base;
+            sound &= (x == 0.0) | (rank >= 1.0);
+            let signed = if x < 0.0 { -rank } else { rank };
+            let offset = if x == 0.0 { 0.0 } else { signed } - grid.base;
             sound &= (offset >= 0.0) & (offset <= grid.top);
             *code = C::from_u64((offset + TO_BITS).to_bits() & (TO_BITS as u64 - 1));
         }
@@ -293,6 +296,22 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
     }
 }
 
+/// The words of codes, a run at a time: small loops, as the compiler has registers for.
+fn in_runs<C: Word, O: Copy>(
+    codes: &[C],
+    signed: impl Fn(u64) -> f64,
+    value: impl Fn(f64) -> f64,
+    word: impl Fn(f64) -> O,
+) -> Vec<O> {
+    let mut words = Vec::with_capacity(codes.len());
+    let (runs, rest) = codes.as_chunks::<RUN>();
+    for run in runs {
+        words.extend_from_slice(&run.map(|code| signed(code.to_u64())).map(&value).map(&word));
+    }
+    words.extend(rest.iter().map(|code| word(value(signed(code.to_u64())))));
+    words
+}
+
 impl Stage for Log {
     fn name(&self) -> &'static str {
         "log"
@@ -332,9 +351,13 @@ impl Quantizer for Log {
                 Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| f64::from(x as f32))
             }
             (Float::F64, Words::U64(words)) => Numbers { words, float, to_f64: f64::from_bits, tolerance, limit }.quantize(|x| x),
-            (_, Words::U16(words)) => {
-                let to_f64 = |w: u16| float.to_f64(w.into());
-                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| float.to_f64(float.from_f64(x)))
+            (Float::F16, Words::U16(words)) => {
+                let to_f64 = |w: u16| Float::F16.to_f64(w.into());
+                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| Float::F16.to_f64(Float::F16.from_f64(x)))
+            }
+            (Float::BF16, Words::U16(words)) => {
+                let to_f64 = |w: u16| Float::BF16.to_f64(w.into());
+                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| Float::BF16.to_f64(Float::BF16.from_f64(x)))
             }
             _ => Err(Error::usage("words of another width than their type's")),
         }?;
@@ -352,18 +375,18 @@ impl Quantizer for Log {
         let float = Float::of(dtype)?;
         let Params { step, lowest, base, .. } = Params::parse(params)?;
         let before = (lowest - 1) as f64;
-        let value = |code: u64| {
-            let signed = code.wrapping_add(base as u64) as i64 as f64;
-            let magnitude = power_of_two((signed.abs() + before) * step);
-            let magnitude = if signed == 0.0 { 0.0 } else { magnitude };
-            if signed < 0.0 { -magnitude } else { magnitude }
-        };
         let words = with_words!(&codes.words, v => {
-            let values = v.iter().map(|code| value(code.to_u64()));
+            let signed = |code: u64| code.wrapping_add(base as u64) as i64 as f64;
+            let value = |signed: f64| {
+                let magnitude = power_of_two((signed.abs() + before) * step);
+                let magnitude = if signed == 0.0 { 0.0 } else { magnitude };
+                if signed < 0.0 { -magnitude } else { magnitude }
+            };
             match float {
-                Float::F32 => Words::U32(values.map(|x| (x as f32).to_bits()).collect()),
-                Float::F64 => Words::U64(values.map(f64::to_bits).collect()),
-                Float::F16 | Float::BF16 => Words::U16(values.map(|x| float.from_f64(x) as u16).collect()),
+                Float::F32 => Words::U32(in_runs(v, signed, value, |x| (x as f32).to_bits())),
+                Float::F64 => Words::U64(in_runs(v, signed, value, f64::to_bits)),
+                Float::F16 => Words::U16(in_runs(v, signed, value, |x| Float::F16.from_f64(x) as u16)),
+                Float::BF16 => Words::U16(in_runs(v, signed, value, |x| Float::BF16.from_f64(x) as u16)),
             }
         });
         Ok(Codes { dims: codes.dims, words })

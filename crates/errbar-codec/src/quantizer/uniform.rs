@@ -271,9 +271,13 @@ impl Quantizer for Uniform {
                 Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| f64::from(x as f32))
             }
             (Float::F64, Words::U64(words)) => Numbers { words, float, to_f64: f64::from_bits, tolerance, limit }.quantize(|x| x),
-            (_, Words::U16(words)) => {
-                let to_f64 = |w: u16| float.to_f64(w.into());
-                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| float.to_f64(float.from_f64(x)))
+            (Float::F16, Words::U16(words)) => {
+                let to_f64 = |w: u16| Float::F16.to_f64(w.into());
+                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| Float::F16.to_f64(Float::F16.from_f64(x)))
+            }
+            (Float::BF16, Words::U16(words)) => {
+                let to_f64 = |w: u16| Float::BF16.to_f64(w.into());
+                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| Float::BF16.to_f64(Float::BF16.from_f64(x)))
             }
             _ => Err(Error::usage("words of another width than their type's")),
         }?;
@@ -296,7 +300,8 @@ impl Quantizer for Uniform {
             match float {
                 Float::F32 => Words::U32(values.map(|x| (x as f32).to_bits()).collect()),
                 Float::F64 => Words::U64(values.map(f64::to_bits).collect()),
-                Float::F16 | Float::BF16 => Words::U16(values.map(|x| float.from_f64(x) as u16).collect()),
+                Float::F16 => Words::U16(values.map(|x| Float::F16.from_f64(x) as u16).collect()),
+                Float::BF16 => Words::U16(values.map(|x| Float::BF16.from_f64(x) as u16).collect()),
             }
         });
         Ok(Codes { dims: codes.dims, words })
