@@ -153,14 +153,7 @@ impl Comparer<'_> {
     /// A whole run of finite words, none of them missing and none near the limit or beyond it:
     /// the usual case, without a branch.
     #[inline(always)]
-    fn plain<W: Word>(
-        &mut self,
-        at: usize,
-        a: &[W],
-        b: &[W],
-        to_f64: impl Fn(W) -> f64,
-        surely_allows: impl Fn(f64, f64) -> bool,
-    ) -> bool {
+    fn plain<W: Word>(&mut self, at: usize, a: &[W], b: &[W], to_f64: impl Fn(W) -> f64, surely_allows: impl Fn(f64, f64) -> bool) -> bool {
         let (Ok(a), Ok(b)) = (<&[W; RUN]>::try_from(a), <&[W; RUN]>::try_from(b)) else { return false };
         let mask = W::from_u64(self.float.exponent_mask());
         if a == b && a.iter().all(|x| x.and(mask) != mask) {

@@ -8,6 +8,8 @@ use errbar_codec::{Values, with_words};
 const LOOKS: usize = 2048;
 /// Axes of the Lorenzo predictor that are worth their time.
 const MAX_AXES: usize = 3;
+/// Numbers that are left out: most stand for missing values.
+const HUGE: f64 = 1e15;
 /// Bits a word by which more axes must be better: their noise adds up.
 const WORTH: f64 = 0.03;
 
@@ -30,11 +32,15 @@ pub(crate) fn outlook(values: &Values, limit: f64) -> Option<Outlook> {
     with_words!(&values.bits.words, v => {
         let sign = 1u64 << (8 * values.dtype.word() - 1);
         let step = 2.0 * limit;
-        let multiple = |word: u64| (float.to_f64(word) / step).round_ties_even();
+        // Codes count from the least of them: what is at an edge is not predicted, and costs that much.
+        let stride = (v.len() / LOOKS).max(1);
+        let numbers = v.iter().step_by(stride).map(|word| float.to_f64(word.to_u64())).filter(|x| x.abs() < HUGE);
+        let least = numbers.fold(f64::INFINITY, f64::min);
+        let multiple = |word: u64| ((float.to_f64(word) - least) / step).round_ties_even();
         // Floats in the order of their values are integers: as `order` makes them.
-        let rank = |word: u64| if word & sign == 0 { word as f64 } else { -((word ^ sign) as f64) };
+        let ordered = |word: u64| (if word & sign == 0 { word | sign } else { !word & (sign | (sign - 1)) }) as f64;
         let (axes, lossy) = best_axes(v, &values.bits.dims, multiple)?;
-        let (lossless_axes, lossless) = best_axes(v, &values.bits.dims, rank)?;
+        let (lossless_axes, lossless) = best_axes(v, &values.bits.dims, ordered)?;
         Some(Outlook { axes, lossy, lossless, lossless_axes })
     })
 }
@@ -42,37 +48,36 @@ pub(crate) fn outlook(values: &Values, limit: f64) -> Option<Outlook> {
 /// The number of axes whose residuals take the fewest bits, and how many.
 fn best_axes<W: Word>(words: &[W], dims: &[usize], number: impl Fn(u64) -> f64) -> Option<(u8, f64)> {
     let axes = dims.len().min(MAX_AXES);
-    let &[.., row] = dims else { return None };
-    let plane = row * if dims.len() > 1 { dims[dims.len() - 2] } else { 1 };
-    let at = |i: usize| number(words[i].to_u64());
-    // Along the last axis, then what the row before says of that, then what the plane before says.
-    let along = |i: usize| at(i) - at(i - 1);
-    let across = |i: usize| along(i) - along(i - row);
+    let extent = |axis: usize| if axis < dims.len() { dims[dims.len() - 1 - axis].max(1) } else { 1 };
+    let (row, plane) = (extent(0), extent(0) * extent(1));
     let mut sums = [0.0; MAX_AXES];
-    let mut n = 0;
+    let mut n = 0.0;
     for look in 0..LOOKS {
         let i = words.len() * look / LOOKS;
-        // Every number of axes is judged by the same words, none of them at an edge.
-        let (x, y, z) = (i % row.max(1), i / row.max(1), i / plane.max(1));
-        if x == 0 || (axes > 1 && y % (plane / row.max(1)).max(1) == 0) || (axes > 2 && z % dims[dims.len() - 3].max(1) == 0) {
-            continue;
-        }
-        let residuals = [along(i), if axes > 1 { across(i) } else { 0.0 }, if axes > 2 { across(i) - across(i - plane) } else { 0.0 }];
-        if residuals.iter().all(|r| r.is_finite()) {
+        let (x, y, z) = (i % row, i / row % extent(1), i / plane % extent(2));
+        // Outside of the block there are zeros.
+        let at = |dz: usize, dy: usize, dx: usize| match dz > z || dy > y || dx > x {
+            true => 0.0,
+            false => words.get(i - dz * plane - dy * row - dx).map_or(0.0, |word| number(word.to_u64())),
+        };
+        let along = |dz, dy| at(dz, dy, 0) - at(dz, dy, 1);
+        let across = |dz| along(dz, 0) - along(dz, 1);
+        let residuals = [along(0, 0), across(0), across(0) - across(1)];
+        if residuals.iter().all(|r| r.abs() < HUGE) {
             sums.iter_mut().zip(residuals).for_each(|(sum, r)| *sum += bits(r));
-            n += 1;
+            n += 1.0;
         }
     }
-    if n == 0 {
-        return Some((1, f64::MAX));
+    if n == 0.0 || axes == 0 {
+        return Some((1, f64::MAX)).filter(|_| axes > 0);
     }
     let mut best = (1, sums[0]);
     for (i, &sum) in sums.iter().enumerate().take(axes).skip(1) {
-        if sum + WORTH * f64::from(n) < best.1 {
+        if sum + WORTH * n < best.1 {
             best = (i as u8 + 1, sum);
         }
     }
-    Some((best.0, best.1 / f64::from(n)))
+    Some((best.0, best.1 / n))
 }
 
 /// `log2(1 + |residual|)`, about: what costs no library call, as plans must not depend on one.
@@ -84,6 +89,7 @@ fn bits(residual: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use errbar_codec::conformance::SplitMix64;
     use errbar_codec::{Codes, DType, Words};
 
     fn field(dims: &[usize], f: impl Fn(usize, usize, usize) -> f64) -> Values {
@@ -95,12 +101,14 @@ mod tests {
 
     #[test]
     fn the_axes_that_predict_best_are_found() {
-        let hash = |a: usize| (a.wrapping_mul(0x9E37_79B9) >> 7 & 1023) as f64;
-        let sum_of_lines = field(&[8, 40, 50], |_, y, x| hash(x) + hash(y + 77));
+        let hash = |a: usize| (SplitMix64(a as u64).next().unwrap_or(0) & 1023) as f64;
+        let sum_of_lines = field(&[8, 40, 50], |z, y, x| hash(x + 99 * z) + hash(y + 999 * z + 77));
         let sum_of_planes = field(&[8, 40, 50], |z, y, x| hash(x * 64 + y) + hash(y * 99 + z) + hash(x * 31 + z));
-        let ramp = field(&[8, 40, 50], |z, y, x| hash(z * 2000 + y) + x as f64);
+        let noise = field(&[8, 40, 50], |z, y, x| hash((z * 40 + y) * 50 + x));
         let axes = |values| outlook(&values, 0.5).map(|outlook| outlook.axes);
-        assert_eq!([sum_of_lines, sum_of_planes, ramp].map(axes), [Some(2), Some(3), Some(1)]);
+        let edges_only = field(&[80, 99, 2], |z, y, _| 1000.0 + (z + y) as f64);
+        assert_eq!(axes(edges_only), Some(3));
+        assert_eq!([sum_of_lines, sum_of_planes, noise].map(axes), [Some(2), Some(3), Some(1)]);
     }
 
     #[test]

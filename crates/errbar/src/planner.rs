@@ -79,23 +79,34 @@ impl Planner for CorePlanner {
         };
         let mut plans = Vec::new();
         if let Some(tolerance) = tolerance {
-            let quantizer = match tolerance.limit {
-                Limit::Abs(_) => "uniform",
-                Limit::Relative(_) => "bitround",
+            let quantizers: &[&str] = match tolerance.limit {
+                Limit::Abs(_) => &["uniform"],
+                Limit::Relative(_) => &["log", "bitround"],
             };
-            // uniform chooses its width with its step, so its codes are tried at every width.
-            let widths: &[usize] = if quantizer == "uniform" { &[2, 4, 8] } else { &[word] };
-            for &width in widths {
-                if grid {
-                    plans.push(pipeline(quantizer, &[&lorenzo], pco(unsigned(width))));
+            for &quantizer in quantizers {
+                // Where a quantizer chooses the width with its step, the codes are tried at every width.
+                let widths: &[usize] = match quantizer {
+                    "uniform" => &[2, 4, 8],
+                    "log" => &[2, 4],
+                    _ => &[word],
+                };
+                if mode == Mode::Fast && grid {
+                    plans.push(pipeline(quantizer, &[&lorenzo], stage("bitpack", vec![])));
+                    plans.push(pipeline(quantizer, &[&shuffle], zstd()));
+                    continue;
                 }
-                plans.push(pipeline(quantizer, &[], pco(unsigned(width))));
+                for &width in widths {
+                    if grid {
+                        plans.push(pipeline(quantizer, &[&lorenzo], pco(unsigned(width))));
+                    }
+                    plans.push(pipeline(quantizer, &[], pco(unsigned(width))));
+                }
+                if grid {
+                    plans.push(pipeline(quantizer, &[&lorenzo], zstd()));
+                    plans.push(pipeline(quantizer, &[&lorenzo, &bitshuffle], zstd()));
+                }
+                plans.push(pipeline(quantizer, &[&shuffle], zstd()));
             }
-            if grid {
-                plans.push(pipeline(quantizer, &[&lorenzo], zstd()));
-                plans.push(pipeline(quantizer, &[&lorenzo, &bitshuffle], zstd()));
-            }
-            plans.push(pipeline(quantizer, &[&shuffle], zstd()));
         }
         let natural = match values.dtype {
             DType::F16 | DType::BF16 => DType::U16,

@@ -185,7 +185,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
                     zeros |= x == 0.0;
                     for (side, x) in [x, -x].into_iter().enumerate() {
                         // False for NaN.
-                        let counts = (x >= f64::MIN_POSITIVE) & (x <= f64::MAX);
+                        let counts = (f64::MIN_POSITIVE..=f64::MAX).contains(&x);
                         least[side][lane] = if counts & (x < least[side][lane]) { x } else { least[side][lane] };
                         largest[side][lane] = if counts & (x > largest[side][lane]) { x } else { largest[side][lane] };
                     }
@@ -297,12 +297,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
 }
 
 /// The words of codes, a run at a time: small loops, as the compiler has registers for.
-fn in_runs<C: Word, O: Copy>(
-    codes: &[C],
-    signed: impl Fn(u64) -> f64,
-    value: impl Fn(f64) -> f64,
-    word: impl Fn(f64) -> O,
-) -> Vec<O> {
+fn in_runs<C: Word, O: Copy>(codes: &[C], signed: impl Fn(u64) -> f64, value: impl Fn(f64) -> f64, word: impl Fn(f64) -> O) -> Vec<O> {
     let mut words = Vec::with_capacity(codes.len());
     let (runs, rest) = codes.as_chunks::<RUN>();
     for run in runs {

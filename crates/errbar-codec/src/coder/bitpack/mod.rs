@@ -27,7 +27,7 @@ fn corrupt(what: &str) -> Error {
 fn encode<W: Word>(words: &[W]) -> Result<Vec<u8>> {
     let n_blocks = words.len().div_ceil(BLOCK);
     let mut heads = vec![0; 3 * n_blocks];
-    let mut body = Vec::with_capacity(words.len() * size_of::<W>() / 2);
+    let mut body = Vec::with_capacity(size_of_val(words) / 2);
     let (blocks, rest) = words.as_chunks::<BLOCK>();
     let mut last = [W::from_u64(0); BLOCK];
     last[..rest.len()].copy_from_slice(rest);
