@@ -5,7 +5,9 @@ use errbar_codec::float::Float;
 use errbar_codec::{Values, with_words};
 
 /// Words looked at: enough to tell apart what is worth telling apart, little beside a block.
-const LOOKS: usize = 2048;
+const LOOKS: usize = 1024;
+/// Words looked at as they are, to see whether they are worth a trial.
+const GLANCES: usize = 128;
 /// Axes of the Lorenzo predictor that are worth their time.
 const MAX_AXES: usize = 3;
 /// Numbers that are left out: most stand for missing values.
@@ -36,24 +38,24 @@ pub(crate) fn outlook(values: &Values, limit: f64) -> Option<Outlook> {
         let stride = (v.len() / LOOKS).max(1);
         let numbers = v.iter().step_by(stride).map(|word| float.to_f64(word.to_u64())).filter(|x| x.abs() < HUGE);
         let least = numbers.fold(f64::INFINITY, f64::min);
-        let multiple = |word: u64| ((float.to_f64(word) - least) / step).round_ties_even();
+        let multiple = |word: u64| (float.to_f64(word) - least) / step;
         // Floats in the order of their values are integers: as `order` makes them.
         let ordered = |word: u64| (if word & sign == 0 { word | sign } else { !word & (sign | (sign - 1)) }) as f64;
-        let (axes, lossy) = best_axes(v, &values.bits.dims, multiple)?;
-        let (lossless_axes, lossless) = best_axes(v, &values.bits.dims, ordered)?;
+        let (axes, lossy) = best_axes(v, &values.bits.dims, LOOKS, multiple)?;
+        let (lossless_axes, lossless) = best_axes(v, &values.bits.dims, GLANCES, ordered)?;
         Some(Outlook { axes, lossy, lossless, lossless_axes })
     })
 }
 
 /// The number of axes whose residuals take the fewest bits, and how many.
-fn best_axes<W: Word>(words: &[W], dims: &[usize], number: impl Fn(u64) -> f64) -> Option<(u8, f64)> {
+fn best_axes<W: Word>(words: &[W], dims: &[usize], looks: usize, number: impl Fn(u64) -> f64) -> Option<(u8, f64)> {
     let axes = dims.len().min(MAX_AXES);
     let extent = |axis: usize| if axis < dims.len() { dims[dims.len() - 1 - axis].max(1) } else { 1 };
     let (row, plane) = (extent(0), extent(0) * extent(1));
     let mut sums = [0.0; MAX_AXES];
     let mut n = 0.0;
-    for look in 0..LOOKS {
-        let i = words.len() * look / LOOKS;
+    for look in 0..looks {
+        let i = words.len() * look / looks;
         let (x, y, z) = (i % row, i / row % extent(1), i / plane % extent(2));
         // Outside of the block there are zeros.
         let at = |dz: usize, dy: usize, dx: usize| match dz > z || dy > y || dx > x {
@@ -64,7 +66,7 @@ fn best_axes<W: Word>(words: &[W], dims: &[usize], number: impl Fn(u64) -> f64) 
         let across = |dz| along(dz, 0) - along(dz, 1);
         let residuals = [along(0, 0), across(0), across(0) - across(1)];
         if residuals.iter().all(|r| r.abs() < HUGE) {
-            sums.iter_mut().zip(residuals).for_each(|(sum, r)| *sum += bits(r));
+            sums.iter_mut().zip(residuals).for_each(|(sum, r)| *sum += bits(round(r)));
             n += 1.0;
         }
     }
@@ -78,6 +80,12 @@ fn best_axes<W: Word>(words: &[W], dims: &[usize], number: impl Fn(u64) -> f64) 
         }
     }
     Some((best.0, best.1 / n))
+}
+
+/// The nearest integer, if it is below 2^51: what costs no library call.
+fn round(x: f64) -> f64 {
+    const TO_INTEGER: f64 = (3u64 << 51) as f64;
+    (x + TO_INTEGER) - TO_INTEGER
 }
 
 /// `log2(1 + |residual|)`, about: what costs no library call, as plans must not depend on one.

@@ -192,7 +192,7 @@ fn logs() -> Archive {
     for dtype in FLOATS {
         add(&mut b, &floats(dtype.name(), dtype, &[9, 11]), &store, Some(&relative(0.02)));
     }
-    let signed = |i: u64| if i % 5 == 0 { 0.0 } else { smooth(i) };
+    let signed = |i: u64| if i.is_multiple_of(5) { 0.0 } else { smooth(i) };
     add(
         &mut b,
         &of_values("signs-and-zeros", DType::F64, &[50], signed),

@@ -232,6 +232,19 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
     }
 }
 
+/// The words nearest to the values of codes.
+fn reconstruct<C: Word>(codes: &[C], float: Float, value: impl Fn(u64) -> f64) -> Words {
+    fn words_of<C: Word, O>(codes: &[C], word: impl Fn(u64) -> O) -> Vec<O> {
+        codes.iter().map(|code| word(code.to_u64())).collect()
+    }
+    match float {
+        Float::F32 => Words::U32(words_of(codes, |code| (value(code) as f32).to_bits())),
+        Float::F64 => Words::U64(words_of(codes, |code| value(code).to_bits())),
+        Float::F16 => Words::U16(words_of(codes, |code| Float::F16.from_f64(value(code)) as u16)),
+        Float::BF16 => Words::U16(words_of(codes, |code| Float::BF16.from_f64(value(code)) as u16)),
+    }
+}
+
 impl Stage for Uniform {
     fn name(&self) -> &'static str {
         "uniform"
@@ -294,14 +307,14 @@ impl Quantizer for Uniform {
     fn reconstruct(&self, codes: Codes, dtype: DType, params: &[u8]) -> Result<Codes> {
         let float = Float::of(dtype)?;
         let Params { step, base, .. } = Params::parse(params)?;
-        let value = |code: u64| code.wrapping_add(base as u64) as i64 as f64 * step;
         let words = with_words!(&codes.words, v => {
-            let values = v.iter().map(|code| value(code.to_u64()));
-            match float {
-                Float::F32 => Words::U32(values.map(|x| (x as f32).to_bits()).collect()),
-                Float::F64 => Words::U64(values.map(f64::to_bits).collect()),
-                Float::F16 => Words::U16(values.map(|x| Float::F16.from_f64(x) as u16).collect()),
-                Float::BF16 => Words::U16(values.map(|x| Float::BF16.from_f64(x) as u16).collect()),
+            // The integers are exact either way; bytes are converted several at a time.
+            match codes.words.width() == 1 && base.unsigned_abs() < 1 << 51 {
+                true => {
+                    let base = base as f64;
+                    reconstruct(v, float, |code| (f64::from(code as i32) + base) * step)
+                }
+                false => reconstruct(v, float, |code| code.wrapping_add(base as u64) as i64 as f64 * step),
             }
         });
         Ok(Codes { dims: codes.dims, words })
