@@ -150,14 +150,16 @@ impl Comparer<'_> {
         }
     }
 
-    /// A whole run of finite words, none of them missing and none near the limit or beyond it:
-    /// the usual case, without a branch.
+    /// A whole run of finite words, none of them near the limit or beyond it, or of words that are
+    /// the same: the usual case, without a branch.
     #[inline(always)]
     fn plain<W: Word>(&mut self, at: usize, a: &[W], b: &[W], to_f64: impl Fn(W) -> f64, surely_allows: impl Fn(f64, f64) -> bool) -> bool {
         let (Ok(a), Ok(b)) = (<&[W; RUN]>::try_from(a), <&[W; RUN]>::try_from(b)) else { return false };
         let mask = W::from_u64(self.float.exponent_mask());
-        if a == b && a.iter().all(|x| x.and(mask) != mask) {
-            self.tally.finite += RUN as u64;
+        if a == b {
+            let finite = a.iter().map(|x| u64::from(x.and(mask) != mask)).sum::<u64>();
+            self.tally.finite += finite;
+            self.tally.non_finite += RUN as u64 - finite;
             return true;
         }
         let mut errors = [0.0; RUN];
@@ -168,7 +170,9 @@ impl Comparer<'_> {
             *error = (x - y).abs();
             sound &= (*error == 0.0) | surely_allows(x, *error);
         }
-        if !sound || self.tolerance.fill.iter().any(|&fill| a.contains(&W::from_u64(fill))) {
+        // Missing values must be the same; then they have no error.
+        let changed = |fill: W| a.iter().zip(b).fold(false, |changed, (x, y)| changed | ((*x == fill) & (x != y)));
+        if !sound || self.tolerance.fill.iter().any(|&fill| changed(W::from_u64(fill))) {
             return false;
         }
         self.tally.add_run(at, &errors);

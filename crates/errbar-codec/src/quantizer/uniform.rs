@@ -165,13 +165,22 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         let mut exact = Vec::new();
         let mut last = C::from_u64(0);
         for run in self.words.chunks(RUN) {
-            if let Some(run) = self.plain(run, grid, &narrow) {
-                codes.extend_from_slice(&run);
-                last = run[RUN - 1];
+            let (nearest, sound) = match <&[W; RUN]>::try_from(run) {
+                Ok(run) => self.plain(run, grid, &narrow),
+                Err(_) => ([C::from_u64(0); RUN], [false; RUN]),
+            };
+            let fill = self.has_fill(run);
+            if !fill && sound.iter().fold(true, |all, sound| all & sound) {
+                codes.extend_from_slice(&nearest);
+                last = nearest[RUN - 1];
                 continue;
             }
-            for &word in run {
-                match self.code(word, grid, &narrow) {
+            for ((&word, code), sound) in run.iter().zip(nearest).zip(sound) {
+                let code = match sound && !(fill && self.is_fixed(word)) {
+                    true => Some(code),
+                    false => self.code(word, grid, &narrow),
+                };
+                match code {
                     Some(code) => last = code,
                     // The code before it costs least.
                     None => exact.push(codes.len() as u32),
@@ -182,23 +191,22 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         (C::wrap(codes), exact)
     }
 
-    /// The codes of a whole run whose nearest multiples all serve: the usual case, without a branch.
+    /// The codes of the nearest multiples, and whether they surely serve: the usual case, without a
+    /// branch.
     #[inline(always)]
-    fn plain<C: Word>(&self, run: &[W], grid: &Grid, narrow: impl Fn(f64) -> f64) -> Option<[C; RUN]> {
-        let run: &[W; RUN] = run.try_into().ok()?;
-        let mut codes = [C::from_u64(0); RUN];
-        let mut sound = true;
+    fn plain<C: Word>(&self, run: &[W; RUN], grid: &Grid, narrow: impl Fn(f64) -> f64) -> ([C; RUN], [bool; RUN]) {
+        let (mut codes, mut sound) = ([C::from_u64(0); RUN], [false; RUN]);
         // Not always the nearest multiple, but then the check tells.
         let inverse = 1.0 / grid.step;
-        for (code, &word) in codes.iter_mut().zip(run) {
+        for ((code, sound), &word) in codes.iter_mut().zip(&mut sound).zip(run) {
             let x = (self.to_f64)(word);
             let multiple = (x * inverse + TO_INTEGER) - TO_INTEGER;
             let offset = multiple - grid.base;
             // NaN and infinities fail every comparison.
-            sound &= ((x - narrow(multiple * grid.step)).abs() < self.limit) & (offset >= 0.0) & (offset <= grid.top);
+            *sound = ((x - narrow(multiple * grid.step)).abs() < self.limit) & (offset >= 0.0) & (offset <= grid.top);
             *code = C::from_u64((offset + TO_BITS).to_bits() & (TO_BITS as u64 - 1));
         }
-        (sound && !self.has_fill(run)).then_some(codes)
+        (codes, sound)
     }
 
     /// The code that serves a word, if one does.
