@@ -165,15 +165,22 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         let mut exact = Vec::new();
         let mut last = C::from_u64(0);
         for run in self.words.chunks(RUN) {
-            let (nearest, sound) = match <&[W; RUN]>::try_from(run) {
-                Ok(run) => self.plain(run, grid, &narrow),
-                Err(_) => ([C::from_u64(0); RUN], [false; RUN]),
-            };
             let fill = self.has_fill(run);
-            if !fill && sound.iter().fold(true, |all, sound| all & sound) {
-                codes.extend_from_slice(&nearest);
-                last = nearest[RUN - 1];
-                continue;
+            let (mut nearest, mut sound) = ([C::from_u64(0); RUN], [false; RUN]);
+            if let Ok(run) = <&[W; RUN]>::try_from(run) {
+                let mut all = !fill;
+                for (code, &word) in nearest.iter_mut().zip(run) {
+                    let serves;
+                    (*code, serves) = self.nearest(word, grid, &narrow);
+                    all &= serves;
+                }
+                if all {
+                    codes.extend_from_slice(&nearest);
+                    last = nearest[RUN - 1];
+                    continue;
+                }
+                // Asked again, as keeping the answers would cost all other runs their speed.
+                sound = run.map(|word| self.nearest::<C>(word, grid, &narrow).1);
             }
             for ((&word, code), sound) in run.iter().zip(nearest).zip(sound) {
                 let code = match sound && !(fill && self.is_fixed(word)) {
@@ -191,22 +198,17 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         (C::wrap(codes), exact)
     }
 
-    /// The codes of the nearest multiples, and whether they surely serve: the usual case, without a
+    /// The code of the nearest multiple, and whether it surely serves: the usual case, without a
     /// branch.
     #[inline(always)]
-    fn plain<C: Word>(&self, run: &[W; RUN], grid: &Grid, narrow: impl Fn(f64) -> f64) -> ([C; RUN], [bool; RUN]) {
-        let (mut codes, mut sound) = ([C::from_u64(0); RUN], [false; RUN]);
+    fn nearest<C: Word>(&self, word: W, grid: &Grid, narrow: impl Fn(f64) -> f64) -> (C, bool) {
+        let x = (self.to_f64)(word);
         // Not always the nearest multiple, but then the check tells.
-        let inverse = 1.0 / grid.step;
-        for ((code, sound), &word) in codes.iter_mut().zip(&mut sound).zip(run) {
-            let x = (self.to_f64)(word);
-            let multiple = (x * inverse + TO_INTEGER) - TO_INTEGER;
-            let offset = multiple - grid.base;
-            // NaN and infinities fail every comparison.
-            *sound = ((x - narrow(multiple * grid.step)).abs() < self.limit) & (offset >= 0.0) & (offset <= grid.top);
-            *code = C::from_u64((offset + TO_BITS).to_bits() & (TO_BITS as u64 - 1));
-        }
-        (codes, sound)
+        let multiple = (x * (1.0 / grid.step) + TO_INTEGER) - TO_INTEGER;
+        let offset = multiple - grid.base;
+        // NaN and infinities fail every comparison.
+        let serves = ((x - narrow(multiple * grid.step)).abs() < self.limit) & (offset >= 0.0) & (offset <= grid.top);
+        (C::from_u64((offset + TO_BITS).to_bits() & (TO_BITS as u64 - 1)), serves)
     }
 
     /// The code that serves a word, if one does.
