@@ -111,6 +111,39 @@ class BitRound:
         return codes << codes.dtype.type(self.shift(dtype, p))
 
 
+class Log:
+    C = tuple(struct.unpack(">d", bytes.fromhex(bits))[0] for bits in (
+        "3feffffffffa7135", "3fe62e42fef9cc69", "3fcebfbe0aa03df0", "3fac6b08da70cce3",
+        "3f83b29d8bb0b97e", "3f55d877598350de", "3f2446c79efd4834", "3ef00c0e4e15189c"))  # fmt: skip
+
+    def parse(self, p: bytes) -> tuple[float, int, int, int]:
+        params(len(p) == 25, "log takes 25 bytes")
+        step, lowest, base, width = struct.unpack("<dqqB", p)
+        sound = math.isfinite(step) and step > 0 and abs(lowest) <= 1 << 50 and width in (1, 2, 4, 8)
+        params(sound, "step, lowest level or width is impossible")
+        return step, lowest, base, width
+
+    def layout(self, dtype: DType, values: Layout, p: bytes) -> Layout:
+        need_float(dtype)
+        return Layout(self.parse(p)[3], values.dims)
+
+    def reconstruct(self, codes: np.ndarray, dtype: DType, p: bytes) -> np.ndarray:
+        step, lowest, base, _ = self.parse(p)
+        with np.errstate(all="ignore"):
+            d = (codes.astype(np.uint64) + np.uint64(base % (1 << 64))).view(np.int64).astype(np.float64)
+            z = np.clip((np.abs(d) + np.float64(lowest - 1)) * np.float64(step), -1022.0, 1023.0)
+            n = np.rint(z)
+            f = z - n
+            x = np.full_like(f, self.C[7])
+            for c in self.C[6::-1]:
+                x = x * f + c
+            x = x * np.ldexp(1.0, n.astype(np.int64))
+            x = np.where(d == 0, 0.0, np.where(d < 0, -x, x))
+            if dtype.name == "bf16":
+                return double_to_bf16(x)
+            return x.astype(f"<f{dtype.word}").view(f"<u{dtype.word}")
+
+
 # ---------------------------------------------------------------- transforms
 
 
@@ -220,13 +253,53 @@ class Pco:
         return out.view(layout.numpy).reshape(layout.dims)
 
 
+def numbers(bits: np.ndarray, width: int) -> np.ndarray:
+    """Numbers of `width` bits, one a row of bits, the least bit first."""
+    places = np.uint64(1) << np.arange(width, dtype=np.uint64)
+    return (bits[..., :width].astype(np.uint64) * places).sum(axis=-1, dtype=np.uint64)
+
+
+class BitPack:
+    def decode(self, data: bytes, layout: Layout, p: bytes) -> np.ndarray:
+        params(p == b"", "bitpack takes none")
+        groups, length = -(-layout.n // 64), int.from_bytes(data[:4], "little")
+        if len(data) < 4 + length:
+            raise corrupt("EB-C02", "bitpack: too short")
+        heads = np.frombuffer(unzstd(data[4 : 4 + length], 3 * groups, "EB-C02"), np.uint8)
+        low, high, patches = heads.reshape(3, groups).astype(np.int64)
+        if np.any(low + high > 8 * layout.width) or np.any(patches > 63) or np.any((patches == 0) != (high == 0)):
+            raise corrupt("EB-C02", "bitpack: impossible widths")
+        tails = (patches * (6 + high) + 7) // 8
+        ends = 4 + length + np.cumsum(8 * low + tails)
+        if (ends[-1] if groups else 4 + length) != len(data):
+            raise corrupt("EB-C02", "bitpack: bytes do not end with the last group")
+        raw, starts = np.frombuffer(data, np.uint8), ends - tails - 8 * low
+        words = np.zeros((groups, 64), np.uint64)
+        for width in np.unique(low[low > 0]):  # all groups of one width at once
+            rows = np.flatnonzero(low == width)
+            packed = raw[starts[rows, None] + np.arange(8 * width)]
+            bits = np.unpackbits(packed, axis=1, bitorder="little")
+            words[rows] = numbers(bits.reshape(len(rows), 64, width), int(width))
+        for i in np.flatnonzero(patches):
+            n, width, shift = int(patches[i]), int(high[i]), np.uint64(low[i])
+            bits = np.unpackbits(raw[ends[i] - tails[i] : ends[i]], bitorder="little")
+            positions = numbers(bits[: 6 * n].reshape(n, 6), 6).astype(np.int64)
+            uppers = numbers(bits[6 * n : (6 + width) * n].reshape(n, width), width)
+            np.bitwise_or.at(words[i], positions, uppers << shift)
+        return words.reshape(-1)[: layout.n].astype(layout.numpy).reshape(layout.dims)
+
+
 # ---------------------------------------------------------------- the tables, and a block through them
 
-QUANTIZERS: dict[tuple[str, int], Any] = {("none", 1): NoneQuantizer(), ("uniform", 1): Uniform(), ("bitround", 1): BitRound()}
+QUANTIZERS: dict[tuple[str, int], Any] = {
+    ("none", 1): NoneQuantizer(), ("uniform", 1): Uniform(), ("bitround", 1): BitRound(), ("log", 1): Log(),
+}  # fmt: skip
 TRANSFORMS: dict[tuple[str, int], Any] = {
     ("order", 1): Order(), ("delta", 1): Delta(), ("lorenzo", 1): Lorenzo(), ("shuffle", 1): Shuffle(), ("bitshuffle", 1): BitShuffle(),
 }  # fmt: skip
-CODERS: dict[tuple[str, int], Any] = {("store", 1): Store(), ("constant", 1): Constant(), ("zstd", 1): Zstd(), ("pco", 1): Pco()}
+CODERS: dict[tuple[str, int], Any] = {
+    ("store", 1): Store(), ("constant", 1): Constant(), ("zstd", 1): Zstd(), ("pco", 1): Pco(), ("bitpack", 1): BitPack(),
+}  # fmt: skip
 
 
 def find(stages: dict[tuple[str, int], Any], what: str, stage: Any) -> Any:

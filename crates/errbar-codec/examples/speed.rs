@@ -69,6 +69,7 @@ fn main() -> Result<()> {
     let zstd = || stage("zstd", coder::Zstd::params(1));
     let plans = [
         plan("uniform", std::slice::from_ref(&lorenzo), pco(DType::U16)),
+        plan("uniform", std::slice::from_ref(&lorenzo), stage("bitpack", vec![])),
         plan("uniform", std::slice::from_ref(&lorenzo), stage("store", vec![])),
         plan("none", &[order, lorenzo], pco(DType::U32)),
         plan("none", &[shuffle], zstd()),

@@ -111,7 +111,8 @@ pub fn compare(original: &Values, decoded: &Values, tolerance: &Tolerance) -> Re
     match (float, &original.bits.words, &decoded.bits.words) {
         (Float::F32, Words::U32(a), Words::U32(b)) => comparer.all(a, b, |w| f64::from(f32::from_bits(w))),
         (Float::F64, Words::U64(a), Words::U64(b)) => comparer.all(a, b, f64::from_bits),
-        (_, Words::U16(a), Words::U16(b)) => comparer.all(a, b, |w| float.to_f64(w.into())),
+        (Float::F16, Words::U16(a), Words::U16(b)) => comparer.all(a, b, |w| Float::F16.to_f64(w.into())),
+        (Float::BF16, Words::U16(a), Words::U16(b)) => comparer.all(a, b, |w| Float::BF16.to_f64(w.into())),
         _ => return Err(differs("words of another width than their type's")),
     }
     Ok(Comparison { receipt: comparer.tally.receipt(tolerance), violations: comparer.violations })
@@ -132,33 +133,46 @@ struct Comparer<'a> {
 
 impl Comparer<'_> {
     fn all<W: Word>(&mut self, a: &[W], b: &[W], to_f64: impl Fn(W) -> f64) {
+        // Which limit it is must not be asked in the loop.
+        match self.tolerance.limit {
+            Limit::Abs(limit) => self.runs(a, b, &to_f64, |x, error| Limit::Abs(limit).surely_allows(x, error)),
+            Limit::Relative(limit) => self.runs(a, b, &to_f64, |x, error| Limit::Relative(limit).surely_allows(x, error)),
+        }
+    }
+
+    fn runs<W: Word>(&mut self, a: &[W], b: &[W], to_f64: &impl Fn(W) -> f64, allows: impl Fn(f64, f64) -> bool) {
         for (run, (a, b)) in a.chunks(RUN).zip(b.chunks(RUN)).enumerate() {
-            if !self.plain(run * RUN, a, b, &to_f64) {
+            if !self.plain(run * RUN, a, b, to_f64, &allows) {
                 for (i, (x, y)) in a.iter().zip(b).enumerate() {
-                    self.one(run * RUN + i, *x, *y, &to_f64);
+                    self.one(run * RUN + i, *x, *y, to_f64);
                 }
             }
         }
     }
 
-    /// A whole run of finite words, none of them missing and none near the limit or beyond it:
-    /// the usual case, without a branch.
-    fn plain<W: Word>(&mut self, at: usize, a: &[W], b: &[W], to_f64: impl Fn(W) -> f64) -> bool {
+    /// A whole run of finite words, none of them near the limit or beyond it, or of words that are
+    /// the same: the usual case, without a branch.
+    #[inline(always)]
+    fn plain<W: Word>(&mut self, at: usize, a: &[W], b: &[W], to_f64: impl Fn(W) -> f64, surely_allows: impl Fn(f64, f64) -> bool) -> bool {
         let (Ok(a), Ok(b)) = (<&[W; RUN]>::try_from(a), <&[W; RUN]>::try_from(b)) else { return false };
         let mask = W::from_u64(self.float.exponent_mask());
-        if a == b && a.iter().all(|x| x.and(mask) != mask) {
-            self.tally.finite += RUN as u64;
+        if a == b {
+            let finite = a.iter().map(|x| u64::from(x.and(mask) != mask)).sum::<u64>();
+            self.tally.finite += finite;
+            self.tally.non_finite += RUN as u64 - finite;
             return true;
         }
         let mut errors = [0.0; RUN];
         let mut sound = true;
         for ((error, &x), &y) in errors.iter_mut().zip(a).zip(b) {
-            sound &= x.and(mask) != mask && y.and(mask) != mask;
             let (x, y) = (to_f64(x), to_f64(y));
+            // Where one of them is not finite, this is infinite or NaN, and no error allowed.
             *error = (x - y).abs();
-            sound &= x == y || self.tolerance.limit.surely_allows(x, *error);
+            sound &= (*error == 0.0) | surely_allows(x, *error);
         }
-        if !sound || self.tolerance.fill.iter().any(|&fill| a.contains(&W::from_u64(fill))) {
+        // Missing values must be the same; then they have no error.
+        let changed = |fill: W| a.iter().zip(b).fold(false, |changed, (x, y)| changed | ((*x == fill) & (x != y)));
+        if !sound || self.tolerance.fill.iter().any(|&fill| changed(W::from_u64(fill))) {
             return false;
         }
         self.tally.add_run(at, &errors);

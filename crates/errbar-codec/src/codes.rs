@@ -115,6 +115,8 @@ pub trait Word: Copy + Eq + Ord + Send + Sync + std::fmt::Debug + 'static {
     fn from_u64(bits: u64) -> Self;
     /// Bits set in both.
     fn and(self, other: Self) -> Self;
+    /// Bits set in either.
+    fn or(self, other: Self) -> Self;
     /// Sum modulo 2^BITS.
     fn wadd(self, other: Self) -> Self;
     /// Difference modulo 2^BITS.
@@ -146,6 +148,9 @@ macro_rules! word {
             }
             fn and(self, other: Self) -> Self {
                 self & other
+            }
+            fn or(self, other: Self) -> Self {
+                self | other
             }
             fn wadd(self, other: Self) -> Self {
                 self.wrapping_add(other)

@@ -72,6 +72,7 @@ impl Float {
     }
 
     /// The word's value; exact.
+    #[inline(always)]
     pub fn to_f64(self, bits: u64) -> f64 {
         match self {
             Float::F16 => f16_to_f64(bits as u16),
@@ -82,6 +83,7 @@ impl Float {
     }
 
     /// The word nearest to a value that is not NaN, ties to even.
+    #[inline(always)]
     pub fn from_f64(self, value: f64) -> u64 {
         match self {
             Float::F16 => narrow(value, 10, 5),
@@ -92,46 +94,34 @@ impl Float {
     }
 }
 
+#[inline(always)]
 fn f16_to_f64(bits: u16) -> f64 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (bits >> 10 & 31, f64::from(bits & 0x3FF));
-    match exponent {
-        0 => sign * fraction * f64::from_bits((1023 - 24) << 52),
-        31 if bits & 0x3FF == 0 => sign * f64::INFINITY,
-        31 => f64::NAN,
-        // Powers of two are built from bits: the standard does not promise that powi is exact.
-        e => sign * (1024.0 + fraction) * f64::from_bits(u64::from(e + 1023 - 25) << 52),
-    }
+    let magnitude = u64::from(bits & 0x7FFF);
+    // The fields where binary64 has them are a number 2^1008 times smaller, subnormals included:
+    // exact, as is the product. Infinity and NaN get their exponent.
+    let scaled = f64::from_bits(magnitude << 42) * f64::from_bits((1023 + 1008) << 52);
+    let special = f64::from_bits(0x7FF << 52 | magnitude << 42);
+    let value = if magnitude >= 0x7C00 { special } else { scaled };
+    if bits >> 15 == 1 { -value } else { value }
 }
 
-/// Rounds to a float with `fraction` and `exponent` bits, at most 10 and 8, in integers alone.
+/// Rounds to a float with `fraction` and `exponent` bits, at most 10 and 8, without a branch.
+#[inline(always)]
 fn narrow(value: f64, fraction: u32, exponent: u32) -> u64 {
     let bits = value.to_bits();
+    let magnitude = bits & (u64::MAX >> 1);
     let sign = (bits >> 63) << (fraction + exponent);
     let infinity = ((1u64 << exponent) - 1) << fraction;
-    let bias = (1i64 << (exponent - 1)) - 1;
-    let field = (bits >> 52 & 0x7FF) as i64;
-    if field == 0x7FF {
-        return sign | infinity;
-    }
-    if field == 0 {
-        return sign; // binary64 subnormals are far below half the smallest word
-    }
-    let significand = (bits & ((1 << 52) - 1)) | 1 << 52;
-    let target = field - 1023 + bias;
-    // Subnormal targets drop more bits and carry no hidden one.
-    let (drop, base) = match target {
-        t if t >= 1 => (52 - i64::from(fraction), ((t - 1) as u64) << fraction),
-        t => (52 - i64::from(fraction) + 1 - t, 0),
-    };
-    if drop > 54 {
-        return sign;
-    }
-    let kept = significand >> drop;
-    let rest = significand & ((1 << drop) - 1);
-    let half = 1u64 << (drop - 1);
-    let up = rest > half || (rest == half && kept & 1 == 1);
-    sign | (base + kept + u64::from(up)).min(infinity)
+    let bias = (1u64 << (exponent - 1)) - 1;
+    let drop = 52 - fraction;
+    // Normal: to nearest, ties to even, then the exponent counted anew. A carry is right there.
+    let rounded = (magnitude + ((1 << (drop - 1)) - 1) + (magnitude >> drop & 1)) >> drop;
+    let normal = rounded.wrapping_sub((1023 - bias) << fraction).min(infinity);
+    // Subnormal: where units of binary64 are as large as the least word, addition rounds to them.
+    let units = (1023 + 53 - bias - u64::from(fraction)) << 52;
+    let subnormal = (f64::from_bits(magnitude) + f64::from_bits(units)).to_bits().wrapping_sub(units);
+    let least_normal = (1024 - bias) << 52;
+    sign | if magnitude < least_normal { subnormal } else { normal }
 }
 
 #[cfg(test)]

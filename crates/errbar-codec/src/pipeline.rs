@@ -49,13 +49,7 @@ pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, toler
 ///
 /// # Errors
 /// As [`encode`], but for the proof.
-pub fn estimate(
-    registry: &Registry,
-    plan: &PipelineRecord,
-    sample: &Values,
-    tolerance: Option<&Tolerance>,
-    n_words: usize,
-) -> Result<f64> {
+pub fn estimate(registry: &Registry, plan: &PipelineRecord, sample: &Values, tolerance: Option<&Tolerance>, n_words: usize) -> Result<f64> {
     let Forward { pipeline, payload, exact } = forward(registry, plan, sample, tolerance)?;
     let side = registry.coder(&plan.coder)?.side_len(&payload).min(payload.len());
     let patches = exact.patches.len() * (2 + sample.bits.words.width());

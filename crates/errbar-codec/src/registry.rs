@@ -25,9 +25,24 @@ impl Registry {
     /// Every stage that errbar has itself, in the order of the specification's registry.
     pub fn core() -> Registry {
         Registry {
-            quantizers: vec![&quantizer::None, &quantizer::Uniform, &quantizer::BitRound, &quantizer::Lattice, &quantizer::Interp],
-            transforms: vec![&transform::Order, &transform::Delta, &transform::Lorenzo, &transform::Linear, &transform::Rotate, &transform::Shuffle, &transform::BitShuffle],
-            coders: vec![&coder::Store, &coder::Constant, &coder::Zstd, &coder::Pco, &coder::Crans],
+            quantizers: vec![
+                &quantizer::None,
+                &quantizer::Uniform,
+                &quantizer::BitRound,
+                &quantizer::Log,
+                &quantizer::Lattice,
+                &quantizer::Interp,
+            ],
+            transforms: vec![
+                &transform::Order,
+                &transform::Delta,
+                &transform::Lorenzo,
+                &transform::Linear,
+                &transform::Rotate,
+                &transform::Shuffle,
+                &transform::BitShuffle,
+            ],
+            coders: vec![&coder::Store, &coder::Constant, &coder::Zstd, &coder::Pco, &coder::BitPack, &coder::Crans],
         }
     }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use errbar_format::{DType, Result};
 
-use crate::{Codes, Layout, Tolerance, Values};
+use crate::codes::{Scan, Word};
+use crate::float::Float;
+use crate::{Codes, Layout, Tolerance, Values, Words, with_words};
 
 /// What every stage says about itself. Changed bytes are a new version.
 pub trait Stage: Sync {
@@ -45,6 +47,29 @@ pub struct Quantized {
     /// values; stored as they are. The layout that a decoder asks the code layout for has them as
     /// [`Scan::absent`](crate::codes::Scan::absent).
     pub absent: Option<Arc<[bool]>>,
+}
+
+impl Quantized {
+    /// Words in the order of `values`, and the positions that they do not serve: among those, what
+    /// no code could serve, such as missing values, is absent.
+    ///
+    /// # Errors
+    /// As [`Float::of`].
+    pub fn of_words(params: Vec<u8>, words: Words, unserved: Vec<u32>, values: &Values, tolerance: &Tolerance) -> Result<Quantized> {
+        let float = Float::of(values.dtype)?;
+        let is_fixed = |&at: &u32| {
+            let bits = with_words!(&values.bits.words, v => v[at as usize].to_u64());
+            !float.is_finite(bits) || tolerance.is_fill(bits)
+        };
+        let (fixed, exact): (Vec<u32>, Vec<u32>) = unserved.into_iter().partition(is_fixed);
+        let absent: Option<Arc<[bool]>> = (!fixed.is_empty()).then(|| {
+            let mut absent = vec![false; words.len()];
+            fixed.iter().for_each(|&at| absent[at as usize] = true);
+            absent.into()
+        });
+        let scan = Scan { absent: absent.clone(), ..Scan::default() };
+        Ok(Quantized { params, codes: Codes { dims: values.bits.dims.clone(), scan, words }, exact, absent })
+    }
 }
 
 /// Values to integer codes: the only step that may lose anything.

@@ -12,6 +12,7 @@ pub mod archive;
 mod atomic;
 pub mod bench;
 pub mod compare;
+mod fast;
 mod folders;
 mod lossy;
 pub mod pack;

@@ -1,7 +1,7 @@
 //! What the planner proposes for floats under an absolute limit.
 
-use errbar_codec::polyphase::{DIMS, folded};
 use errbar_codec::pipeline::{NONE, stage};
+use errbar_codec::polyphase::{DIMS, folded};
 use errbar_codec::{DType, Values, coder, quantizer};
 use errbar_format::record::PipelineRecord;
 

@@ -5,11 +5,16 @@ use errbar_codec::{Codes, DType, Limit, Registry, Result, Tolerance, Values, Wor
 use errbar_format::record::{PipelineRecord, StageRecord};
 use errbar_format::zstd_frame;
 
+use crate::fast;
 use crate::policy::Mode;
 use crate::{lossy, sample};
 
 /// Words of a sample: enough for stable estimates, little beside a block.
 const SAMPLE_WORDS: usize = 1 << 14;
+
+/// Words that take fewer than so many times the bits of their multiples may come cheaper as they
+/// are: a limit near their own spacing leaves many of them to be kept exactly.
+const NEARLY_LOSSLESS: f64 = 1.4;
 
 /// Proposes pipelines for a block. Pure: the same values give the same proposals on every machine.
 pub trait Planner: Send + Sync {
@@ -69,8 +74,14 @@ impl Planner for CorePlanner {
             }
             return plans;
         }
-        if let (Mode::Balanced | Mode::Small, Some(Tolerance { limit: Limit::Abs(_), .. })) = (mode, tolerance) {
-            return lossy::candidates(values, mode);
+        match (mode, tolerance) {
+            (Mode::Balanced | Mode::Small, Some(Tolerance { limit: Limit::Abs(_), .. })) => return lossy::candidates(values, mode),
+            (Mode::Fast, Some(Tolerance { limit: Limit::Abs(limit), .. })) => {
+                if let Some(plans) = fast_plans(values, *limit) {
+                    return plans;
+                }
+            }
+            _ => {}
         }
         let unsigned = |width| match width {
             2 => DType::U16,
@@ -79,23 +90,34 @@ impl Planner for CorePlanner {
         };
         let mut plans = Vec::new();
         if let Some(tolerance) = tolerance {
-            let quantizer = match tolerance.limit {
-                Limit::Abs(_) => "uniform",
-                Limit::Relative(_) => "bitround",
+            let quantizers: &[&str] = match tolerance.limit {
+                Limit::Abs(_) => &["uniform"],
+                Limit::Relative(_) => &["log", "bitround"],
             };
-            // uniform chooses its width with its step, so its codes are tried at every width.
-            let widths: &[usize] = if quantizer == "uniform" { &[2, 4, 8] } else { &[word] };
-            for &width in widths {
-                if grid {
-                    plans.push(pipeline(quantizer, &[&lorenzo], pco(unsigned(width))));
+            for &quantizer in quantizers {
+                // Where a quantizer chooses the width with its step, the codes are tried at every width.
+                let widths: &[usize] = match quantizer {
+                    "uniform" => &[2, 4, 8],
+                    "log" => &[2, 4],
+                    _ => &[word],
+                };
+                if mode == Mode::Fast && grid {
+                    plans.push(pipeline(quantizer, &[&lorenzo], stage("bitpack", vec![])));
+                    plans.push(pipeline(quantizer, &[&shuffle], zstd()));
+                    continue;
                 }
-                plans.push(pipeline(quantizer, &[], pco(unsigned(width))));
+                for &width in widths {
+                    if grid {
+                        plans.push(pipeline(quantizer, &[&lorenzo], pco(unsigned(width))));
+                    }
+                    plans.push(pipeline(quantizer, &[], pco(unsigned(width))));
+                }
+                if grid {
+                    plans.push(pipeline(quantizer, &[&lorenzo], zstd()));
+                    plans.push(pipeline(quantizer, &[&lorenzo, &bitshuffle], zstd()));
+                }
+                plans.push(pipeline(quantizer, &[&shuffle], zstd()));
             }
-            if grid {
-                plans.push(pipeline(quantizer, &[&lorenzo], zstd()));
-                plans.push(pipeline(quantizer, &[&lorenzo, &bitshuffle], zstd()));
-            }
-            plans.push(pipeline(quantizer, &[&shuffle], zstd()));
         }
         let natural = match values.dtype {
             DType::F16 | DType::BF16 => DType::U16,
@@ -139,6 +161,19 @@ fn long_matches_serve(bytes: &[u8]) -> bool {
         (Ok(all), Ok(long)) => long as f64 <= all as f64 * (1.0 - DISTURBED),
         _ => false,
     }
+}
+
+/// One pipeline, unless keeping every bit may come as cheap.
+fn fast_plans(values: &Values, limit: f64) -> Option<Vec<PipelineRecord>> {
+    let outlook = fast::outlook(values, limit)?;
+    let (order, bitpack) = (stage("order", vec![]), || stage("bitpack", vec![]));
+    let lorenzo = |axes| stage("lorenzo", vec![axes]);
+    let mut plans = vec![pipeline("uniform", &[&lorenzo(outlook.axes)], bitpack())];
+    if outlook.lossless < NEARLY_LOSSLESS * outlook.lossy + 2.0 {
+        plans.push(pipeline(NONE, &[&order, &lorenzo(outlook.lossless_axes)], bitpack()));
+        plans.push(pipeline(NONE, &[&stage("shuffle", vec![])], stage("zstd", coder::Zstd::params(zstd_level(Mode::Fast)))));
+    }
+    Some(plans)
 }
 
 fn is_constant(words: &Words) -> bool {

@@ -16,6 +16,30 @@ const FILL_SHARE: u64 = 100;
 /// Bytes read at once.
 const CHUNK: u64 = 1 << 20;
 
+/// Words looked at together.
+const RUN: usize = 64;
+/// Words compared at a time.
+const LANES: usize = 4;
+
+/// Equal words in a row: counting them one by one costs a look-up each.
+#[derive(Default)]
+struct Repeated {
+    bits: u64,
+    times: u64,
+}
+
+impl Repeated {
+    /// Takes the next word; gives those before it when it differs.
+    fn next(&mut self, bits: u64) -> Option<(u64, u64)> {
+        if bits == self.bits {
+            self.times += 1;
+            return None;
+        }
+        let before = std::mem::replace(self, Repeated { bits, times: 1 });
+        Some((before.bits, before.times))
+    }
+}
+
 /// Counts words; gives the range without fill values, and the fill values.
 ///
 /// The candidates for fill values are found with the algorithm of Misra and Gries (Finding
@@ -45,40 +69,85 @@ impl Survey {
         })
     }
 
-    fn words<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = u64> + use<'a> {
-        let (word, big_endian) = (self.word, self.big_endian);
-        bytes.chunks_exact(word).map(move |chunk| {
-            let mut bits = [0; 8];
-            if big_endian {
-                bits[..word].iter_mut().zip(chunk.iter().rev()).for_each(|(to, from)| *to = *from);
-            } else {
-                bits[..word].copy_from_slice(chunk);
+    /// Runs of words, whatever their width and order of bytes.
+    fn each_run(&mut self, bytes: &[u8], mut see: impl FnMut(&mut Survey, &[u64])) {
+        fn runs<const N: usize>(bytes: &[u8], word: impl Fn([u8; N]) -> u64, mut see: impl FnMut(&[u64])) {
+            let (words, _) = bytes.as_chunks();
+            let mut bits = [0; RUN];
+            for run in words.chunks(RUN) {
+                bits.iter_mut().zip(run).for_each(|(bits, bytes)| *bits = word(*bytes));
+                see(&bits[..run.len()]);
             }
-            u64::from_le_bytes(bits)
-        })
+        }
+        let (word, big_endian) = (self.word, self.big_endian);
+        let see = |run: &[u64]| see(self, run);
+        match (word, big_endian) {
+            (2, false) => runs(bytes, |w| u16::from_le_bytes(w).into(), see),
+            (2, true) => runs(bytes, |w| u16::from_be_bytes(w).into(), see),
+            (4, false) => runs(bytes, |w| u32::from_le_bytes(w).into(), see),
+            (4, true) => runs(bytes, |w| u32::from_be_bytes(w).into(), see),
+            (_, false) => runs(bytes, u64::from_le_bytes, see),
+            (_, true) => runs(bytes, u64::from_be_bytes, see),
+        }
     }
 
     /// First pass: range of the ordinary values, candidates for fill values.
     fn first_pass(&mut self, bytes: &[u8]) {
-        for bits in self.words(bytes) {
-            self.n += 1;
-            let value = self.float.to_f64(bits);
+        match self.float {
+            Float::F32 => self.each_run(bytes, |survey, run| survey.first_look(run, |bits| f64::from(f32::from_bits(bits as u32)))),
+            Float::F64 => self.each_run(bytes, |survey, run| survey.first_look(run, f64::from_bits)),
+            float => self.each_run(bytes, |survey, run| survey.first_look(run, |bits| float.to_f64(bits))),
+        }
+    }
+
+    #[inline(always)]
+    fn first_look(&mut self, run: &[u64], to_f64: impl Fn(u64) -> f64) {
+        self.n += run.len() as u64;
+        let mut ordinary = true;
+        if let Ok(run) = <&[u64; RUN]>::try_from(run) {
+            // The usual case, without a branch.
+            let (mut min, mut max) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+            for row in run.as_chunks::<LANES>().0 {
+                for ((min, max), &bits) in min.iter_mut().zip(&mut max).zip(row) {
+                    let value = to_f64(bits);
+                    ordinary &= value.abs() < FILL_MAGNITUDE;
+                    *min = if value < *min { value } else { *min };
+                    *max = if value > *max { value } else { *max };
+                }
+            }
+            if ordinary {
+                self.min = min.into_iter().fold(self.min, f64::min);
+                self.max = max.into_iter().fold(self.max, f64::max);
+                return;
+            }
+        }
+        let mut repeated = Repeated::default();
+        for &bits in run {
+            let value = to_f64(bits);
             if value.abs() < FILL_MAGNITUDE {
                 self.min = self.min.min(value);
                 self.max = self.max.max(value);
             } else if value.is_finite() {
                 self.n_large += 1;
-                self.count_candidate(bits);
+                if let Some((bits, times)) = repeated.next(bits) {
+                    self.count_candidate(bits, times);
+                }
             }
         }
+        self.count_candidate(repeated.bits, repeated.times);
     }
 
-    fn count_candidate(&mut self, bits: u64) {
-        if let Some(count) = self.candidates.get_mut(&bits) {
-            *count += 1;
-        } else if (self.candidates.len() as u64) < FILL_SHARE {
-            self.candidates.insert(bits, 1);
-        } else {
+    /// Counts a large value that came so many times in a row.
+    fn count_candidate(&mut self, bits: u64, times: u64) {
+        for time in 0..times {
+            if let Some(count) = self.candidates.get_mut(&bits) {
+                *count += times - time;
+                return;
+            }
+            if (self.candidates.len() as u64) < FILL_SHARE {
+                self.candidates.insert(bits, times - time);
+                return;
+            }
             self.candidates.retain(|_, count| {
                 *count -= 1;
                 *count > 0
@@ -94,11 +163,20 @@ impl Survey {
 
     /// Second pass: counts the candidates.
     fn second_pass(&mut self, bytes: &[u8]) {
-        for bits in self.words(bytes) {
-            if let Some(count) = self.candidates.get_mut(&bits) {
-                *count += 1;
+        self.each_run(bytes, |survey, run| {
+            let mut add = |bits, times| {
+                if let Some(count) = survey.candidates.get_mut(&bits) {
+                    *count += times;
+                }
+            };
+            let mut repeated = Repeated::default();
+            for &bits in run.iter().filter(|&&bits| survey.float.to_f64(bits).abs() >= FILL_MAGNITUDE) {
+                if let Some((bits, times)) = repeated.next(bits) {
+                    add(bits, times);
+                }
             }
-        }
+            add(repeated.bits, repeated.times);
+        });
     }
 
     /// Fill values found, ascending.
@@ -111,13 +189,15 @@ impl Survey {
 
     /// Third pass: large values that are no fill values count for the range.
     fn third_pass(&mut self, bytes: &[u8], fill: &[u64]) {
-        for bits in self.words(bytes) {
-            let value = self.float.to_f64(bits);
-            if value.is_finite() && value.abs() >= FILL_MAGNITUDE && fill.binary_search(&bits).is_err() {
-                self.min = self.min.min(value);
-                self.max = self.max.max(value);
+        self.each_run(bytes, |survey, run| {
+            for &bits in run {
+                let value = survey.float.to_f64(bits);
+                if value.is_finite() && value.abs() >= FILL_MAGNITUDE && fill.binary_search(&bits).is_err() {
+                    survey.min = survey.min.min(value);
+                    survey.max = survey.max.max(value);
+                }
             }
-        }
+        });
     }
 
     /// Looks through `len` bytes of `file` from `at` on, as often as needed; gives the fill values

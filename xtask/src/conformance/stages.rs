@@ -21,8 +21,10 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept("stage-constant", constants(), "one word for all of them, and none for no words"),
         Vector::accept("stage-zstd", each_width("zstd", &plan("none", &[], "zstd", &[19])), "one zstd frame"),
         Vector::accept("stage-pco", pcos(), "every number type that pco takes"),
+        Vector::accept("stage-bitpack", bitpacks(), "groups of every width of words, with patches and without, whole and not"),
         Vector::accept("stage-uniform", uniforms(), "multiples of a step in every floating-point type, codes of 1 to 8 bytes"),
         Vector::accept("stage-bitround", bitrounds(), "fraction bits rounded away in every floating-point type"),
+        Vector::accept("stage-log", logs(), "levels of both signs and zero in every floating-point type, codes of 1 to 4 bytes"),
         Vector::accept("stage-exact-values", exacts(), "NaN payloads, infinities, huge values and -0 beside codes"),
         Vector::accept("stage-chains", chains(), "pipelines as writers choose them"),
         Vector::accept("receipt-bounds", receipts(), "receipts of every kind of bound"),
@@ -183,6 +185,47 @@ fn bitrounds() -> Archive {
     b.finish()
 }
 
+fn logs() -> Archive {
+    let mut b = Builder::lossy("log");
+    let store = plan("log", &[], "store", &[]);
+    add(&mut b, &floats("0d", DType::F32, &[]), &store, Some(&relative(0.01)));
+    for dtype in FLOATS {
+        add(&mut b, &floats(dtype.name(), dtype, &[9, 11]), &store, Some(&relative(0.02)));
+    }
+    let signed = |i: u64| if i.is_multiple_of(5) { 0.0 } else { smooth(i) };
+    add(
+        &mut b,
+        &of_values("signs-and-zeros", DType::F64, &[50], signed),
+        &plan("log", &[("delta", &[])], "store", &[]),
+        Some(&relative(0.3)),
+    );
+    add(&mut b, &of_values("special", DType::F64, &[60], special), &store, Some(&relative(1e-3)));
+    add(&mut b, &floats("width-4", DType::F64, &[60]), &store, Some(&relative(1e-8)));
+    b.finish()
+}
+
+/// Words most of which are small, and a few of which are anything.
+fn patchy(path: &str, dtype: DType, n: u64, bits: u32) -> Array {
+    let word = |i: u64| {
+        let random = i.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ i.wrapping_mul(0xD134_2543_DE82_EF95) >> 23;
+        if i % 41 == 17 { random } else { (random >> 7) & ((1 << bits) - 1) }
+    };
+    Array::new(path, dtype, &[n], (0..n).flat_map(|i| word(i).to_le_bytes()[..dtype.size()].to_vec()).collect())
+}
+
+fn bitpacks() -> Archive {
+    let mut b = Builder::lossy("bitpack");
+    let pack = plan("none", &[], "bitpack", &[]);
+    add(&mut b, &Array::new("0d", DType::U32, &[], 7u32.to_le_bytes().to_vec()), &pack, None);
+    add(&mut b, &Array::new("nothing", DType::U8, &[3, 0], Vec::new()), &pack, None);
+    for (dtype, bits) in [(DType::U16, 5), (DType::U32, 11), (DType::U64, 40), (DType::U8, 2)] {
+        add(&mut b, &patchy(dtype.name(), dtype, 333, bits), &pack, None);
+    }
+    add(&mut b, &floats("uniform", DType::F32, &[9, 30]), &plan("uniform", &[("lorenzo", &[2])], "bitpack", &[]), Some(&abs(0.05)));
+    add(&mut b, &Array::new("zeros", DType::U16, &[500], vec![0; 1000]), &pack, None);
+    b.finish()
+}
+
 fn special(i: u64) -> f64 {
     match i % 13 {
         3 => f64::INFINITY,
@@ -273,6 +316,10 @@ fn uniform_params(step: f64, base: i64, width: u8) -> Vec<u8> {
     [&step.to_le_bytes()[..], &base.to_le_bytes(), &[width]].concat()
 }
 
+fn log_params(step: f64, lowest: i64, base: i64, width: u8) -> Vec<u8> {
+    [&step.to_le_bytes()[..], &lowest.to_le_bytes(), &base.to_le_bytes(), &[width]].concat()
+}
+
 fn refused() -> Vec<Vector> {
     let words = [0; 64];
     let none = ("none", &[][..]);
@@ -318,7 +365,23 @@ fn refused() -> Vec<Vector> {
     c02("pco-empty", DType::U32, "pco", &[DType::U32.code(), 8], b"", "not a pcodec file");
     c02("pco-short", DType::U32, "pco", &[DType::U32.code(), 8], &pco, "the file holds fewer numbers than there are words");
 
-    for (name, quantizer) in [("uniform", ("uniform", &step[..])), ("bitround", ("bitround", &[3][..]))] {
+    // One group of 16 words and their patches, and whatever follows.
+    let group = |heads: &[u8], rest: &[u8]| {
+        let heads = zstd(heads);
+        [&(heads.len() as u32).to_le_bytes(), &heads[..], rest].concat()
+    };
+    c02("bitpack-empty", DType::U16, "bitpack", &[], b"", "the length has four bytes");
+    c02("bitpack-length", DType::U16, "bitpack", &[], &[255, 255, 255, 255, 0], "heads are inside the bytes");
+    c02("bitpack-heads", DType::U16, "bitpack", &[], &group(&[1, 0], &words[..8]), "three bytes of heads for each group");
+    c02("bitpack-short", DType::U16, "bitpack", &[], &group(&[1, 0, 0], &words[..7]), "eight bytes for each bit of low parts");
+    c02("bitpack-long", DType::U16, "bitpack", &[], &group(&[1, 0, 0], &words[..9]), "nothing follows the last group");
+    c02("bitpack-width", DType::U16, "bitpack", &[], &group(&[1, 16, 1], &words[..11]), "low and high parts fit a word");
+    c02("bitpack-patches", DType::U16, "bitpack", &[], &group(&[0, 1, 64], &words[..56]), "at most 63 patches");
+    c02("bitpack-no-high", DType::U16, "bitpack", &[], &group(&[1, 0, 1], &words[..9]), "patches have bits");
+    c02("bitpack-no-patches", DType::U16, "bitpack", &[], &group(&[1, 1, 0], &words[..8]), "without patches they have no bits");
+
+    let log = log_params(0.5, 0, 0, 4);
+    for (name, quantizer) in [("uniform", ("uniform", &step[..])), ("bitround", ("bitround", &[3][..])), ("log", ("log", &log[..]))] {
         let archive = with_bad(&format!("c03-{name}"), DType::I32, &[16], with_params(quantizer, &[], "store", &[]), &words, 0);
         all.push(corrupt("EB-C03", &format!("{name}-of-integers"), archive, "a lossy quantizer serves floating-point types only"));
     }
@@ -334,6 +397,14 @@ fn refused() -> Vec<Vector> {
     }
     c04("uniform-width", with_params(("uniform", &uniform_params(0.5, 0, 3)), &[], "store", &[]), "codes have 1, 2, 4 or 8 bytes");
     c04("uniform-short", with_params(("uniform", &step[..16]), &[], "store", &[]), "uniform has 17 bytes of parameters");
+    for (name, value) in steps {
+        let params = log_params(value, 0, 0, 4);
+        c04(&format!("log-step-{name}"), with_params(("log", &params), &[], "store", &[]), "a step is a positive finite number");
+    }
+    c04("log-lowest", with_params(("log", &log_params(0.5, -(1 << 50) - 1, 0, 4)), &[], "store", &[]), "levels are within 2^50");
+    c04("log-width", with_params(("log", &log_params(0.5, 0, 0, 5)), &[], "store", &[]), "codes have 1, 2, 4 or 8 bytes");
+    c04("log-long", with_params(("log", &[&log[..], &[0]].concat()), &[], "store", &[]), "log has 25 bytes of parameters");
+    c04("bitpack-params", with_params(none, &[], "bitpack", &[0]), "bitpack has no parameters");
     c04("bitround-keep", with_params(("bitround", &[24]), &[], "store", &[]), "binary32 has 23 fraction bits");
     c04("bitround-none", with_params(("bitround", &[]), &[], "store", &[]), "bitround has one byte of parameters");
     c04("none-params", with_params(("none", &[0]), &[], "store", &[]), "none has no parameters");

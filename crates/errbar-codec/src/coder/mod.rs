@@ -1,11 +1,13 @@
 //! Codes to bytes, and back without a difference.
 
+mod bitpack;
 mod constant;
 mod crans;
 mod pco;
 mod store;
 mod zstd;
 
+pub use bitpack::BitPack;
 pub use constant::Constant;
 pub use crans::Crans;
 pub use pco::Pco;

@@ -3,11 +3,13 @@
 mod bitround;
 mod interp;
 mod lattice;
+mod log;
 mod none;
 mod uniform;
 
 pub use bitround::BitRound;
 pub use interp::Interp;
 pub use lattice::Lattice;
+pub use log::Log;
 pub use none::None;
 pub use uniform::Uniform;

@@ -1,8 +1,6 @@
-use std::sync::Arc;
-
 use errbar_format::{DType, Error, Result};
 
-use crate::codes::{Scan, Word};
+use crate::codes::Word;
 use crate::float::Float;
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
 use crate::{Codes, Layout, Limit, Tolerance, Values, Words, with_words};
@@ -42,6 +40,8 @@ const TO_INTEGER: f64 = (3u64 << 51) as f64;
 const TO_BITS: f64 = (1u64 << 52) as f64;
 /// Words looked at together.
 const RUN: usize = 64;
+/// Numbers that are compared at a time.
+const LANES: usize = 4;
 /// Words that choose the step and the middle of the codes, at most about twice as many.
 const SAMPLE: usize = 4096;
 
@@ -100,27 +100,33 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
 
     /// The least and the largest of the numbers from `low` to `high`, and how many lie elsewhere.
     fn range(&self, low: f64, high: f64) -> (f64, f64, usize) {
-        let (mut least, mut largest, mut inside, mut fixed) = ([f64::MAX; 8], [f64::MIN; 8], [0u64; 8], 0);
+        // In lanes, so that one number need not wait for another.
+        let (mut least, mut largest, mut outside) = ([f64::MAX; LANES], [f64::MIN; LANES], 0);
         for run in self.words.chunks(RUN) {
-            let fill = self.has_fill(run);
-            for part in run.chunks(8) {
-                for (i, &word) in part.iter().enumerate() {
-                    let x = (self.to_f64)(word);
-                    // False for NaN, and for infinities.
-                    let counts = x >= low && x <= high && !(fill && self.is_fixed(word));
-                    least[i] = if counts && x < least[i] { x } else { least[i] };
-                    largest[i] = if counts && x > largest[i] { x } else { largest[i] };
-                    inside[i] += u64::from(counts);
+            let mut numbers = [f64::NAN; RUN];
+            for (x, &word) in numbers.iter_mut().zip(run) {
+                *x = (self.to_f64)(word);
+            }
+            if self.has_fill(run) {
+                numbers.iter_mut().zip(run).filter(|(_, word)| self.is_fixed(**word)).for_each(|(x, _)| *x = f64::NAN);
+            }
+            let mut elsewhere = 0u64;
+            for x in &mut numbers {
+                let inside = (*x >= low) & (*x <= high);
+                elsewhere += u64::from(!inside & (x.abs() <= f64::MAX));
+                *x = if inside { *x } else { f64::NAN };
+            }
+            outside += elsewhere as usize;
+            let (rows, _) = numbers.as_chunks::<LANES>();
+            for row in rows {
+                // False for NaN.
+                for ((least, largest), &x) in least.iter_mut().zip(&mut largest).zip(row) {
+                    *least = if x < *least { x } else { *least };
+                    *largest = if x > *largest { x } else { *largest };
                 }
             }
-            fixed += run.iter().filter(|&&word| !self.float.is_finite(word.to_u64()) || (fill && self.is_fixed(word))).count();
         }
-        let inside: u64 = inside.iter().sum();
-        (
-            least.into_iter().fold(f64::MAX, f64::min),
-            largest.into_iter().fold(f64::MIN, f64::max),
-            self.words.len() - fixed - inside as usize,
-        )
+        (least.into_iter().fold(f64::MAX, f64::min), largest.into_iter().fold(f64::MIN, f64::max), outside)
     }
 
     /// The step, and the least base and width that serve nearly all multiples: a few that lie far
@@ -139,6 +145,12 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
                 return Grid { step, base: multiple(least), top, width };
             }
             let low = median - (top - 1.0) / 2.0;
+            // Where more of the sample lies outside than chance explains, so does more of the block.
+            let below = sample.partition_point(|&x| x < low * step);
+            let above = sample.len() - sample.partition_point(|&x| x <= (low + top) * step);
+            if below + above > sample.len() / 250 + 4 {
+                continue;
+            }
             let (least, _, outside) = self.range(low * step, (low + top) * step);
             if outside <= self.words.len() / 1000 {
                 return Grid { step, base: multiple(least), top, width };
@@ -153,13 +165,29 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         let mut exact = Vec::new();
         let mut last = C::from_u64(0);
         for run in self.words.chunks(RUN) {
-            if let Some(run) = self.plain(run, grid, &narrow) {
-                codes.extend_from_slice(&run);
-                last = run[RUN - 1];
-                continue;
+            let fill = self.has_fill(run);
+            let (mut nearest, mut sound) = ([C::from_u64(0); RUN], [false; RUN]);
+            if let Ok(run) = <&[W; RUN]>::try_from(run) {
+                let mut all = !fill;
+                for (code, &word) in nearest.iter_mut().zip(run) {
+                    let serves;
+                    (*code, serves) = self.nearest(word, grid, &narrow);
+                    all &= serves;
+                }
+                if all {
+                    codes.extend_from_slice(&nearest);
+                    last = nearest[RUN - 1];
+                    continue;
+                }
+                // Asked again, as keeping the answers would cost all other runs their speed.
+                sound = run.map(|word| self.nearest::<C>(word, grid, &narrow).1);
             }
-            for &word in run {
-                match self.code(word, grid, &narrow) {
+            for ((&word, code), sound) in run.iter().zip(nearest).zip(sound) {
+                let code = match sound && !(fill && self.is_fixed(word)) {
+                    true => Some(code),
+                    false => self.code(word, grid, &narrow),
+                };
+                match code {
                     Some(code) => last = code,
                     // The code before it costs least.
                     None => exact.push(codes.len() as u32),
@@ -170,21 +198,17 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         (C::wrap(codes), exact)
     }
 
-    /// The codes of a whole run whose nearest multiples all serve: the usual case, without a branch.
+    /// The code of the nearest multiple, and whether it surely serves: the usual case, without a
+    /// branch.
     #[inline(always)]
-    fn plain<C: Word>(&self, run: &[W], grid: &Grid, narrow: impl Fn(f64) -> f64) -> Option<[C; RUN]> {
-        let run: &[W; RUN] = run.try_into().ok()?;
-        let mut codes = [C::from_u64(0); RUN];
-        let mut sound = true;
-        for (code, &word) in codes.iter_mut().zip(run) {
-            let x = (self.to_f64)(word);
-            let multiple = (x / grid.step + TO_INTEGER) - TO_INTEGER;
-            let offset = multiple - grid.base;
-            // NaN and infinities fail every comparison.
-            sound &= (x - narrow(multiple * grid.step)).abs() < self.limit && offset >= 0.0 && offset <= grid.top;
-            *code = C::from_u64((offset + TO_BITS).to_bits() & (TO_BITS as u64 - 1));
-        }
-        (sound && !self.has_fill(run)).then_some(codes)
+    fn nearest<C: Word>(&self, word: W, grid: &Grid, narrow: impl Fn(f64) -> f64) -> (C, bool) {
+        let x = (self.to_f64)(word);
+        // Not always the nearest multiple, but then the check tells.
+        let multiple = (x * (1.0 / grid.step) + TO_INTEGER) - TO_INTEGER;
+        let offset = multiple - grid.base;
+        // NaN and infinities fail every comparison.
+        let serves = ((x - narrow(multiple * grid.step)).abs() < self.limit) & (offset >= 0.0) & (offset <= grid.top);
+        (C::from_u64((offset + TO_BITS).to_bits() & (TO_BITS as u64 - 1)), serves)
     }
 
     /// The code that serves a word, if one does.
@@ -215,6 +239,19 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
             _ => self.codes::<u64>(&grid, narrow),
         };
         Ok((Params { step: grid.step, base: grid.base as i64, width: grid.width }, words, exact))
+    }
+}
+
+/// The words nearest to the values of codes.
+fn reconstruct<C: Word>(codes: &[C], float: Float, value: impl Fn(u64) -> f64) -> Words {
+    fn words_of<C: Word, O>(codes: &[C], word: impl Fn(u64) -> O) -> Vec<O> {
+        codes.iter().map(|code| word(code.to_u64())).collect()
+    }
+    match float {
+        Float::F32 => Words::U32(words_of(codes, |code| (value(code) as f32).to_bits())),
+        Float::F64 => Words::U64(words_of(codes, |code| value(code).to_bits())),
+        Float::F16 => Words::U16(words_of(codes, |code| Float::F16.from_f64(value(code)) as u16)),
+        Float::BF16 => Words::U16(words_of(codes, |code| Float::BF16.from_f64(value(code)) as u16)),
     }
 }
 
@@ -257,25 +294,17 @@ impl Quantizer for Uniform {
                 Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| f64::from(x as f32))
             }
             (Float::F64, Words::U64(words)) => Numbers { words, float, to_f64: f64::from_bits, tolerance, limit }.quantize(|x| x),
-            (_, Words::U16(words)) => {
-                let to_f64 = |w: u16| float.to_f64(w.into());
-                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| float.to_f64(float.from_f64(x)))
+            (Float::F16, Words::U16(words)) => {
+                let to_f64 = |w: u16| Float::F16.to_f64(w.into());
+                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| Float::F16.to_f64(Float::F16.from_f64(x)))
+            }
+            (Float::BF16, Words::U16(words)) => {
+                let to_f64 = |w: u16| Float::BF16.to_f64(w.into());
+                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| Float::BF16.to_f64(Float::BF16.from_f64(x)))
             }
             _ => Err(Error::usage("words of another width than their type's")),
         }?;
-        let is_fixed = |&at: &u32| {
-            let bits = with_words!(&values.bits.words, v => v[at as usize].to_u64());
-            !float.is_finite(bits) || tolerance.is_fill(bits)
-        };
-        let (fixed, exact): (Vec<u32>, Vec<u32>) = exact.into_iter().partition(is_fixed);
-        let absent: Option<Arc<[bool]>> = (!fixed.is_empty()).then(|| {
-            let mut absent = vec![false; words.len()];
-            fixed.iter().for_each(|&at| absent[at as usize] = true);
-            absent.into()
-        });
-        let scan = Scan { absent: absent.clone(), ..Scan::default() };
-        let codes = Codes { dims: values.bits.dims.clone(), scan, words };
-        Ok(Quantized { params: params.to_bytes(), codes, exact, absent })
+        Quantized::of_words(params.to_bytes(), words, exact, values, tolerance)
     }
 
     fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {
@@ -288,13 +317,14 @@ impl Quantizer for Uniform {
     fn reconstruct(&self, codes: Codes, dtype: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
         let float = Float::of(dtype)?;
         let Params { step, base, .. } = Params::parse(params)?;
-        let value = |code: u64| code.wrapping_add(base as u64) as i64 as f64 * step;
         let words = with_words!(&codes.words, v => {
-            let values = v.iter().map(|code| value(code.to_u64()));
-            match float {
-                Float::F32 => Words::U32(values.map(|x| (x as f32).to_bits()).collect()),
-                Float::F64 => Words::U64(values.map(f64::to_bits).collect()),
-                Float::F16 | Float::BF16 => Words::U16(values.map(|x| float.from_f64(x) as u16).collect()),
+            // The integers are exact either way; bytes are converted several at a time.
+            match codes.words.width() == 1 && base.unsigned_abs() < 1 << 51 {
+                true => {
+                    let base = base as f64;
+                    reconstruct(v, float, |code| (f64::from(code as i32) + base) * step)
+                }
+                false => reconstruct(v, float, |code| code.wrapping_add(base as u64) as i64 as f64 * step),
             }
         });
         Ok(Codes::plain(codes.dims, words))

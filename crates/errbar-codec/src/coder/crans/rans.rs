@@ -96,15 +96,7 @@ impl<'a> Decoder<'a> {
         let states = std::array::from_fn(|i| u32::from(words[2 * i]) << 16 | u32::from(words[2 * i + 1]));
         let n_words = words.len();
         words.resize(n_words + longest_wave + 1, 0);
-        Ok(Decoder {
-            slots,
-            first_slot,
-            states,
-            words,
-            n_words,
-            next_word: 2 * STATES,
-            raw: RawBits { bytes: raw.iter(), held: 0, n: 0 },
-        })
+        Ok(Decoder { slots, first_slot, states, words, n_words, next_word: 2 * STATES, raw: RawBits { bytes: raw.iter(), held: 0, n: 0 } })
     }
 
     /// Before every wave: words that were read in vain are read in vain again.

@@ -106,13 +106,7 @@ pub(super) fn interpolating<R: Real>(
 
 /// Taps of the errors before a point, or none where they do not pay.
 #[inline(always)]
-pub(super) fn causal<R: Real>(
-    predicted: &Grid<R>,
-    original: &Grid<R>,
-    absent: Option<&Grid<bool>>,
-    whole: Extents,
-    step: R,
-) -> Vec<i16> {
+pub(super) fn causal<R: Real>(predicted: &Grid<R>, original: &Grid<R>, absent: Option<&Grid<bool>>, whole: Extents, step: R) -> Vec<i16> {
     let n = original.n;
     let groups = causal_groups(n);
     if groups.is_empty() || original.len() < 64 {

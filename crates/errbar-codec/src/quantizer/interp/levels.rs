@@ -1,7 +1,7 @@
 //! The way from the coarsest grid to the finest, in both directions.
 
-use super::real::Real;
 use super::choose;
+use super::real::Real;
 use super::taps::Taps;
 use super::template::{Kernel, beyond, causal_groups, groups};
 use crate::polyphase::{DIMS, Extents, Grid, class_extents, classes};

@@ -85,13 +85,7 @@ impl Params {
     }
 
     pub(super) fn plan<R: Real>(&self, n: Extents) -> Plan<R> {
-        Plan {
-            n,
-            levels: self.levels(n),
-            step: R::from_f64(self.step),
-            base: R::from_f64(self.base),
-            integers: self.lattice.is_some(),
-        }
+        Plan { n, levels: self.levels(n), step: R::from_f64(self.step), base: R::from_f64(self.base), integers: self.lattice.is_some() }
     }
 
     /// Every class that has taps, in their order: the number of groups, and of own-class groups.
@@ -103,9 +97,7 @@ impl Params {
         }
         (0..levels.len()).rev().flat_map(move |l| {
             let (level, here) = (levels[l], extents[l]);
-            let count = move |&class: &u8| {
-                (groups(n, level, class).len(), causal_groups(class_extents(here, level, class)).len())
-            };
+            let count = move |&class: &u8| (groups(n, level, class).len(), causal_groups(class_extents(here, level, class)).len());
             classes(level)[1..].iter().map(count).collect::<Vec<_>>()
         })
     }

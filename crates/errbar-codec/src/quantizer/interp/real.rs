@@ -4,16 +4,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
 /// A floating-point type to predict in.
 pub(super) trait Real:
-    Copy
-    + Default
-    + PartialOrd
-    + Send
-    + Sync
-    + Add<Output = Self>
-    + AddAssign
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
+    Copy + Default + PartialOrd + Send + Sync + Add<Output = Self> + AddAssign + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
     /// Added and taken away again, it leaves the nearest integer, ties to even, of numbers below
     /// half of [`Real::MOST`].
