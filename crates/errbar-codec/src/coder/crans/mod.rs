@@ -356,18 +356,72 @@ impl Class {
         let Ok(active) = self.active.data_mut().get_disjoint_mut(own_at.map(|at| at..at + width)) else { return };
         let (mut left, mut left2) = ([0; LANES], [0; LANES]);
         let mut states = decoder.states;
-        for x in 0..width {
-            for lane in 0..LANES {
-                let value = self.context.value(sums[lane][x], left[lane], left2[lane]);
-                let word = decoder.word(&mut states[(lane + LANES * x) % rans::STATES], bin(value));
-                let magnitude = token::magnitude(word);
-                words[lane][x] = word;
-                (left2[lane], left[lane]) = (left[lane], magnitude);
-                own[lane][x] = magnitude;
-                active[lane][x] = activity(value, magnitude);
+        let context = &self.context;
+        // Written out, so that all of a lane stays in registers.
+        macro_rules! step {
+            ($x:expr, $lane:literal, $state:literal) => {
+                if $lane < LANES {
+                    let value = context.value(sums[$lane][$x], left[$lane], left2[$lane]);
+                    let word = decoder.word(&mut states[$state], bin(value));
+                    (left2[$lane], left[$lane]) = (left[$lane], token::magnitude(word));
+                    words[$lane][$x] = word;
+                    active[$lane][$x] = value as u16;
+                }
+            };
+        }
+        let mut x = 0;
+        match LANES {
+            4 => {
+                while x + 2 <= width {
+                    step!(x, 0, 0);
+                    step!(x, 1, 1);
+                    step!(x, 2, 2);
+                    step!(x, 3, 3);
+                    step!(x + 1, 0, 4);
+                    step!(x + 1, 1, 5);
+                    step!(x + 1, 2, 6);
+                    step!(x + 1, 3, 7);
+                    x += 2;
+                }
+                if x < width {
+                    step!(x, 0, 0);
+                    step!(x, 1, 1);
+                    step!(x, 2, 2);
+                    step!(x, 3, 3);
+                }
+            }
+            2 => {
+                while x + 2 <= width {
+                    step!(x, 0, 0);
+                    step!(x, 1, 1);
+                    step!(x + 1, 0, 2);
+                    step!(x + 1, 1, 3);
+                    states.rotate_left(4);
+                    x += 2;
+                }
+                if x < width {
+                    step!(x, 0, 0);
+                    step!(x, 1, 1);
+                }
+                states.rotate_right(4 * (width / 2 % 2));
+            }
+            _ => {
+                while x < width {
+                    step!(x, 0, 0);
+                    states.rotate_left(1);
+                    x += 1;
+                }
+                states.rotate_right(width % rans::STATES);
             }
         }
         decoder.states = states;
+        for lane in 0..LANES {
+            let (words, own, active) = (&words[lane][..width], &mut own[lane][..width], &mut active[lane][..width]);
+            for x in 0..width {
+                own[x] = token::magnitude(words[x]);
+                active[x] = activity(active[x].into(), own[x]);
+            }
+        }
     }
 
     /// As [`Class::wave`], for any number of rows and with absent words.
