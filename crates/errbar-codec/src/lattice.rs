@@ -12,8 +12,10 @@ use crate::{Values, with_words};
 
 /// Values that an affine lattice is looked for in.
 const SAMPLE: usize = 20_000;
-/// Values that tell quickly that there is none.
+/// Values that tell quickly that there is no common power of two.
 const GLANCE: usize = 500;
+/// Room that strides of more than one unit must win: they fit less well what data have of their own.
+const STRIDE_GAIN: f64 = 1.02;
 /// Gaps that decide the greatest common divisor.
 const GAPS: usize = 3000;
 /// Integers up to this are exact, with room for sums, wherever they are worked with.
@@ -67,7 +69,8 @@ impl Present<'_> {
         let affine = self.affine(limit);
         let wider = |a: &Lattice| a.unit * a.stride;
         let best = [powers, affine].into_iter().flatten().max_by(|a, b| wider(a).total_cmp(&wider(b)))?;
-        (wider(&best) > step * 1.0005).then_some(best)
+        let gain = if best.stride > 1.0 { STRIDE_GAIN } else { 1.0005 };
+        (wider(&best) > step * gain).then_some(best)
     }
 
     /// The largest power of two that all values are multiples of.
@@ -107,20 +110,11 @@ impl Present<'_> {
     /// A lattice no value is farther from than `tolerance` or a few units in the last place, and how
     /// far the farthest is.
     fn affine_within(&self, tolerance: f64) -> Option<(Lattice, f64)> {
-        let sorted = |n: usize| {
-            let mut sample = self.sample(n);
-            sample.sort_unstable_by(f64::total_cmp);
-            sample.dedup();
-            sample
-        };
-        let tolerance_for = |sample: &[f64]| {
-            let [low, .., high] = sample else { return None };
-            Some(tolerance.max(2.0 * self.float.spacing(low.abs().max(high.abs()))))
-        };
-        let glance = sorted(GLANCE);
-        common_divisor(&glance, tolerance_for(&glance)?)?;
-        let sample = sorted(SAMPLE);
-        let tolerance = tolerance_for(&sample)?;
+        let mut sample = self.sample(SAMPLE);
+        sample.sort_unstable_by(f64::total_cmp);
+        sample.dedup();
+        let [low, .., high] = sample.as_slice() else { return None };
+        let tolerance = tolerance.max(2.0 * self.float.spacing(low.abs().max(high.abs())));
         let unit = common_divisor(&sample, tolerance)?;
         let (mut offset, unit) = line_through(&sample, refine(&sample, unit, tolerance)?)?;
         let unit = decimal_near(unit).unwrap_or(unit);

@@ -2,7 +2,7 @@
 
 use errbar_codec::pipeline::{NONE, stage};
 use errbar_codec::polyphase::{DIMS, folded};
-use errbar_codec::{DType, Values, coder, quantizer};
+use errbar_codec::{DType, Tolerance, Values, coder, quantizer};
 use errbar_format::record::PipelineRecord;
 
 use crate::planner::pipeline;
@@ -14,7 +14,8 @@ const COMPONENTS: usize = 64;
 const SHORT: usize = 4;
 
 /// Pipelines to choose from, for the modes that predict from reconstructed values.
-pub(crate) fn candidates(values: &Values, mode: Mode) -> Vec<PipelineRecord> {
+pub(crate) fn candidates(values: &Values, tolerance: &Tolerance, mode: Mode) -> Vec<PipelineRecord> {
+    let on_lattice = quantizer::Lattice::serves(values, tolerance);
     let crans = || stage("crans", vec![]);
     let n = folded(&values.bits.dims);
     let first = n.iter().position(|&n| n > 1).unwrap_or(DIMS - 1);
@@ -28,13 +29,16 @@ pub(crate) fn candidates(values: &Values, mode: Mode) -> Vec<PipelineRecord> {
         wholes.extend((0..=every).filter(|whole| whole & !every == 0));
     }
     let mut variants: Vec<(u8, bool)> = wholes.into_iter().filter(|&whole| whole != every).map(|whole| (whole, false)).collect();
-    if axes > 1 && (mode == Mode::Small || n[DIMS - 1] <= COMPONENTS) {
-        variants.extend([(0, true), (1 << first, true), (3 << first & every, true)].into_iter().filter(|&(whole, _)| whole != every));
+    if axes > 1 {
+        variants.push((0, true));
+        if mode == Mode::Small || n[DIMS - 1] <= COMPONENTS {
+            variants.extend([1 << first, 3 << first & every].into_iter().filter(|&whole| whole != every).map(|whole| (whole, true)));
+        }
     }
     let mut plans: Vec<PipelineRecord> = Vec::new();
     for (whole, rotated) in variants {
         let mut plan = pipeline("interp", &[], crans());
-        plan.quantizer.params = quantizer::Interp::wanted(whole, rotated);
+        plan.quantizer.params = quantizer::Interp::wanted(whole, rotated, on_lattice);
         if !plans.contains(&plan) {
             plans.push(plan);
         }
@@ -42,7 +46,8 @@ pub(crate) fn candidates(values: &Values, mode: Mode) -> Vec<PipelineRecord> {
     let lorenzo = |axes: usize| stage("lorenzo", vec![axes as u8]);
     let (linear, rotate) = (stage("linear", vec![]), stage("rotate", vec![]));
     let dims = values.bits.dims.len();
-    for quantizer in ["uniform", "lattice"] {
+    let exact_or_not: &[&str] = if on_lattice { &["uniform", "lattice"] } else { &["uniform"] };
+    for &quantizer in exact_or_not {
         plans.push(pipeline(quantizer, &[&linear], crans()));
         if axes > 1 && n[DIMS - 1] <= COMPONENTS {
             plans.push(pipeline(quantizer, &[&rotate, &linear], crans()));

@@ -12,6 +12,10 @@ use crate::{lossy, sample};
 /// Words of a sample: enough for stable estimates, little beside a block.
 const SAMPLE_WORDS: usize = 1 << 14;
 
+/// What is near the best estimate, and how many at most are looked at again.
+const NEAR: f64 = 1.2;
+const MOST_NEAR: usize = 4;
+
 /// Words that take fewer than so many times the bits of their multiples may come cheaper as they
 /// are: a limit near their own spacing leaves many of them to be kept exactly.
 const NEARLY_LOSSLESS: f64 = 1.4;
@@ -75,7 +79,9 @@ impl Planner for CorePlanner {
             return plans;
         }
         match (mode, tolerance) {
-            (Mode::Balanced | Mode::Small, Some(Tolerance { limit: Limit::Abs(_), .. })) => return lossy::candidates(values, mode),
+            (Mode::Balanced | Mode::Small, Some(tolerance @ Tolerance { limit: Limit::Abs(_), .. })) => {
+                return lossy::candidates(values, tolerance, mode);
+            }
             (Mode::Fast, Some(Tolerance { limit: Limit::Abs(limit), .. })) => {
                 if let Some(plans) = fast_plans(values, *limit) {
                     return plans;
@@ -186,13 +192,19 @@ const BYTE_RUNS: usize = 4;
 /// compressed already, or noise: trying the whole of it would only cost time.
 const HARDLY_SHRINKS: f64 = 0.985;
 
-/// A part of the values: of plain bytes a few runs, of others a box in the middle.
-fn part(values: &Values, sample_words: usize) -> Values {
-    let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) else { return sample::middle(values, sample_words) };
+/// A part of the values: of plain bytes a few runs, of others a box.
+fn part(values: &Values, tolerance: Option<&Tolerance>, sample_words: usize) -> Values {
+    let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) else { return sample::fullest(values, tolerance, sample_words) };
     let run = SAMPLE_WORDS.min(bytes.len() / BYTE_RUNS);
     let starts = (0..BYTE_RUNS).map(|i| (bytes.len() - run) / (BYTE_RUNS - 1) * i);
     let picked: Vec<u8> = starts.flat_map(|at| &bytes[at..at + run]).copied().collect();
     Values { dtype: DType::Bytes, bits: Codes::plain(vec![picked.len()], Words::U8(picked)) }
+}
+
+/// Candidates whose costs are near enough to the first one's that a larger sample may turn them.
+fn near_best(order: &[usize], costs: &[f64]) -> usize {
+    let limit = order.first().map_or(0.0, |&i| NEAR * costs[i]);
+    order.iter().take_while(|&&i| costs[i] <= limit).count().min(MOST_NEAR)
 }
 
 /// Codes a block with the best of the planner's candidates, by their size on a sample.
@@ -208,16 +220,28 @@ pub fn encode_best(
 ) -> Result<Encoded> {
     let candidates = planner.candidates(values, tolerance, mode);
     let mut order: Vec<usize> = (0..candidates.len()).collect();
+    let mut costs = vec![f64::MAX; candidates.len()];
     let raw = values.bits.layout().bytes();
     let is_long = values.dtype == DType::Bytes && raw >= 16 * BYTE_RUNS * SAMPLE_WORDS;
     if candidates.len() > 1 || is_long {
         let n_words = values.bits.words.len();
-        let part = part(values, if mode == Mode::Small { 4 * SAMPLE_WORDS } else { 2 * SAMPLE_WORDS });
-        // A rejected plan keeps its place among the rejected: the sample may mislead.
-        let cost = |plan| pipeline::estimate(registry, plan, &part, tolerance, n_words).unwrap_or(f64::MAX);
-        let costs: Vec<f64> = candidates.iter().map(cost).collect();
-        order.sort_by(|&a, &b| costs[a].total_cmp(&costs[b]));
-        let best = order.first().map_or(0.0, |&i| costs[i]);
+        let most = if mode == Mode::Small { 8 * SAMPLE_WORDS } else { 2 * SAMPLE_WORDS };
+        let mut best = 0.0;
+        // A glance for all, a longer look for those that come near the best.
+        for sample_words in [SAMPLE_WORDS, most] {
+            let part = part(values, tolerance, sample_words);
+            // A rejected plan keeps its place among the rejected: the sample may mislead.
+            let cost = |plan| pipeline::estimate(registry, plan, &part, tolerance, n_words).unwrap_or(f64::MAX);
+            let near = if sample_words == SAMPLE_WORDS { order.len() } else { near_best(&order, &costs) };
+            if near > 1 || (is_long && sample_words == SAMPLE_WORDS) {
+                order[..near].iter().for_each(|&i| costs[i] = cost(&candidates[i]));
+                order[..near].sort_by(|&a, &b| costs[a].total_cmp(&costs[b]));
+            }
+            best = order.first().map_or(0.0, |&i| costs[i]);
+            if values.dtype == DType::Bytes || n_words <= sample_words {
+                break;
+            }
+        }
         if is_long && best > HARDLY_SHRINKS * raw as f64 {
             order.clear();
         }

@@ -37,6 +37,22 @@ impl Params {
     }
 }
 
+impl Lattice {
+    /// Whether `values` are on a lattice that serves a limit better than multiples of twice the
+    /// limit: what planners ask before they propose it.
+    pub fn serves(values: &Values, tolerance: &Tolerance) -> bool {
+        let (Limit::Abs(limit), Ok(float)) = (tolerance.limit, Float::of(values.dtype)) else { return false };
+        let absent = absent(values, float, tolerance);
+        let present = Present { values, float, absent: absent.contains(&true).then_some(&absent) };
+        present.lattice(limit, 2.0 * limit).is_some()
+    }
+}
+
+fn absent(values: &Values, float: Float, tolerance: &Tolerance) -> Vec<bool> {
+    let is_absent = |bits: u64| !float.is_finite(bits) || tolerance.is_fill(bits);
+    with_words!(&values.bits.words, v => v.iter().map(|w| is_absent(w.to_u64())).collect())
+}
+
 impl Stage for Lattice {
     fn name(&self) -> &'static str {
         "lattice"
@@ -70,8 +86,7 @@ impl Quantizer for Lattice {
             return Err(Error::usage("lattice serves absolute limits only"));
         };
         let float = Float::of(values.dtype)?;
-        let is_absent = |bits: u64| !float.is_finite(bits) || tolerance.is_fill(bits);
-        let absent: Vec<bool> = with_words!(&values.bits.words, v => v.iter().map(|w| is_absent(w.to_u64())).collect());
+        let absent = absent(values, float, tolerance);
         let present = Present { values, float, absent: absent.contains(&true).then_some(&absent) };
         // As good as multiples of twice the limit will do: values that come back exactly are worth more.
         let found = present.lattice(limit, limit).ok_or_else(|| Error::usage("the values are on no lattice"))?;

@@ -339,6 +339,7 @@ impl Class {
 
     /// Rows side by side, so that none waits for the other's words.
     #[inline(always)]
+    #[allow(unused_assignments)] // what the last step of a row leaves to the next
     fn wave<const LANES: usize>(
         &mut self,
         decoder: &mut rans::Decoder<'_>,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use errbar_format::{DType, Error, Result};
 
 use self::levels::Plan;
-use self::params::Params;
+use self::params::{Params, Wanted};
 use self::real::Real;
 use self::taps::Taps;
 use self::values::Fold;
@@ -32,9 +32,10 @@ pub struct Interp;
 
 impl Interp {
     /// What to ask of [`Quantizer::quantize`]: dimensions that stay whole, a bit each, the last
-    /// dimension being bit 3; and whether the last dimension is taken to the front first.
-    pub fn wanted(whole: u8, rotated: bool) -> Vec<u8> {
-        vec![Params { whole, rotated, ..Params::default() }.flags()]
+    /// dimension being bit 3; whether the last dimension is taken to the front first; and whether to
+    /// look for a lattice.
+    pub fn wanted(whole: u8, rotated: bool, lattice: bool) -> Vec<u8> {
+        vec![Wanted { whole, rotated, lattice }.flags()]
     }
 }
 
@@ -130,7 +131,7 @@ impl Quantizer for Interp {
             return Err(Error::usage("interp serves absolute limits only"));
         };
         let float = Float::of(values.dtype)?;
-        let wanted = Params::wanted(wanted)?;
+        let wanted = Wanted::parse(wanted)?;
         let fold = Fold::new(&values.bits.dims, wanted.rotated);
         let survey = values::Survey::of(values, float, tolerance);
         let absent = survey.absent.as_deref();

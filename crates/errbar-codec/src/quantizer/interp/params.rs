@@ -40,44 +40,61 @@ const DOUBLE: u8 = 0x10;
 const LATTICE: u8 = 0x20;
 const ROTATED: u8 = 0x40;
 
-impl Params {
-    pub(super) fn flags(&self) -> u8 {
+/// What a caller of `quantize` may choose.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) whole: u8,
+    pub(super) rotated: bool,
+    /// Whether to look for a lattice.
+    pub(super) lattice: bool,
+}
+
+impl Wanted {
+    pub(super) fn flags(self) -> u8 {
         let flag = |set, flag| if set { flag } else { 0 };
-        self.whole | flag(self.double, DOUBLE) | flag(self.lattice.is_some(), LATTICE) | flag(self.rotated, ROTATED)
+        self.whole & WHOLE | flag(self.rotated, ROTATED) | flag(self.lattice, LATTICE)
     }
 
-    /// What a caller of `quantize` may choose.
-    pub(super) fn wanted(bytes: &[u8]) -> Result<Params> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Wanted> {
         match bytes {
-            [] => Ok(Params::default()),
-            &[flags] if flags & !(WHOLE | ROTATED) == 0 => {
-                Ok(Params { whole: flags & WHOLE, rotated: flags & ROTATED != 0, ..Params::default() })
+            [] => Ok(Wanted { whole: 0, rotated: false, lattice: true }),
+            &[flags] if flags & !(WHOLE | ROTATED | LATTICE) == 0 => {
+                Ok(Wanted { whole: flags & WHOLE, rotated: flags & ROTATED != 0, lattice: flags & LATTICE != 0 })
             }
-            _ => Err(bad_params("interp can be asked for whole and rotated dimensions alone")),
+            _ => Err(bad_params("interp can be asked for whole and rotated dimensions and a lattice alone")),
         }
     }
 
     /// Chooses what the values decide.
     pub(super) fn serve(self, survey: &Survey, present: Present<'_>, limit: f64) -> Result<Params> {
         let float = present.float;
+        let chosen = Params { whole: self.whole, rotated: self.rotated, ..Params::default() };
         let ulp = float.spacing(survey.largest);
         // Rounding to the type costs half a unit; working in the type itself a little more.
         let double = float == Float::F64 || (float == Float::F32 && limit < 256.0 * ulp);
         let is_wider = double && float != Float::F64;
         let slack = if is_wider { 0.5 } else { 1.5 } * ulp;
         let step = (2.0 * (limit - slack)) * (1.0 - 1e-9);
-        if let Some(found) = present.lattice(limit, step) {
+        if let Some(found) = self.lattice.then(|| present.lattice(limit, step)).flatten() {
             // Predictions are rounded to integers, which must be exact in working numbers.
             let double = found.most > 4e6;
             let lattice = Lattice { offset: found.offset, unit: found.unit };
             let base = ((survey.first - found.offset) / found.unit).round_ties_even();
-            return Ok(Params { double, lattice: Some(lattice), step: found.stride, base, ..self });
+            return Ok(Params { double, lattice: Some(lattice), step: found.stride, base, ..chosen });
         }
         if !(step > limit && step.is_finite()) {
             return Err(Error::usage("the limit is below the spacing of the values"));
         }
         let base = if double { survey.first } else { f64::from(survey.first as f32) };
-        Ok(Params { double, step, base, ..self })
+        Ok(Params { double, step, base, ..chosen })
+    }
+
+}
+
+impl Params {
+    pub(super) fn flags(&self) -> u8 {
+        let flag = |set, flag| if set { flag } else { 0 };
+        self.whole | flag(self.double, DOUBLE) | flag(self.lattice.is_some(), LATTICE) | flag(self.rotated, ROTATED)
     }
 
     pub(super) fn levels(&self, n: Extents) -> Vec<u8> {
