@@ -13,8 +13,14 @@ use crate::{lossy, sample};
 const SAMPLE_WORDS: usize = 1 << 14;
 
 /// What is near the best estimate, and how many at most are looked at again.
-const NEAR: f64 = 1.2;
-const MOST_NEAR: usize = 4;
+const NEAR: f64 = 1.1;
+const RARE_NEAR: f64 = 2.0;
+/// Bytes a word below which next to nothing is left to code.
+const RARE: f64 = 0.06;
+/// Samples at most.
+const LOOKS: usize = 2;
+const SMALL_LOOKS: usize = 3;
+const MOST_NEAR: usize = 5;
 
 /// Words that take fewer than so many times the bits of their multiples may come cheaper as they
 /// are: a limit near their own spacing leaves many of them to be kept exactly.
@@ -192,18 +198,22 @@ const BYTE_RUNS: usize = 4;
 /// compressed already, or noise: trying the whole of it would only cost time.
 const HARDLY_SHRINKS: f64 = 0.985;
 
-/// A part of the values: of plain bytes a few runs, of others a box.
-fn part(values: &Values, tolerance: Option<&Tolerance>, sample_words: usize) -> Values {
-    let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) else { return sample::fullest(values, tolerance, sample_words) };
+/// Parts of the values: of plain bytes a few runs together, of others boxes.
+fn parts(values: &Values, tolerance: Option<&Tolerance>, sample_words: usize, count: usize) -> Vec<Values> {
+    let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) else {
+        return sample::boxes(values, tolerance, sample_words, count);
+    };
     let run = SAMPLE_WORDS.min(bytes.len() / BYTE_RUNS);
     let starts = (0..BYTE_RUNS).map(|i| (bytes.len() - run) / (BYTE_RUNS - 1) * i);
     let picked: Vec<u8> = starts.flat_map(|at| &bytes[at..at + run]).copied().collect();
-    Values { dtype: DType::Bytes, bits: Codes::plain(vec![picked.len()], Words::U8(picked)) }
+    vec![Values { dtype: DType::Bytes, bits: Codes::plain(vec![picked.len()], Words::U8(picked)) }]
 }
 
-/// Candidates whose costs are near enough to the first one's that a larger sample may turn them.
-fn near_best(order: &[usize], costs: &[f64]) -> usize {
-    let limit = order.first().map_or(0.0, |&i| NEAR * costs[i]);
+/// Candidates whose costs are near enough to the first one's that another sample may turn them.
+fn near_best(order: &[usize], costs: &[f64], n_words: usize) -> usize {
+    let best = order.first().map_or(0.0, |&i| costs[i]);
+    // Where nearly nothing is left to code, it is what a sample seldom shows.
+    let limit = if best < RARE * n_words as f64 { RARE_NEAR } else { NEAR } * best;
     order.iter().take_while(|&&i| costs[i] <= limit).count().min(MOST_NEAR)
 }
 
@@ -225,23 +235,20 @@ pub fn encode_best(
     let is_long = values.dtype == DType::Bytes && raw >= 16 * BYTE_RUNS * SAMPLE_WORDS;
     if candidates.len() > 1 || is_long {
         let n_words = values.bits.words.len();
-        let most = if mode == Mode::Small { 8 * SAMPLE_WORDS } else { 2 * SAMPLE_WORDS };
-        let mut best = 0.0;
-        // A glance for all, a longer look for those that come near the best.
-        for sample_words in [SAMPLE_WORDS, most] {
-            let part = part(values, tolerance, sample_words);
+        let (sample_words, looks_at_most) = if mode == Mode::Small { (4 * SAMPLE_WORDS, SMALL_LOOKS) } else { (SAMPLE_WORDS, LOOKS) };
+        let mut parts = parts(values, tolerance, sample_words, looks_at_most).into_iter();
+        let mut near = order.len();
+        let mut looks = 0.0;
+        // A glance for all, longer looks for those that come near the best.
+        while let Some(part) = parts.next().filter(|_| near > 1 || (is_long && looks == 0.0)) {
             // A rejected plan keeps its place among the rejected: the sample may mislead.
             let cost = |plan| pipeline::estimate(registry, plan, &part, tolerance, n_words).unwrap_or(f64::MAX);
-            let near = if sample_words == SAMPLE_WORDS { order.len() } else { near_best(&order, &costs) };
-            if near > 1 || (is_long && sample_words == SAMPLE_WORDS) {
-                order[..near].iter().for_each(|&i| costs[i] = cost(&candidates[i]));
-                order[..near].sort_by(|&a, &b| costs[a].total_cmp(&costs[b]));
-            }
-            best = order.first().map_or(0.0, |&i| costs[i]);
-            if values.dtype == DType::Bytes || n_words <= sample_words {
-                break;
-            }
+            order[..near].iter().for_each(|&i| costs[i] = (costs[i] * looks + cost(&candidates[i])) / (looks + 1.0));
+            order[..near].sort_by(|&a, &b| costs[a].total_cmp(&costs[b]));
+            looks += 1.0;
+            near = near_best(&order, &costs, n_words);
         }
+        let best = order.first().map_or(0.0, |&i| costs[i]);
         if is_long && best > HARDLY_SHRINKS * raw as f64 {
             order.clear();
         }

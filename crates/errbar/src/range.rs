@@ -16,6 +16,11 @@ const FILL_SHARE: u64 = 100;
 /// Bytes read at once.
 const CHUNK: u64 = 1 << 20;
 
+/// Words of the sample that tells whether the least or the largest value may mean "missing", at most.
+const SAMPLE: usize = 8192;
+/// … which it may if it is so many times the others' range away from them.
+const FAR: f64 = 10.0;
+
 /// Words looked at together.
 const RUN: usize = 64;
 /// Words compared at a time.
@@ -53,6 +58,10 @@ pub(crate) struct Survey {
     max: f64,
     candidates: HashMap<u64, u64>,
     n_large: u64,
+    /// The first word of every so many runs.
+    sample: Vec<u64>,
+    runs: usize,
+    runs_a_sample: usize,
 }
 
 impl Survey {
@@ -66,6 +75,9 @@ impl Survey {
             max: f64::NEG_INFINITY,
             candidates: HashMap::new(),
             n_large: 0,
+            sample: Vec::new(),
+            runs: 0,
+            runs_a_sample: 1,
         })
     }
 
@@ -103,6 +115,14 @@ impl Survey {
     #[inline(always)]
     fn first_look(&mut self, run: &[u64], to_f64: impl Fn(u64) -> f64) {
         self.n += run.len() as u64;
+        if self.runs.is_multiple_of(self.runs_a_sample) {
+            self.sample.extend(run.first());
+            if self.sample.len() == SAMPLE {
+                self.sample = self.sample.iter().step_by(2).copied().collect();
+                self.runs_a_sample *= 2;
+            }
+        }
+        self.runs += 1;
         let mut ordinary = true;
         if let Ok(run) = <&[u64; RUN]>::try_from(run) {
             // The usual case, without a branch.
@@ -192,12 +212,56 @@ impl Survey {
         self.each_run(bytes, |survey, run| {
             for &bits in run {
                 let value = survey.float.to_f64(bits);
-                if value.is_finite() && value.abs() >= FILL_MAGNITUDE && fill.binary_search(&bits).is_err() {
+                if value.is_finite() && value.abs() >= FILL_MAGNITUDE && !fill.contains(&bits) {
                     survey.min = survey.min.min(value);
                     survey.max = survey.max.max(value);
                 }
             }
         });
+    }
+
+    /// The least and the largest values that lie as far from all others as if they meant "missing",
+    /// so far as a sample tells.
+    fn far_suspects(&self) -> Vec<f64> {
+        let mut values: Vec<f64> =
+            self.sample.iter().map(|&bits| self.float.to_f64(bits)).filter(|x| x.abs() < FILL_MAGNITUDE).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let mut suspects = Vec::new();
+        for end in [self.max, self.min] {
+            let others: Vec<f64> = values.iter().copied().filter(|&x| x != end && !suspects.contains(&x)).collect();
+            let enough = (values.len() - others.len()) as u64 * 2 * FILL_SHARE >= values.len() as u64;
+            if let ([low, .., high], true) = (others.as_slice(), enough)
+                && is_far(end, *low, *high)
+            {
+                suspects.push(end);
+            }
+        }
+        suspects
+    }
+
+    /// Far values that are fill values, with their bit patterns; what is left is the range.
+    fn far_fill(&mut self, suspects: &[f64], each: &mut Each<'_>) -> io::Result<Vec<u64>> {
+        let mut counts: HashMap<u64, u64> = HashMap::new();
+        let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+        each(&mut |bytes| {
+            self.each_run(bytes, |survey, run| {
+                for &bits in run {
+                    let x = survey.float.to_f64(bits);
+                    if suspects.contains(&x) {
+                        *counts.entry(bits).or_default() += 1;
+                    } else if x.abs() < FILL_MAGNITUDE {
+                        (min, max) = (min.min(x), max.max(x));
+                    }
+                }
+            });
+        })?;
+        let enough = |count: u64| count >= 2 && count.saturating_mul(FILL_SHARE) >= self.n;
+        let is_fill = |(bits, count): (&u64, &u64)| enough(*count) && is_far(self.float.to_f64(*bits), min, max);
+        if !counts.iter().all(is_fill) {
+            return Ok(Vec::new());
+        }
+        (self.min, self.max) = (min, max);
+        Ok(counts.into_keys().collect())
     }
 
     /// Looks through `len` bytes of `file` from `at` on, as often as needed; gives the fill values
@@ -216,12 +280,14 @@ impl Survey {
             Ok(())
         };
         each(&mut |bytes| self.first_pass(bytes))?;
-        if !self.needs_second_pass() {
-            return Ok(Vec::new());
+        let suspects = self.far_suspects();
+        let mut fill = if suspects.is_empty() { Vec::new() } else { self.far_fill(&suspects, &mut each)? };
+        if self.needs_second_pass() {
+            each(&mut |bytes| self.second_pass(bytes))?;
+            fill.extend(self.fill());
+            each(&mut |bytes| self.third_pass(bytes, &fill))?;
         }
-        each(&mut |bytes| self.second_pass(bytes))?;
-        let fill = self.fill();
-        each(&mut |bytes| self.third_pass(bytes, &fill))?;
+        fill.sort_unstable();
         Ok(fill)
     }
 
@@ -241,6 +307,16 @@ impl Survey {
         };
         (limit.value() > 0.0).then_some(Tolerance { bound, limit, fill })
     }
+}
+
+/// Something that shows all bytes of a variable, piece by piece.
+type Each<'a> = dyn FnMut(&mut dyn FnMut(&[u8])) -> io::Result<()> + 'a;
+
+/// Whether `value` is too far from numbers between `low` and `high` to be one of them.
+fn is_far(value: f64, low: f64, high: f64) -> bool {
+    let span = high - low;
+    let distance = if value > high { value - high } else { low - value };
+    span > 0.0 && distance > FAR * span
 }
 
 /// `share * (max - min)`, rounded down.
@@ -278,6 +354,17 @@ mod tests {
         let tolerance = survey(&values, Bound::Rel(0.01)).expect("a range");
         assert_eq!(tolerance.fill, [1e20f64.to_bits()]);
         assert!(tolerance.limit.value() <= 1.99 && tolerance.limit.value() > 1.989999);
+    }
+
+    #[test]
+    fn values_far_from_all_others_are_missing_if_there_are_many() {
+        let mut values: Vec<f64> = (0..2000).map(|i| f64::from(i % 37)).collect();
+        values.extend([-9999.0; 50]);
+        let tolerance = survey(&values, Bound::Rel(0.01)).expect("a range");
+        assert_eq!(tolerance.fill, [(-9999f64).to_bits()]);
+        assert!(tolerance.limit.value() <= 0.36 && tolerance.limit.value() > 0.3599);
+        values.truncate(2002);
+        assert_eq!(survey(&values, Bound::Rel(0.01)).map(|t| t.fill), Some(Vec::new()));
     }
 
     #[test]

@@ -5,9 +5,9 @@ use errbar_codec::float::Float;
 use errbar_codec::{Codes, Tolerance, Values, with_words};
 
 /// A box of a block, of at most about `n_words` words: the longest dimensions are cut first, so that
-/// it has as many neighbours in every direction as can be. It is in the middle, unless values are
-/// missing there that are not elsewhere.
-pub(crate) fn fullest(values: &Values, tolerance: Option<&Tolerance>, n_words: usize) -> Values {
+/// it has as many neighbours in every direction as can be. `eighths` says how far along every
+/// dimension it lies; 4 is the middle.
+pub(crate) fn cut(values: &Values, n_words: usize, eighths: usize) -> Values {
     let dims = &values.bits.dims;
     let mut extent = dims.clone();
     loop {
@@ -18,33 +18,39 @@ pub(crate) fn fullest(values: &Values, tolerance: Option<&Tolerance>, n_words: u
         let second = (0..extent.len()).filter(|&axis| axis != longest).map(|axis| extent[axis]).max().unwrap_or(1);
         extent[longest] = (n_words / others).max(second.min(extent[longest] - 1)).max(1);
     }
-    let float = Float::of(values.dtype).ok();
-    let is_absent = |bits: u64| float.is_some_and(|float| !float.is_finite(bits)) || tolerance.is_some_and(|t| t.is_fill(bits));
-    with_words!(&values.bits.words, v => {
-        let boxed = |eighths: usize| {
-            let origin: Vec<usize> = dims.iter().zip(&extent).map(|(dim, extent)| (dim - extent) * eighths / 8).collect();
-            let mut picked = Vec::with_capacity(extent.iter().product());
-            pick(v, dims, &origin, &extent, &mut picked);
-            let absent = picked.iter().filter(|word| is_absent(word.to_u64())).count();
-            (absent, picked)
-        };
-        let mut best = boxed(4);
-        for eighths in PLACES {
-            // A few are everywhere.
-            if best.0 * 8 <= best.1.len() {
-                break;
-            }
-            let other = boxed(eighths);
-            if other.0 < best.0 {
-                best = other;
-            }
-        }
-        Values { dtype: values.dtype, bits: Codes::plain(extent, Word::wrap(best.1)) }
-    })
+    let origin: Vec<usize> = dims.iter().zip(&extent).map(|(dim, extent)| (dim - extent) * eighths / 8).collect();
+    let words = with_words!(&values.bits.words, v => {
+        let mut picked = Vec::with_capacity(extent.iter().product());
+        pick(v, dims, &origin, &extent, &mut picked);
+        Word::wrap(picked)
+    });
+    Values { dtype: values.dtype, bits: Codes::plain(extent, words) }
 }
 
-/// Where else to look, in eighths of the way along every dimension.
-const PLACES: [usize; 6] = [2, 6, 3, 5, 1, 7];
+/// Boxes as [`cut`] gives them, those with the most values that are not missing first; of equals, the
+/// one in the middle, then those farthest from each other.
+pub(crate) fn boxes(values: &Values, tolerance: Option<&Tolerance>, n_words: usize, count: usize) -> Vec<Values> {
+    if values.bits.words.len() <= n_words {
+        return vec![values.clone()];
+    }
+    let float = Float::of(values.dtype).ok();
+    let is_absent = |bits: u64| float.is_some_and(|float| !float.is_finite(bits)) || tolerance.is_some_and(|t| t.is_fill(bits));
+    let absent = |part: &Values| with_words!(&part.bits.words, v => v.iter().filter(|word| is_absent(word.to_u64())).count());
+    let mut boxes: Vec<(usize, Values)> = Vec::new();
+    for eighths in PLACES {
+        let part = cut(values, n_words, eighths);
+        // In eighths of the box: a few are everywhere.
+        boxes.push((absent(&part) * 8 / n_words.max(1), part));
+        if boxes.iter().filter(|(absent, _)| *absent == 0).count() == count {
+            break;
+        }
+    }
+    boxes.sort_by_key(|(absent, _)| *absent);
+    boxes.into_iter().take(count).map(|(_, part)| part).collect()
+}
+
+/// Where to look, in eighths of the way along every dimension.
+const PLACES: [usize; 7] = [4, 1, 7, 2, 6, 3, 5];
 
 fn pick<W: Word>(words: &[W], dims: &[usize], origin: &[usize], extent: &[usize], out: &mut Vec<W>) {
     let (&[_, ref inner @ ..], &[first, ..], &[n, ..]) = (dims, origin, extent) else {
@@ -70,13 +76,13 @@ mod tests {
 
     #[test]
     fn a_box_is_as_cubic_as_can_be() {
-        let dims = |dims: &[usize], n| fullest(&numbered(dims), None, n).bits.dims;
+        let dims = |dims: &[usize], n| cut(&numbered(dims), n, 4).bits.dims;
         assert_eq!(dims(&[], 10), [0usize; 0]);
         assert_eq!(dims(&[1000], 10), [10]);
         assert_eq!(dims(&[3, 1000], 60), [3, 20]);
         assert_eq!(dims(&[100, 90, 3], 300), [10, 10, 3]);
         let whole = numbered(&[4, 5]);
-        assert_eq!(fullest(&whole, None, 20), whole);
-        assert_eq!(fullest(&numbered(&[4, 6]), None, 4).bits.words, Words::U32(vec![8, 9, 14, 15]));
+        assert_eq!(cut(&whole, 20, 4), whole);
+        assert_eq!(cut(&numbered(&[4, 6]), 4, 4).bits.words, Words::U32(vec![8, 9, 14, 15]));
     }
 }
