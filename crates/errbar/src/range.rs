@@ -223,8 +223,7 @@ impl Survey {
     /// The least and the largest values that lie as far from all others as if they meant "missing",
     /// so far as a sample tells.
     fn far_suspects(&self) -> Vec<f64> {
-        let mut values: Vec<f64> =
-            self.sample.iter().map(|&bits| self.float.to_f64(bits)).filter(|x| x.abs() < FILL_MAGNITUDE).collect();
+        let mut values: Vec<f64> = self.sample.iter().map(|&bits| self.float.to_f64(bits)).filter(|x| x.abs() < FILL_MAGNITUDE).collect();
         values.sort_unstable_by(f64::total_cmp);
         let mut suspects = Vec::new();
         for end in [self.max, self.min] {

@@ -88,7 +88,6 @@ impl Wanted {
         let base = if double { survey.first } else { f64::from(survey.first as f32) };
         Ok(Params { double, step, base, ..chosen })
     }
-
 }
 
 impl Params {

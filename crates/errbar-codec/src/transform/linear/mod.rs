@@ -3,7 +3,7 @@ mod template;
 
 use errbar_format::Result;
 
-use self::template::{Line, Model};
+use self::template::{IN_ROW, Line, Model, UNIT_BITS};
 use crate::codes::Word;
 use crate::polyphase::{DIMS, Extents, folded};
 use crate::simd::{Work, widest};
@@ -40,7 +40,6 @@ impl<W: Word> Work for Pass<'_, W> {
     fn run(self) {
         let Pass { words, n, model, absent, forward } = self;
         let width = n[DIMS - 1];
-        let most = f64::from(u32::MAX >> (WIDEST - W::BITS));
         // Codes as doubles: products and sums of theirs are exact.
         let mut codes = vec![0.0; words.len()];
         let mut sums = vec![0.0; width];
@@ -48,23 +47,77 @@ impl<W: Word> Work for Pass<'_, W> {
             let start = row * width;
             let line = Line::new(model, n, row);
             line.sums(&codes, start, &mut sums);
-            for x in 0..width {
-                let predicted = line.predict(&codes, start, x, sums[x]);
-                let at = start + x;
-                if absent.is_some_and(|absent| absent[at]) {
-                    codes[at] = predicted.clamp(0.0, most);
-                    words[at] = W::from_u64(if forward { 0 } else { codes[at] as u64 });
-                    continue;
-                }
-                let p = W::from_u64(predicted as i64 as u64);
-                if forward {
-                    codes[at] = words[at].to_u64() as f64;
-                    words[at] = words[at].wsub(p).zigzag();
-                } else {
-                    words[at] = words[at].unzigzag().wadd(p);
-                    codes[at] = words[at].to_u64() as f64;
-                }
+            let here = &mut words[start..start + width];
+            match (absent, forward) {
+                (Some(absent), _) => row_with_absent(&line, &mut codes, start, here, &sums, &absent[start..start + width], forward),
+                (None, true) => difference_row(&line, &mut codes, start, here, &mut sums),
+                (None, false) => sum_row(&line, &mut codes, start, here, &sums),
             }
+        }
+    }
+}
+
+/// The word that a whole number is, modulo 2^bits.
+#[inline(always)]
+fn word<W: Word>(number: f64) -> W {
+    W::from_u64((number + TO_BITS).to_bits())
+}
+
+/// Added to a whole number below 2^51, it leaves the number in the low bits.
+const TO_BITS: f64 = (3u64 << 51) as f64;
+
+#[inline(always)]
+fn difference_row<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W], sums: &mut [f64]) {
+    codes[start..start + words.len()].iter_mut().zip(&*words).for_each(|(code, word)| *code = word.to_u64() as f64);
+    line.predict_inner(codes, start, sums);
+    for x in line.edges() {
+        sums[x] = line.predict_at_edge(codes, start + x, x);
+    }
+    words.iter_mut().zip(sums).for_each(|(code, predicted)| *code = code.wsub(word(*predicted)).zigzag());
+}
+
+#[inline(always)]
+fn sum_row<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W], sums: &[f64]) {
+    let mut at_edge = |codes: &mut [f64], words: &mut [W], x: usize| {
+        words[x] = words[x].unzigzag().wadd(word(line.predict_at_edge(codes, start + x, x)));
+        codes[start + x] = words[x].to_u64() as f64;
+    };
+    for x in line.edges().filter(|&x| x < IN_ROW) {
+        at_edge(codes, words, x);
+    }
+    let inner = line.inner();
+    if !inner.is_empty() {
+        // Whole numbers from here on: what each word waits for is a product, sums and a shift.
+        let taps = line.near_integers();
+        let mut before: [i64; IN_ROW] = std::array::from_fn(|k| words[inner.start - 1 - k].to_u64() as i64);
+        for (code, sum) in words[inner.clone()].iter_mut().zip(&sums[inner.clone()]) {
+            let far = (sum + TO_BITS).to_bits() as i64 - TO_BITS.to_bits() as i64;
+            let sum = far + taps.constant + (taps.near[1] * before[1] + taps.near[2] * before[2]) + taps.near[0] * before[0];
+            *code = code.unzigzag().wadd(W::from_u64((sum >> UNIT_BITS) as u64));
+            before = [code.to_u64() as i64, before[0], before[1]];
+        }
+        codes[start + inner.start..start + inner.end].iter_mut().zip(&words[inner]).for_each(|(code, word)| *code = word.to_u64() as f64);
+    }
+    for x in line.edges().filter(|&x| x >= IN_ROW) {
+        at_edge(codes, words, x);
+    }
+}
+
+/// Codes there, residuals here, or the other way round; absent words are what is predicted.
+fn row_with_absent<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W], sums: &[f64], absent: &[bool], forward: bool) {
+    let most = f64::from(u32::MAX >> (WIDEST - W::BITS));
+    for x in 0..words.len() {
+        let predicted = line.predict(codes, start, x, sums[x]);
+        let code = &mut codes[start + x];
+        if absent[x] {
+            *code = predicted.clamp(0.0, most);
+            words[x] = W::from_u64(if forward { 0 } else { *code as u64 });
+        } else if forward {
+            *code = words[x].to_u64() as f64;
+            words[x] = words[x].wsub(word(predicted)).zigzag();
+        } else {
+            words[x] = words[x].unzigzag().wadd(word(predicted));
+            *code = words[x].to_u64() as f64;
         }
     }
 }

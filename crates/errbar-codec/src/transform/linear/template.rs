@@ -1,5 +1,7 @@
 //! The neighbours that predict, and the prediction of a row.
 
+use std::ops::Range;
+
 use errbar_format::Result;
 
 use crate::polyphase::{DIMS, Extents, Offset};
@@ -8,9 +10,10 @@ use crate::stage::bad_params;
 /// Number of neighbours.
 pub(super) const TAPS: usize = 17;
 /// Those in the row itself come first: the one before, and those before that.
-const IN_ROW: usize = 3;
+pub(super) const IN_ROW: usize = 3;
 /// Taps are in units of 1 / 4096.
 pub(super) const UNIT: f64 = 4096.0;
+pub(super) const UNIT_BITS: u32 = 12;
 
 /// Where the neighbours are.
 pub(super) const OFFSETS: [Offset; TAPS] = [
@@ -83,6 +86,12 @@ pub(super) struct Line {
     width: usize,
 }
 
+/// Taps in the row and a constant, as whole numbers.
+pub(super) struct NearIntegers {
+    pub(super) near: [i64; IN_ROW],
+    pub(super) constant: i64,
+}
+
 /// Whether a neighbour's row exists, and how far before it is.
 fn distance(n: Extents, row: [usize; DIMS - 1], offset: Offset) -> Option<usize> {
     let inside = (0..DIMS - 1).all(|d| (0..n[d] as i64).contains(&(row[d] as i64 + i64::from(offset[d]))));
@@ -125,11 +134,43 @@ impl Line {
         }
     }
 
+    /// Points of a row all of whose neighbours in rows that exist are inside.
+    pub(super) fn inner(&self) -> Range<usize> {
+        IN_ROW..self.width.saturating_sub(1).max(IN_ROW)
+    }
+
+    /// All other points of a row.
+    pub(super) fn edges(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..self.width.min(IN_ROW)).chain(self.inner().end..self.width)
+    }
+
+    /// Makes predictions of the sums of all inner points of a row whose codes are known.
+    #[inline(always)]
+    pub(super) fn predict_inner(&self, codes: &[f64], start: usize, sums: &mut [f64]) {
+        let Range { start: first, end } = self.inner();
+        let n = end - first;
+        let at = start + first;
+        if n == 0 {
+            return;
+        }
+        let (a, b, c) = (&codes[at - 1..][..n], &codes[at - 2..][..n], &codes[at - 3..][..n]);
+        let sums = &mut sums[first..end];
+        for x in 0..n {
+            sums[x] = self.finish(sums[x] + (self.near[0] + self.stand_in) * a[x] + (self.near[1] * b[x] + self.near[2] * c[x]));
+        }
+    }
+
+    /// What inner points are predicted with in whole numbers, half a unit added.
+    pub(super) fn near_integers(&self) -> NearIntegers {
+        let near = [self.near[0] + self.stand_in, self.near[1], self.near[2]].map(|tap| tap as i64);
+        NearIntegers { near, constant: self.constant as i64 + (1 << (UNIT_BITS - 1)) }
+    }
+
     /// The prediction of a point from its sum, and from the codes before it.
     #[inline(always)]
     pub(super) fn predict(&self, codes: &[f64], start: usize, x: usize, sum: f64) -> f64 {
         let at = start + x;
-        if x < IN_ROW || x + 1 >= self.width {
+        if !self.inner().contains(&x) {
             return self.predict_at_edge(codes, at, x);
         }
         let row = (self.near[0] + self.stand_in) * codes[at - 1] + (self.near[1] * codes[at - 2] + self.near[2] * codes[at - 3]);
@@ -143,7 +184,7 @@ impl Line {
     }
 
     /// Neighbours outside are as the one that stands in for them.
-    fn predict_at_edge(&self, codes: &[f64], at: usize, x: usize) -> f64 {
+    pub(super) fn predict_at_edge(&self, codes: &[f64], at: usize, x: usize) -> f64 {
         let stand_in = match (x, self.before) {
             (0, Some(back)) => codes[at - back],
             (0, None) => self.first,
