@@ -68,6 +68,11 @@ pub fn neighbour(level: u8, class: u8, delta: Offset) -> (u8, Offset) {
     (there, offset)
 }
 
+/// Points of a grid with its halo: a grid with several short dimensions is mostly halo.
+pub fn padded(n: Extents) -> usize {
+    n.iter().fold(1, |points: usize, &n| points.saturating_mul(if n > 1 { n + 2 * HALO } else { n }))
+}
+
 /// A dense grid with a halo.
 #[derive(Clone, Debug, Default)]
 pub struct Grid<T> {

@@ -11,7 +11,7 @@ use self::tables::{BINS, Histogram, Tables};
 use self::token::TOKENS;
 use crate::binary::{Binary, Bit, Reader, Writer};
 use crate::codes::{Scan, Word};
-use crate::polyphase::{DIMS, Extents, Grid, class_extents, classes, folded};
+use crate::polyphase::{DIMS, Extents, Grid, class_extents, classes, folded, padded};
 use crate::simd::{Work, widest};
 use crate::stage::{Coder, Stage, no_params};
 use crate::{Codes, Layout, Words, with_words};
@@ -94,12 +94,19 @@ fn code_weights(coder: &mut impl Binary, template: &Template, n: Extents, given:
     std::array::from_fn(|g| if template[g].is_empty() { 0 } else { coder.tree(given[g].into(), models) as u8 })
 }
 
+/// Points, with the halo, of the largest grid: what a reader must be able to hold.
+const MAX_PADDED: usize = 1 << 26;
+
 /// The geometry that a scan describes.
 fn geometry(dims: &[usize], scan: &Scan) -> Result<(Extents, Vec<u8>)> {
-    match <Extents>::try_from(dims) {
-        Ok(n) if !scan.levels.is_empty() => Ok((n, scan.levels.clone())),
-        _ if scan.levels.is_empty() => Ok((folded(dims), Vec::new())),
-        _ => Err(Error::usage("crans takes levels of four dimensions")),
+    let (n, levels) = match <Extents>::try_from(dims) {
+        Ok(n) if !scan.levels.is_empty() => (n, scan.levels.clone()),
+        _ if scan.levels.is_empty() => (folded(dims), Vec::new()),
+        _ => return Err(Error::usage("crans takes levels of four dimensions")),
+    };
+    match padded(n) {
+        0..=MAX_PADDED => Ok((n, levels)),
+        points => Err(Error::usage(format!("crans takes grids of at most {MAX_PADDED} points with their halo, this has {points}"))),
     }
 }
 
@@ -500,7 +507,7 @@ impl Coder for Crans {
 
     fn decode(&self, bytes: &[u8], layout: &Layout, params: &[u8]) -> Result<Codes> {
         no_params(params)?;
-        let (n, levels) = geometry(&layout.dims, &layout.scan).map_err(|_| corrupt("levels of other than four dimensions"))?;
+        let (n, levels) = geometry(&layout.dims, &layout.scan).map_err(|error| corrupt(&error.to_string()))?;
         let geometry = Geometry { n, levels: &levels, absent: layout.scan.absent.as_deref() };
         if layout.width > 4 {
             return Err(corrupt("codes of more than 32 bits"));

@@ -18,9 +18,9 @@ use self::values::Fold;
 use crate::codes::Scan;
 use crate::float::Float;
 use crate::lattice::Present;
-use crate::polyphase::{Extents, Grid};
+use crate::polyphase::{Extents, Grid, padded};
 use crate::simd::{Work, widest};
-use crate::stage::{Quantized, Quantizer, Stage};
+use crate::stage::{Quantized, Quantizer, Stage, bad_params};
 use crate::{Codes, Layout, Limit, Tolerance, Values, Words};
 
 /// Interpolation of a grid level by level, by classes of parities, from what is reconstructed
@@ -95,6 +95,16 @@ fn scanned(absent: &[bool], fold: &Fold, levels: &[u8]) -> Arc<[bool]> {
     words.into()
 }
 
+/// Points, with the halo, of the largest grid: what a reader must be able to hold.
+const MAX_PADDED: usize = 1 << 24;
+
+fn check_size(n: Extents) -> Result<()> {
+    match padded(n) {
+        0..=MAX_PADDED => Ok(()),
+        points => Err(bad_params(&format!("interp takes grids of at most {MAX_PADDED} points with their halo, this has {points}"))),
+    }
+}
+
 fn code_layout(n: Extents, levels: Vec<u8>, absent: Option<Arc<[bool]>>) -> Layout {
     Layout { width: 4, dims: n.to_vec(), scan: Scan { levels, absent } }
 }
@@ -133,6 +143,7 @@ impl Quantizer for Interp {
         let float = Float::of(values.dtype)?;
         let wanted = Wanted::parse(wanted)?;
         let fold = Fold::new(&values.bits.dims, wanted.rotated);
+        check_size(fold.n)?;
         let survey = values::Survey::of(values, float, tolerance);
         let absent = survey.absent.as_deref();
         let head = wanted.serve(&survey, Present { values, float, absent }, limit)?;
@@ -150,6 +161,7 @@ impl Quantizer for Interp {
         Float::of(dtype)?;
         let (params, _) = Params::head(params)?;
         let fold = Fold::new(&layout.dims, params.rotated);
+        check_size(fold.n)?;
         let levels = params.levels(fold.n);
         let absent = layout.scan.absent.as_deref().map(|absent| scanned(absent, &fold, &levels));
         // As many words as values, but wider than some.

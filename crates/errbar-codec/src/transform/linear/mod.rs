@@ -78,7 +78,7 @@ fn difference_row<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: 
 
 #[inline(always)]
 fn sum_row<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W], sums: &[f64]) {
-    let mut at_edge = |codes: &mut [f64], words: &mut [W], x: usize| {
+    let at_edge = |codes: &mut [f64], words: &mut [W], x: usize| {
         words[x] = words[x].unzigzag().wadd(word(line.predict_at_edge(codes, start + x, x)));
         codes[start + x] = words[x].to_u64() as f64;
     };
