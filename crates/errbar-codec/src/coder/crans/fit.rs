@@ -5,7 +5,7 @@ use crate::least_squares::Samples;
 use crate::polyphase::{DIMS, Grid, RUN, sample_runs};
 
 /// Samples that decide the weights; more change little.
-const SAMPLES: usize = 3000;
+const SAMPLES: usize = 6000;
 /// Rows after which the running average has forgotten what was before.
 const TREND_ROWS: usize = 8;
 

@@ -7,7 +7,7 @@ use crate::least_squares::{Samples, bits};
 use crate::polyphase::{DIMS, Extents, Grid, RUN, sample_runs};
 
 /// Samples that decide the taps of a class; more change little.
-const SAMPLES: usize = 4096;
+const SAMPLES: usize = 8192;
 /// Bits of a tap in the parameters, with some of what it costs to be wrong.
 const TAP_BITS: f64 = 16.0;
 
