@@ -175,7 +175,7 @@ mod tests {
         let distances = |class| groups(whole, 12, class).iter().map(|g| g.distance[2..].to_vec()).collect::<Vec<_>>();
         assert_eq!(distances(8), [[0, 1], [2, 1], [0, 3]]);
         assert_eq!(distances(4), [[1, 0], [1, 1], [1, 2], [3, 0]]);
-        assert_eq!(distances(12), [[0, 1], [1, 0], [1, 1], [1, 2], [2, 1], [0, 3], [3, 0]]);
+        assert_eq!(distances(12), [[1, 0], [0, 1], [1, 1], [2, 1], [1, 2], [3, 0], [0, 3]]);
         assert_eq!(groups(whole, 12, 12).iter().map(|g| g.members.len()).sum::<usize>(), 2 + 2 + 4 + 4 + 4 + 2 + 2);
     }
 }
