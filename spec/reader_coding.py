@@ -82,6 +82,8 @@ def has(dimensions: int, d: int) -> bool:
 
 
 def folded(dims: tuple[int, ...]) -> Extents:
+    if 0 in dims:
+        return (1, 1, 1, 0)
     long = [n for n in dims if n != 1]
     while len(long) > 4:
         long[:2] = [long[0] * long[1]]

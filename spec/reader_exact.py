@@ -17,6 +17,8 @@ def bad(what: str) -> Exception:
 
 def read_mask(data: bytes, dims: tuple[int, ...]) -> np.ndarray:
     """Which words are absent, in C order."""
+    if 0 in dims:
+        return np.zeros(0, bool)
     long = [n for n in dims if n != 1]
     width = long[-1] if long else 1
     height = long[-2] if len(long) > 1 else 1
@@ -24,7 +26,7 @@ def read_mask(data: bytes, dims: tuple[int, ...]) -> np.ndarray:
     bits, front, up, single = Bits(data), models(4), models(4), models(4096)
     zeros = bytearray(width + 4)  # a row with a word that is not there before it, and three behind
     rows: list[bytearray] = []
-    out = np.zeros((n // width if n else 0, width), bool)
+    out = np.zeros((n // width, width), bool)
     f = u = 0
     for row in range(len(out)):
         has_f, has_u, has_uu = row >= height, row % height > 0, row % height > 1

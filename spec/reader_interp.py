@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from reader_base import DType, Layout, corrupt, need_float, params, unzigzag, words_of
@@ -29,11 +30,13 @@ class Group:
     members: list[tuple[int, Offset]]
 
 
-def interpolating_groups(n: Extents, level: int, c: int) -> list[Group]:
+@cache
+def interpolating_groups(is_long: tuple[bool, ...], level: int, c: int) -> list[Group]:
+    """For a finest grid whose extents are above 1 or not."""
     order = classes(level)
     known = set(order[: order.index(c)])
     groups: dict[tuple[int, ...], Group] = {}
-    for delta in deltas([3 if has(level, d) else int(n[d] > 1) for d in range(4)]):
+    for delta in deltas([3 if has(level, d) else int(is_long[d]) for d in range(4)]):
         distance = tuple(abs(k) for k in delta)
         if sorted(distance) not in ([0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 3], [0, 0, 1, 2]):
             continue
@@ -82,7 +85,7 @@ class TapReader:
         return i16(self.bits.signed(self.lengths)) / 4096
 
     def read(self, n: Extents, level: int, c: int, extents: Extents) -> ClassTaps:
-        groups, own = interpolating_groups(n, level, c), own_class_groups(extents)
+        groups, own = interpolating_groups(tuple(m > 1 for m in n), level, c), own_class_groups(extents)
         shape = self.bits.tree(self.shape, 2)
         weights = fixed_weights(groups, c, shape) if shape < 2 else [0.0] + [self.tap() for _ in groups[1:]]
         first = 1.0
