@@ -1,9 +1,11 @@
-"""What the reader's modules share: errors, limits, element types, the one way to decompress zstd."""
+"""What the reader's modules share: errors, limits, element types, layouts, conversions, the one way to decompress zstd."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import zstandard
 
 MAX_RECORD = 1 << 20
@@ -100,3 +102,67 @@ def unzstd(data: bytes, n: int, rule: str) -> bytes:
     if len(out) != n:
         raise corrupt(rule, f"zstd frame does not hold the {n} bytes declared")
     return out
+
+
+# ---------------------------------------------------------------- layouts and words
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What is known of codes before any of them is. `absent` has a flag for every word, in their order."""
+
+    width: int
+    dims: tuple[int, ...]
+    absent: np.ndarray | None = None
+    levels: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = product(*self.dims, self.width)
+        if n is None or n > MAX_BLOCK or any(d >= 1 << 32 for d in self.dims):
+            raise limit("EB-B01", f"shape {self.dims} of {self.width}-byte words exceeds a block")
+
+    @property
+    def n(self) -> int:
+        return math.prod(self.dims)
+
+    @property
+    def numpy(self) -> str:
+        return f"<u{self.width}"
+
+
+def params(condition: bool, what: str) -> None:
+    if not condition:
+        raise corrupt("EB-C04", f"stage parameters: {what}")
+
+
+def need_float(dtype: DType) -> None:
+    if not dtype.fraction_bits:
+        raise corrupt("EB-C03", f"{dtype.name} is not a floating-point type")
+
+
+def unzigzag(codes: np.ndarray) -> np.ndarray:
+    one = codes.dtype.type(1)
+    return (codes >> one) ^ (~(codes & one) + one)
+
+
+def double_to_bf16(x: np.ndarray) -> np.ndarray:
+    """One rounding to nearest even, in integers. By way of binary32 there would be two."""
+    bits = x.view(np.uint64)
+    exponent = (bits >> np.uint64(52) & np.uint64(0x7FF)).astype(np.int64)
+    target = exponent - 1023 + 127
+    significand = bits & np.uint64((1 << 52) - 1) | np.uint64(1 << 52)
+    drop = np.minimum(np.where(target >= 1, 45, 46 - target), 63).astype(np.uint64)
+    kept, half = significand >> drop, np.uint64(1) << (drop - np.uint64(1))
+    rest = significand & ((np.uint64(1) << drop) - np.uint64(1))
+    up = (rest > half) | ((rest == half) & (kept & np.uint64(1) == 1))
+    base = (np.maximum(target - 1, 0) << 7).astype(np.uint64)
+    word = np.minimum(base + kept + up, np.uint64(0x7F80))
+    word = np.where(exponent == 0x7FF, np.uint64(0x7F80), np.where(exponent == 0, np.uint64(0), word))
+    return (bits >> np.uint64(63) << np.uint64(15) | word).astype("<u2")
+
+
+def words_of(x: np.ndarray, dtype: DType) -> np.ndarray:
+    """The words of a type nearest to binary64 numbers; the caller silences numpy's warnings."""
+    if dtype.name == "bf16":
+        return double_to_bf16(x)
+    return x.astype(f"<f{dtype.word}").view(f"<u{dtype.word}")

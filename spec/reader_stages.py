@@ -9,43 +9,16 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from pcodec import standalone as pco
-from reader_base import DTYPES, MAX_BLOCK, DType, corrupt, limit, product, unsupported, unzstd
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Width in bytes and dimensions of words."""
-
-    width: int
-    dims: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        n = product(*self.dims, self.width)
-        if n is None or n > MAX_BLOCK or any(d >= 1 << 32 for d in self.dims):
-            raise limit("EB-B01", f"shape {self.dims} of {self.width}-byte words exceeds a block")
-
-    @property
-    def n(self) -> int:
-        return math.prod(self.dims)
-
-    @property
-    def numpy(self) -> str:
-        return f"<u{self.width}"
-
-
-def params(condition: bool, what: str) -> None:
-    if not condition:
-        raise corrupt("EB-C04", f"stage parameters: {what}")
-
-
-def need_float(dtype: DType) -> None:
-    if not dtype.fraction_bits:
-        raise corrupt("EB-C03", f"{dtype.name} is not a floating-point type")
+from reader_base import DTYPES, DType, Layout, corrupt, need_float, params, unsupported, unzigzag, unzstd, words_of
+from reader_crans import Crans
+from reader_exact import read_exact
+from reader_interp import Interp
+from reader_linear import Linear
 
 
 # ---------------------------------------------------------------- quantizers
@@ -54,26 +27,10 @@ def need_float(dtype: DType) -> None:
 class NoneQuantizer:
     def layout(self, dtype: DType, values: Layout, p: bytes) -> Layout:
         params(p == b"", "none takes none")
-        return values
+        return replace(values, absent=None)
 
-    def reconstruct(self, codes: np.ndarray, dtype: DType, p: bytes) -> np.ndarray:
+    def reconstruct(self, codes: np.ndarray, dtype: DType, values: Layout, p: bytes) -> np.ndarray:
         return codes
-
-
-def double_to_bf16(x: np.ndarray) -> np.ndarray:
-    """One rounding to nearest even, in integers. By way of binary32 there would be two."""
-    bits = x.view(np.uint64)
-    exponent = (bits >> np.uint64(52) & np.uint64(0x7FF)).astype(np.int64)
-    target = exponent - 1023 + 127
-    significand = bits & np.uint64((1 << 52) - 1) | np.uint64(1 << 52)
-    drop = np.minimum(np.where(target >= 1, 45, 46 - target), 63).astype(np.uint64)
-    kept, half = significand >> drop, np.uint64(1) << (drop - np.uint64(1))
-    rest = significand & ((np.uint64(1) << drop) - np.uint64(1))
-    up = (rest > half) | ((rest == half) & (kept & np.uint64(1) == 1))
-    base = (np.maximum(target - 1, 0) << 7).astype(np.uint64)
-    word = np.minimum(base + kept + up, np.uint64(0x7F80))
-    word = np.where(exponent == 0x7FF, np.uint64(0x7F80), np.where(exponent == 0, np.uint64(0), word))
-    return (bits >> np.uint64(63) << np.uint64(15) | word).astype("<u2")
 
 
 class Uniform:
@@ -85,16 +42,14 @@ class Uniform:
 
     def layout(self, dtype: DType, values: Layout, p: bytes) -> Layout:
         need_float(dtype)
-        return Layout(self.parse(p)[2], values.dims)
+        return replace(values, width=self.parse(p)[2])
 
-    def reconstruct(self, codes: np.ndarray, dtype: DType, p: bytes) -> np.ndarray:
+    def reconstruct(self, codes: np.ndarray, dtype: DType, values: Layout, p: bytes) -> np.ndarray:
         step, base, _ = self.parse(p)
         with np.errstate(all="ignore"):
             multiples = (codes.astype(np.uint64) + np.uint64(base % (1 << 64))).view(np.int64)
             x = multiples.astype(np.float64) * np.float64(step)
-            if dtype.name == "bf16":
-                return double_to_bf16(x)
-            return x.astype(f"<f{dtype.word}").view(f"<u{dtype.word}")
+            return words_of(x, dtype)
 
 
 class BitRound:
@@ -105,9 +60,9 @@ class BitRound:
 
     def layout(self, dtype: DType, values: Layout, p: bytes) -> Layout:
         self.shift(dtype, p)
-        return values
+        return replace(values, absent=None)
 
-    def reconstruct(self, codes: np.ndarray, dtype: DType, p: bytes) -> np.ndarray:
+    def reconstruct(self, codes: np.ndarray, dtype: DType, values: Layout, p: bytes) -> np.ndarray:
         return codes << codes.dtype.type(self.shift(dtype, p))
 
 
@@ -125,9 +80,9 @@ class Log:
 
     def layout(self, dtype: DType, values: Layout, p: bytes) -> Layout:
         need_float(dtype)
-        return Layout(self.parse(p)[3], values.dims)
+        return replace(values, width=self.parse(p)[3])
 
-    def reconstruct(self, codes: np.ndarray, dtype: DType, p: bytes) -> np.ndarray:
+    def reconstruct(self, codes: np.ndarray, dtype: DType, values: Layout, p: bytes) -> np.ndarray:
         step, lowest, base, _ = self.parse(p)
         with np.errstate(all="ignore"):
             d = (codes.astype(np.uint64) + np.uint64(base % (1 << 64))).view(np.int64).astype(np.float64)
@@ -139,17 +94,29 @@ class Log:
                 x = x * f + c
             x = x * np.ldexp(1.0, n.astype(np.int64))
             x = np.where(d == 0, 0.0, np.where(d < 0, -x, x))
-            if dtype.name == "bf16":
-                return double_to_bf16(x)
-            return x.astype(f"<f{dtype.word}").view(f"<u{dtype.word}")
+            return words_of(x, dtype)
+
+
+class Lattice:
+    def parse(self, p: bytes) -> tuple[float, float, int]:
+        params(len(p) == 24, "lattice takes 24 bytes")
+        offset, step, base = struct.unpack("<ddq", p)
+        params(math.isfinite(offset) and math.isfinite(step) and step > 0, "offset or step is impossible")
+        return offset, step, base
+
+    def layout(self, dtype: DType, values: Layout, p: bytes) -> Layout:
+        need_float(dtype)
+        self.parse(p)
+        return replace(values, width=4)
+
+    def reconstruct(self, codes: np.ndarray, dtype: DType, values: Layout, p: bytes) -> np.ndarray:
+        offset, step, base = self.parse(p)
+        with np.errstate(all="ignore"):
+            k = (codes.astype(np.uint64) + np.uint64(base % (1 << 64))).view(np.int64)
+            return words_of(np.float64(offset) + k.astype(np.float64) * np.float64(step), dtype)
 
 
 # ---------------------------------------------------------------- transforms
-
-
-def unzigzag(codes: np.ndarray) -> np.ndarray:
-    one = codes.dtype.type(1)
-    return (codes >> one) ^ (~(codes & one) + one)
 
 
 class Same:
@@ -181,6 +148,20 @@ class Lorenzo:
         for axis in range(len(layout.dims) - p[0], len(layout.dims)):
             codes = np.cumsum(codes, axis=axis, dtype=codes.dtype)
         return codes
+
+
+class Rotate:
+    keeps_absent = True
+
+    def output(self, layout: Layout, p: bytes) -> Layout:
+        params(p == b"", "takes none")
+        absent = layout.absent
+        if layout.dims and absent is not None:
+            absent = np.moveaxis(absent.reshape(layout.dims), -1, 0).reshape(-1)
+        return replace(layout, dims=layout.dims[-1:] + layout.dims[:-1], absent=absent)
+
+    def inverse(self, codes: np.ndarray, layout: Layout, p: bytes) -> np.ndarray:
+        return np.moveaxis(codes, 0, -1) if layout.dims else codes
 
 
 class Shuffle:
@@ -292,13 +273,16 @@ class BitPack:
 # ---------------------------------------------------------------- the tables, and a block through them
 
 QUANTIZERS: dict[tuple[str, int], Any] = {
-    ("none", 1): NoneQuantizer(), ("uniform", 1): Uniform(), ("bitround", 1): BitRound(), ("log", 1): Log(),
+    ("none", 1): NoneQuantizer(), ("uniform", 1): Uniform(), ("bitround", 1): BitRound(), ("log", 1): Log(), ("lattice", 1): Lattice(),
+    ("interp", 1): Interp(),
 }  # fmt: skip
 TRANSFORMS: dict[tuple[str, int], Any] = {
-    ("order", 1): Order(), ("delta", 1): Delta(), ("lorenzo", 1): Lorenzo(), ("shuffle", 1): Shuffle(), ("bitshuffle", 1): BitShuffle(),
+    ("order", 1): Order(), ("delta", 1): Delta(), ("lorenzo", 1): Lorenzo(), ("linear", 1): Linear(), ("rotate", 1): Rotate(),
+    ("shuffle", 1): Shuffle(), ("bitshuffle", 1): BitShuffle(),
 }  # fmt: skip
 CODERS: dict[tuple[str, int], Any] = {
     ("store", 1): Store(), ("constant", 1): Constant(), ("zstd", 1): Zstd(), ("pco", 1): Pco(), ("bitpack", 1): BitPack(),
+    ("crans", 1): Crans(),
 }  # fmt: skip
 
 
@@ -315,30 +299,21 @@ def decode_words(block: Any, payload: bytes) -> np.ndarray:
     values = Layout(block.dtype.word, dims)
     quantizer, coder = find(QUANTIZERS, "quantizer", block.quantizer), find(CODERS, "coder", block.coder)
     transforms = [(find(TRANSFORMS, "transform", t), t.params) for t in block.transforms]
-    layouts = [quantizer.layout(block.dtype, values, block.quantizer.params)]
-    for transform, p in transforms:
-        layouts.append(transform.output(layouts[-1], p))
     if block.exact_len > len(payload):
         raise corrupt("EB-C05", "exact values are longer than the payload")
     split = len(payload) - block.exact_len
+    exact = read_exact(payload[split:], values)
+    layout = quantizer.layout(block.dtype, replace(values, absent=exact.absent), block.quantizer.params)
+    if transforms:
+        kept = all(getattr(transform, "keeps_absent", False) for transform, _ in transforms)
+        layout = replace(layout, levels=(), absent=layout.absent if kept else None)
+    layouts = [layout]
+    for transform, p in transforms:
+        layouts.append(transform.output(layouts[-1], p))
     codes = coder.decode(payload[:split], layouts[-1], block.coder.params)
     for (transform, p), layout in zip(reversed(transforms), reversed(layouts[:-1])):
         codes = transform.inverse(codes, layout, p)
-    words = quantizer.reconstruct(codes, block.dtype, block.quantizer.params)
+    words = quantizer.reconstruct(codes, block.dtype, values, block.quantizer.params)
     if words.shape != values.dims or words.dtype.itemsize != values.width:
         raise corrupt("EB-C02", "pipeline gave words of another layout")
-    return put_exact(payload[split:], words) if block.exact_len else words
-
-
-def put_exact(data: bytes, words: np.ndarray) -> np.ndarray:
-    count, width = int.from_bytes(data[:8], "little"), words.dtype.itemsize
-    if len(data) < 8 or not 0 < count <= words.size:
-        raise corrupt("EB-C05", "exact values: impossible count")
-    plain = unzstd(data[8:], count * (4 + width), "EB-C05")
-    gaps = np.frombuffer(plain[: 4 * count], "<u4").astype(np.uint64)
-    positions = np.cumsum(gaps + np.uint64(1)) - np.uint64(1)  # at most 2^26 gaps below 2^32: no overflow
-    if positions[-1] >= words.size:
-        raise corrupt("EB-C05", "exact values: position outside the block")
-    flat = words.reshape(-1).copy()
-    flat[positions.astype(np.int64)] = np.frombuffer(plain[4 * count :], f"<u{width}")
-    return flat.reshape(words.shape)
+    return exact.put(words)

@@ -3,7 +3,9 @@
 mod accept;
 mod blocks;
 mod entries;
+mod exact;
 mod frames;
+mod grids;
 mod index;
 mod salvage;
 mod stages;
@@ -13,10 +15,20 @@ use crate::vectors::{Files, Vector};
 
 /// Every vector.
 pub fn vectors() -> Vec<Vector> {
-    [accept::vectors(), stages::vectors(), frames::vectors(), blocks::vectors(), entries::vectors(), index::vectors(), salvage::vectors()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        accept::vectors(),
+        stages::vectors(),
+        grids::vectors(),
+        exact::vectors(),
+        frames::vectors(),
+        blocks::vectors(),
+        entries::vectors(),
+        index::vectors(),
+        salvage::vectors(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The folder's files.

@@ -247,7 +247,7 @@ fn eb_c05_exact_values_that_do_not_fit_the_block_are_refused() {
     let exact = |count: u64, gaps: &[u32], values: &[u8]| {
         let plain: Vec<u8> = gaps.iter().flat_map(|gap| gap.to_le_bytes()).chain(values.iter().copied()).collect();
         let frame = errbar_format::zstd_frame::compress(&plain, errbar_format::zstd_frame::LEVEL).expect("zstd works");
-        [&count.to_le_bytes()[..], &frame].concat()
+        [&[2], &count.to_le_bytes()[..], &frame].concat()
     };
     let with =
         |exact: &[u8]| decode(&plan("none", &[], store()), DType::U8, 4, &[&[10, 20, 30, 40][..], exact].concat(), exact.len() as u64);
@@ -255,7 +255,7 @@ fn eb_c05_exact_values_that_do_not_fit_the_block_are_refused() {
     assert_eq!(with(&good).expect("positions 1 and 3").bits.words, Words::U8(vec![10, 7, 30, 8]));
     for bad in [
         good[..good.len() - 1].to_vec(),
-        good[..7].to_vec(),
+        good[..8].to_vec(),
         [&good[..], &[0]].concat(),
         exact(0, &[], &[]),
         exact(5, &[0; 5], &[0; 5]),

@@ -25,7 +25,6 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept("stage-uniform", uniforms(), "multiples of a step in every floating-point type, codes of 1 to 8 bytes"),
         Vector::accept("stage-bitround", bitrounds(), "fraction bits rounded away in every floating-point type"),
         Vector::accept("stage-log", logs(), "levels of both signs and zero in every floating-point type, codes of 1 to 4 bytes"),
-        Vector::accept("stage-exact-values", exacts(), "NaN payloads, infinities, huge values and -0 beside codes"),
         Vector::accept("stage-chains", chains(), "pipelines as writers choose them"),
         Vector::accept("receipt-bounds", receipts(), "receipts of every kind of bound"),
         Vector::accept("receipt-several-blocks", receipt_of_blocks(), "the variable's receipt is that of its blocks in one"),
@@ -64,24 +63,24 @@ pub fn add(b: &mut Builder, array: &Array, plan: &PipelineRecord, tolerance: Opt
 }
 
 /// Smooth numbers with a little noise, made without any function that rounds differently elsewhere.
-fn smooth(i: u64) -> f64 {
+pub fn smooth(i: u64) -> f64 {
     let x = (i % 97) as f64 / 64.0 - 0.75;
     let noise = (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54) as f64 / 65536.0;
     (x - x * x * x) * 100.0 + noise
 }
 
 /// An array of [`smooth`] values.
-fn floats(path: &str, dtype: DType, shape: &[u64]) -> Array {
+pub fn floats(path: &str, dtype: DType, shape: &[u64]) -> Array {
     of_values(path, dtype, shape, smooth)
 }
 
-fn of_values(path: &str, dtype: DType, shape: &[u64], value: impl Fn(u64) -> f64) -> Array {
+pub fn of_values(path: &str, dtype: DType, shape: &[u64], value: impl Fn(u64) -> f64) -> Array {
     let words = shape.iter().product::<u64>() * dtype.words() as u64;
     let float = Float::of(dtype).expect("a floating-point type");
     Array::new(path, dtype, shape, (0..words).flat_map(|i| float.from_f64(value(i)).to_le_bytes()[..dtype.word()].to_vec()).collect())
 }
 
-const FLOATS: [DType; 6] = [DType::BF16, DType::C128, DType::C64, DType::F16, DType::F32, DType::F64];
+pub const FLOATS: [DType; 6] = [DType::BF16, DType::C128, DType::C64, DType::F16, DType::F32, DType::F64];
 
 /// One archive of arrays of every width and several shapes, all through one pipeline.
 fn each_width(name: &str, plan: &PipelineRecord) -> Archive {
@@ -153,11 +152,11 @@ fn pcos() -> Archive {
     b.finish()
 }
 
-fn abs(limit: f64) -> Tolerance {
+pub fn abs(limit: f64) -> Tolerance {
     Tolerance { bound: Bound::Abs(limit), limit: Limit::Abs(limit), fill: Vec::new() }
 }
 
-fn relative(limit: f64) -> Tolerance {
+pub fn relative(limit: f64) -> Tolerance {
     Tolerance { bound: Bound::PwRel(limit), limit: Limit::Relative(limit), fill: Vec::new() }
 }
 
@@ -226,7 +225,7 @@ fn bitpacks() -> Archive {
     b.finish()
 }
 
-fn special(i: u64) -> f64 {
+pub fn special(i: u64) -> f64 {
     match i % 13 {
         3 => f64::INFINITY,
         5 => f64::NEG_INFINITY,
@@ -234,22 +233,6 @@ fn special(i: u64) -> f64 {
         11 => 1e30 * (i as f64 + 1.0),
         _ => smooth(i),
     }
-}
-
-fn exacts() -> Archive {
-    let mut b = Builder::lossy("exact");
-    let mut array = of_values("abs", DType::F64, &[60], special);
-    array.bytes[16..24].copy_from_slice(&0x7FF0_0000_0000_0001u64.to_le_bytes());
-    array.bytes[472..480].copy_from_slice(&0xFFF8_DEAD_BEEF_0000u64.to_le_bytes());
-    add(&mut b, &array, &plan("uniform", &[("delta", &[])], "zstd", &[3]), Some(&abs(0.01)));
-    let missing = 1e20f32;
-    let fill = Tolerance { fill: vec![missing.to_bits().into()], ..abs(0.01) };
-    let filled = of_values("fill", DType::F32, &[50], |i| if i % 4 == 1 { missing.into() } else { smooth(i) });
-    add(&mut b, &filled, &plan("uniform", &[], "zstd", &[3]), Some(&fill));
-    let nothing_fits = of_values("only-exact", DType::F64, &[5], |_| f64::INFINITY);
-    add(&mut b, &nothing_fits, &plan("uniform", &[], "constant", &[]), Some(&abs(0.01)));
-    add(&mut b, &of_values("pw-rel", DType::F32, &[60], special), &plan("bitround", &[], "zstd", &[3]), Some(&relative(0.01)));
-    b.finish()
 }
 
 fn chains() -> Archive {
@@ -293,7 +276,7 @@ fn receipt_of_blocks() -> Archive {
 }
 
 /// A good file and one whose block is as given; the block's place is the whole of `bad`.
-fn with_bad(name: &str, dtype: DType, shape: &[u64], pipeline: PipelineRecord, payload: &[u8], exact_len: u64) -> Archive {
+pub fn with_bad(name: &str, dtype: DType, shape: &[u64], pipeline: PipelineRecord, payload: &[u8], exact_len: u64) -> Archive {
     let mut b = Builder::lossy(name);
     let array = counting("bad", dtype, shape);
     let entry = b.array_entry(&array, |_, bytes| Coded {
@@ -308,11 +291,11 @@ fn with_bad(name: &str, dtype: DType, shape: &[u64], pipeline: PipelineRecord, p
     b.finish()
 }
 
-fn with_params(quantizer: (&str, &[u8]), transforms: Transforms<'_>, coder: &str, params: &[u8]) -> PipelineRecord {
+pub fn with_params(quantizer: (&str, &[u8]), transforms: Transforms<'_>, coder: &str, params: &[u8]) -> PipelineRecord {
     PipelineRecord { quantizer: stage(quantizer.0, quantizer.1), ..plan("", transforms, coder, params) }
 }
 
-fn uniform_params(step: f64, base: i64, width: u8) -> Vec<u8> {
+pub fn uniform_params(step: f64, base: i64, width: u8) -> Vec<u8> {
     [&step.to_le_bytes()[..], &base.to_le_bytes(), &[width]].concat()
 }
 
@@ -424,29 +407,6 @@ fn refused() -> Vec<Vector> {
     c04("pco-other-width", with_params(none, &[], "pco", &[DType::U64.code(), 8]), "pco's number type is as wide as the words");
     c04("pco-no-number", with_params(none, &[], "pco", &[DType::C64.code(), 8]), "pco takes no complex numbers");
     c04("pco-unknown-type", with_params(none, &[], "pco", &[200, 8]), "no such type");
-
-    let mut c05 = |name: &str, exact: &[u8], exact_len: u64, note: &str| {
-        let payload = [&words[..], exact].concat();
-        let archive =
-            with_bad(&format!("c05-{name}"), DType::F32, &[16], with_params(("uniform", &step), &[], "store", &[]), &payload, exact_len);
-        all.push(corrupt("EB-C05", name, archive, note));
-    };
-    let exact = |count: u64, plain: &[u32]| {
-        let plain: Vec<u8> = plain.iter().flat_map(|word| word.to_le_bytes()).collect();
-        [&count.to_le_bytes()[..], &zstd(&plain)].concat()
-    };
-    let mut list = |name: &str, bytes: Vec<u8>, note: &str| c05(name, &bytes, bytes.len() as u64, note);
-    list("no-count", exact(0, &[]), "an empty list of exact values is left out");
-    list("count-too-large", exact(17, &[0; 34]), "no more exact values than words");
-    list("count-huge", exact(1 << 40, &[0, 0]), "no more exact values than words");
-    list("position", exact(2, &[10, 5, 0, 0]), "the second position is one past the last word");
-    list("too-few-bytes", exact(2, &[0, 0, 0]), "four bytes of position and a word for each");
-    list("too-many-bytes", exact(1, &[0, 0, 0]), "nothing follows the last word");
-    list("no-frame", [&1u64.to_le_bytes()[..], b"garbage"].concat(), "not a zstd frame");
-    list("two-bytes", vec![1, 0], "the count has eight bytes");
-    let rest = [&exact(1, &[0, 0])[..], b"x"].concat();
-    list("rest", rest, "nothing follows the zstd frame");
-    c05("longer-than-payload", &[], 65, "exact values are the end of the payload");
     all.push(unused_block());
     all
 }

@@ -12,6 +12,7 @@
 
 mod cases;
 mod exact;
+mod scans;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -129,7 +130,38 @@ fn each_case(stage: &dyn Stage, mut round_trip: impl FnMut(&[u8], &Case) -> Resu
 /// What is wrong, with the parameters and the case.
 pub fn check_transform(stage: &dyn Transform) -> Result<(), String> {
     check_stage(stage).map_err(|what| format!("{}: {what}", stage.name()))?;
-    each_case(stage, |params, case| transform_case(stage, params, &case.values.bits))
+    each_case(stage, |params, case| transform_case(stage, params, &case.values.bits))?;
+    each_scan(stage, |params, codes| scanned_transform_case(stage, params, codes))
+}
+
+/// Runs `round_trip` over codes with levels and absent words, with the stage's own examples of
+/// parameters.
+fn each_scan(stage: &dyn Stage, mut round_trip: impl FnMut(&[u8], Codes) -> Verdict) -> Verdict {
+    for params in stage.examples() {
+        for (name, codes) in scans::scanned() {
+            round_trip(&params, codes).map_err(|what| format!("{} with parameters {params:02x?}, {name}: {what}", stage.name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a transform makes of codes as a pipeline gives them to it: without levels, and without
+/// absent words unless it keeps those. What comes back in the place of an absent word is free.
+fn scanned_transform_case(stage: &dyn Transform, params: &[u8], mut codes: Codes) -> Verdict {
+    codes.scan.levels.clear();
+    if !stage.keeps_absent() {
+        codes.scan.absent = None;
+    }
+    let layout = codes.layout();
+    let Ok(output) = answer("output", || stage.output(&layout, params))? else { return Ok(()) };
+    let coded = demand("forward", || stage.forward(codes.clone(), params))?;
+    well_formed("forward", &coded, &output)?;
+    let mut back = demand("inverse", || stage.inverse(coded, &layout, params))?;
+    well_formed("inverse", &back, &layout)?;
+    if let Some(absent) = &layout.scan.absent {
+        with_words!(&mut back.words, v => v.iter_mut().zip(&**absent).filter(|(_, absent)| **absent).for_each(|(word, _)| *word = 0));
+    }
+    ensure(back == codes, "inverse does not give the codes back")
 }
 
 fn transform_case(stage: &dyn Transform, params: &[u8], codes: &Codes) -> Result<bool, String> {
@@ -171,6 +203,10 @@ pub fn check_coder(stage: &dyn Coder) -> Result<(), String> {
             hostile_bytes(stage, params, &bytes, &codes.layout())?;
         }
         Ok(true)
+    })?;
+    each_scan(stage, |params, codes| match coder_case(stage, params, &codes)? {
+        Some(bytes) if codes.words.len() <= SMALL => hostile_bytes(stage, params, &bytes, &codes.layout()),
+        _ => Ok(()),
     })
 }
 

@@ -1,0 +1,333 @@
+"""The coder crans, as stages/crans.md states it."""
+
+from __future__ import annotations
+
+import math
+from itertools import repeat
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from reader_base import Layout, corrupt, params
+from reader_coding import (
+    Bits, Extents, Offset, class_extents, classes, deltas, folded, grids_of, halo_of, merged, models, neighbour, shifted, strides_of,
+    with_halo,
+)  # fmt: skip
+
+TOKENS = 247
+SCALE = 4096
+MOST = 16383
+SMALL = 256
+OWN: list[list[Offset]] = [
+    [(0, 0, 0, -1)],
+    [(0, 0, 0, -2)],
+    [(0, 0, -1, 0)],
+    [(0, 0, -1, -1), (0, 0, -1, 1)],
+    [(0, -1, 0, 0)],
+    [(0, -1, 0, -1), (0, -1, 0, 1), (0, -1, -1, 0), (0, -1, 1, 0)],
+    [(-1, 0, 0, 0)],
+]
+TREND = 12
+COARSE = (0, 2, 4, 6, 7, 8, 9, 10, 11, 12)
+ABSENT = -1
+
+
+def bad(what: str) -> Exception:
+    return corrupt("EB-C02", f"crans: {what}")
+
+
+def bin_of(context: int) -> int:
+    t = context + 4
+    k = t.bit_length() - 1
+    return 4 * (k - 2) + (t >> (k - 2)) % 4
+
+
+def magnitude(word: int) -> int:
+    return 16 * min(word // 2 + word % 2, 1023)
+
+
+MAGNITUDES = [magnitude(token) for token in range(15)]
+
+
+def edge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return x, x
+
+
+# ---------------------------------------------------------------- the header
+
+
+class Class:
+    """One class: which, where its words are, and what its contexts look at."""
+
+    def __init__(self, finest: Extents, level: int, c: int, n: Extents, whole: Extents, is_last: bool) -> None:
+        self.level, self.c, self.n, self.whole, self.is_last = level, c, n, whole, is_last
+        self.own = [[o for o in group if all(o[d] == 0 or n[d] > 1 for d in range(4))] for group in OWN]
+        self.others: dict[int, list[tuple[int, Offset]]] = {g: [] for g in range(7, 12)}
+        order = classes(level)
+        known = set(order[: order.index(c)])
+        for delta in deltas([int(m > 1) for m in finest]):
+            there, offset = neighbour(level, c, delta)
+            away = sum(k != 0 for k in delta)
+            if there in known and 1 <= away <= 3:
+                group = 11 if away == 3 else 5 + 2 * away + (there == 0)
+                self.others[group].append((there, offset))
+        self.has_trend = n[3] > 1 and max(n[:3]) > 1
+        self.weights = [0] * 13
+
+    def members(self, group: int) -> int:
+        if group == TREND:
+            return 3 * self.has_trend
+        return len(self.own[group] if group < 7 else self.others[group])
+
+    def read_weights(self, bits: Bits, shared: list[list[int]]) -> None:
+        if math.prod(self.n) >= SMALL:
+            self.weights = [bits.tree(shared, 8) if self.members(g) else 0 for g in range(13)]
+            return
+        used = [g for g in COARSE if self.members(g)]
+        for g in used:
+            self.weights[g] = min(max(256 // len(used) // self.members(g), 1), 255)
+
+
+def class_list(n: Extents, levels: tuple[int, ...]) -> list[Class]:
+    grids = grids_of(n, levels)
+    found = [Class(n, 0, 0, grids[-1], grids[-1], True)]
+    for level, whole in zip(reversed(levels), reversed(grids[:-1])):
+        order = classes(level)
+        found += [Class(n, level, c, class_extents(whole, level, c), whole, c == order[-1]) for c in order[1:]]
+    return found
+
+
+def settle(frequency: list[int]) -> None:
+    while True:
+        total = sum(frequency)
+        m = frequency.index(max(frequency))
+        if total <= SCALE:
+            frequency[m] += SCALE - total
+            return
+        frequency[m] -= min(total - SCALE, frequency[m] // 2)
+
+
+def read_tables(bits: Bits) -> list[list[tuple[int, int, int]]]:
+    """For each of the 64 bins the table's slots: frequency, slot - start, token."""
+    count = bits.raw(7)
+    if not count:
+        raise bad("no tables")
+    shared = [models(16) for _ in range(16)]
+    length, first = [0] * TOKENS, 0
+    tables: list[list[tuple[int, int, int]]] = []
+    of_bin = [0] * 64
+    for i in range(count):
+        last = bits.raw(6)
+        if last < first:
+            raise bad("tables out of order")
+        of_bin[first : last + 1] = [i] * (last + 1 - first)
+        first = last + 1
+        top = min(bits.raw(8), TOKENS - 1)
+        before, length, frequency = length, [0] * TOKENS, [0] * TOKENS
+        for t in range(top + 1):
+            length[t] = min(bits.tree(shared[before[t]], 4), 13)
+            if length[t]:
+                below = length[t] - 1
+                kept = min(below, 4)
+                frequency[t] = min((1 << kept) + bits.raw(kept) << below - kept, SCALE)
+        settle(frequency)
+        tables.append([(f, slot, token) for token, f in enumerate(frequency) for slot in range(f)])
+    return [tables[i] for i in of_bin]
+
+
+# ---------------------------------------------------------------- words
+
+
+class Words:
+    """The eight states, and the words that they give."""
+
+    def __init__(self, tables: list[list[tuple[int, int, int]]], data: bytes, raw: bytes) -> None:
+        self.by_context = [tables[bin_of(context)] for context in range(MOST + 1)]
+        self.words = np.frombuffer(data, "<u2").tolist()
+        if len(self.words) < 16:
+            raise bad("no states")
+        self.states = [self.words[2 * i] << 16 | self.words[2 * i + 1] for i in range(8)]
+        self.n_words, self.at = len(self.words), 16
+        self.raw, self.raw_at, self.held, self.n_held = raw, 0, 0, 0
+
+    def take_raw(self, n: int) -> int:
+        while self.n_held < n:
+            byte = self.raw[self.raw_at] if self.raw_at < len(self.raw) else 0
+            self.held |= byte << self.n_held
+            self.raw_at += 1
+            self.n_held += 8
+        bits = self.held & ((1 << n) - 1)
+        self.held >>= n
+        self.n_held -= n
+        return bits
+
+    def large(self, token: int) -> int:
+        q = token - 15
+        r = q // 8 + 1
+        return 2 * ((4 + q // 2 % 4 << r) + self.take_raw(r)) - q % 2 & 0xFFFFFFFF
+
+    def wave(self, sums: list[int], turns: list[int], rows: int, left: int, left2: int) -> tuple[list[int], list[int]]:
+        """Words and magnitudes of the points of a wave, `rows` of each x side by side; a turn below 0: absent."""
+        states, data, at, by_context = self.states, self.words, self.at, self.by_context
+        data.extend(repeat(0, max(0, at + len(sums) - len(data))))  # what is read in vain
+        m = [0] * (2 * rows)
+        out: list[int] = []
+        for i, (total, turn) in enumerate(zip(sums, turns)):
+            if turn < 0:
+                out.append(0)
+                m.append(0)
+                continue
+            context = (total + left * m[i + rows] + left2 * m[i]) >> 8
+            state = states[turn]
+            frequency, within, token = by_context[context if context < 16384 else 16383][state & 4095]
+            state = frequency * (state >> 12) + within
+            if state < 65536:
+                state = state << 16 | data[at]
+                at += 1
+            states[turn] = state
+            if token < 15:
+                out.append(token)
+                m.append(MAGNITUDES[token])
+            else:
+                word = self.large(token)
+                out.append(word)
+                m.append(magnitude(word))
+        if at > self.n_words:
+            raise bad("16-bit words are missing")
+        self.at = at
+        return out, m[2 * rows :]
+
+    def finish(self) -> None:
+        if self.at != self.n_words or self.raw_at < len(self.raw) or self.held or self.states != [65536] * 8:
+            raise bad("the states do not end where they began")
+
+
+class Bands:
+    def __init__(self, n: Extents) -> None:
+        self.axis = next((a for a in (2, 1, 0) if n[a] >= 24), max((2, 1, 0), key=lambda a: n[a]))
+        self.count = 4 if n[self.axis] >= 24 else 2 if n[self.axis] >= 8 else 1
+        self.slices = -(-n[self.axis] // self.count)
+        self.inner, self.outer = math.prod(n[self.axis + 1 : 3]), math.prod(n[: self.axis])
+
+
+def side_by_side(flat: np.ndarray, count: int, apart: int) -> np.ndarray:
+    """Views of a buffer, each beginning `apart` later than the one before."""
+    n = len(flat) - (count - 1) * apart
+    return as_strided(flat, (count, n), (apart * flat.itemsize, flat.itemsize))
+
+
+def decode_class(k: Class, words: Words, finest: Extents, activity: dict[int, np.ndarray], absent: np.ndarray | None) -> tuple:
+    """Words and activity of a class; wave by wave, all bands of a wave side by side."""
+    n, w, bands = k.n, k.weights, Bands(k.n)
+    axis, count, slices, width = bands.axis, bands.count, bands.slices, n[3]
+    # What other classes say is known for all words at once.
+    sums = np.zeros(n, np.int64)
+    for g, members in k.others.items():
+        for there, offset in members if w[g] else []:
+            sums += w[g] * shifted(activity[there], offset, n, finest).astype(np.int64)
+    halo = [2 if m > 1 else 0 for m in n]
+    wide = [m + 2 * h for m, h in zip(n, halo)]
+    strides, plain = strides_of(tuple(wide)), strides_of(n)
+    apart, apart_plain = slices * strides[axis], slices * plain[axis]
+    own_flat = np.zeros(math.prod(wide) + count * apart, np.int64)
+    own = side_by_side(own_flat, count, apart)
+    sums_flat = np.concatenate([sums.reshape(-1), np.zeros(count * apart_plain, np.int64)])
+    sums = side_by_side(sums_flat, count, apart_plain)
+    out_flat = np.zeros(len(sums_flat), np.uint32)
+    out = side_by_side(out_flat, count, apart_plain)
+    if absent is not None:
+        absent = side_by_side(np.concatenate([absent, np.zeros(count * apart_plain, bool)]), count, apart_plain)
+
+    def ways(is_first: bool) -> list[tuple[int, list[int]]]:
+        def leads_away(o: Offset) -> bool:
+            return o[axis] < 0 and not any(o[:axis])
+
+        found = [(w[g], [o for o in k.own[g] if not (is_first and leads_away(o))]) for g in range(2, 7) if w[g]]
+        return [(weight, [sum(a * s for a, s in zip(o, strides)) for o in group]) for weight, group in found if group]
+
+    first_ways, later_ways = ways(True), ways(False)
+    trend = np.zeros((count, width + 4), np.int64)
+    uses_trend = bool(w[TREND]) and k.has_trend
+    wave_turns = {r: [(b + count * x) % 8 for x in range(width) for b in range(r)] for r in range(count + 1)}
+    for o in range(bands.outer):
+        for s in range(slices):
+            rows = sum(b * slices + s < n[axis] for b in range(count))
+            for i in range(bands.inner):
+                row = (o * n[axis] + s) * bands.inner + i
+                at = row * width
+                place = (row // n[2] // n[1], row // n[2] % n[1], row % n[2], 0)
+                start = sum((p + h) * t for p, h, t in zip(place, halo, strides))
+                here = sums[:rows, at : at + width]
+                for weight, members in later_ways if s else first_ways:
+                    total = own[:rows, start + members[0] : start + members[0] + width]
+                    for m in members[1:]:
+                        total = total + own[:rows, start + m : start + m + width]
+                    here += weight * total
+                if uses_trend:
+                    here += w[TREND] * (trend[:rows, :width] + trend[:rows, 2 : width + 2] + trend[:rows, 4:])
+                turns = wave_turns[rows]
+                if absent is not None and (gone := absent[:rows, at : at + width]).any():
+                    turns = np.where(gone.T.reshape(-1), ABSENT, turns).tolist()
+                got, m = words.wave(here.T.reshape(-1).tolist(), turns, rows, w[0], w[1])
+                out[:rows, at : at + width] = np.array(got, np.uint32).reshape(width, rows).T
+                magnitudes = np.array(m, np.int64).reshape(width, rows).T
+                own[:rows, start : start + width] = magnitudes
+                if uses_trend:
+                    learn(trend[:rows], magnitudes)
+    size = math.prod(n)
+    own = own_flat[: math.prod(wide)].reshape(wide)[tuple(slice(h, h + m) for h, m in zip(halo, n))]
+    context = sums_flat[:size].reshape(n)
+    context[..., 1:] += w[0] * own[..., :-1]
+    context[..., 2:] += w[1] * own[..., :-2]
+    active = (np.minimum(context >> 8, MOST) + 2 * own) // 3
+    return out_flat[:size], active.astype(np.int16)
+
+
+def learn(trend: np.ndarray, m: np.ndarray) -> None:
+    padded = np.concatenate([m[:, :1], m, m[:, -1:]], axis=1)
+    smooth = (padded[:, :-2] + 2 * m + padded[:, 2:] + 2) >> 2
+    trend[:, 2:-2] = (3 * trend[:, 2:-2] + smooth + 2) >> 2
+    trend[:, :2], trend[:, -2:] = trend[:, 2:3], trend[:, -3:-2]
+
+
+class Crans:
+    def decode(self, data: bytes, layout: Layout, p: bytes) -> np.ndarray:
+        params(p == b"", "crans takes none")
+        if layout.width > 4 or (layout.levels and len(layout.dims) != 4):
+            raise bad("impossible layout")
+        header_len = int.from_bytes(data[:4], "little")
+        if len(data) < 4 + header_len:
+            raise bad("too short")
+        header, rest = data[4 : 4 + header_len], data[4 + header_len :]
+        if not layout.n or (layout.absent is not None and layout.absent.all()):
+            if rest:
+                raise bad("bytes behind no words")
+            return np.zeros(layout.dims, layout.numpy)
+        n = layout.dims if layout.levels else folded(layout.dims)
+        bits, shared = Bits(header), models(256)
+        found = class_list(n, layout.levels)
+        for k in found:
+            k.read_weights(bits, shared)
+        tables = read_tables(bits)
+        end = 4 + 2 * int.from_bytes(rest[:4], "little")
+        if len(rest) < max(end, 4):
+            raise bad("too short")
+        words = Words(tables, rest[4:end], rest[end:])
+        out = self.all_words(found, words, n, layout)
+        words.finish()
+        return out.astype(layout.numpy).reshape(layout.dims)
+
+    def all_words(self, found: list[Class], words: Words, n: Extents, layout: Layout) -> np.ndarray:
+        out = np.empty(layout.n, np.uint32)
+        parts: dict[int, np.ndarray] = {}
+        wide: dict[int, np.ndarray] = {}
+        at = 0
+        for k in found:
+            end = at + math.prod(k.n)
+            absent = None if layout.absent is None else layout.absent[at:end]
+            out[at:end], parts[k.c] = decode_class(k, words, n, wide, absent)
+            at = end
+            wide[k.c] = with_halo(parts[k.c], n, edge)
+            if k.is_last and k.level and k.whole != n:
+                parts[0] = merged(k.whole, k.level, parts)
+                wide[0] = with_halo(parts[0], n, edge)
+        return out
