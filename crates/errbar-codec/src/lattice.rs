@@ -227,7 +227,7 @@ fn line_through(sample: &[f64], unit: f64) -> Option<(f64, f64)> {
         kx += k * x;
     }
     let determinant = n * kk - k_sum * k_sum;
-    if !(determinant > 0.0) {
+    if determinant <= 0.0 || determinant.is_nan() {
         return None;
     }
     let unit = (n * kx - k_sum * x_sum) / determinant;

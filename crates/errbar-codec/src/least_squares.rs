@@ -146,7 +146,7 @@ fn cholesky(mut a: Vec<f64>, mut b: Vec<f64>) -> Option<Vec<f64>> {
     }
     for j in 0..n {
         let square = a[j * n + j] - (0..j).map(|k| a[j * n + k] * a[j * n + k]).sum::<f64>();
-        if !(square > 0.0) {
+        if square <= 0.0 || square.is_nan() {
             return None;
         }
         let root = square.sqrt();

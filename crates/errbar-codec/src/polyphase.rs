@@ -104,6 +104,11 @@ impl<T: Copy + Default> Grid<T> {
         self.n.iter().product()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.n[..DIMS - 1].iter().product()
@@ -159,7 +164,7 @@ impl<T: Copy + Default> Grid<T> {
     /// Copies the points of `class` out of this grid.
     pub fn split(&self, level: u8, class: u8) -> Grid<T> {
         let mut part = Grid::new(class_extents(self.n, level, class), self.halo);
-        if part.len() == 0 {
+        if part.is_empty() {
             return part;
         }
         let (at, skip) = Grid::<T>::places(level, class);
@@ -271,6 +276,9 @@ pub fn sample_runs(n: Extents, samples: usize) -> impl Iterator<Item = ([usize; 
 /// The extents of a grid of at most [`DIMS`] dimensions with the same words in the same order:
 /// dimensions of extent 1 are dropped, the first ones taken together until few enough are left.
 pub fn folded(dims: &[usize]) -> Extents {
+    if dims.contains(&0) {
+        return [1, 1, 1, 0];
+    }
     let mut long: Vec<usize> = dims.iter().copied().filter(|&d| d != 1).collect();
     while long.len() > DIMS {
         let first = long.remove(0);

@@ -112,7 +112,7 @@ impl Quantizer for Faulty {
         Ok(layout.flat())
     }
 
-    fn reconstruct(&self, mut codes: Codes, dtype: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
+    fn reconstruct(&self, mut codes: Codes, _: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
         match self.0 {
             Fault::Trust if !params.is_empty() => codes.words = Words::U8(params.to_vec()),
             _ => {}

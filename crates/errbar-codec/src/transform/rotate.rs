@@ -13,6 +13,9 @@ pub struct Rotate;
 
 /// Takes apart `items` whose last axis has the extent `n`.
 fn apart<T: Copy>(items: &[T], n: usize) -> Vec<T> {
+    if items.is_empty() {
+        return Vec::new();
+    }
     (0..n).flat_map(|i| items.iter().skip(i).step_by(n).copied()).collect()
 }
 

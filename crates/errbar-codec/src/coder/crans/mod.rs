@@ -155,8 +155,13 @@ fn encode(words: &[u32], Geometry { n, levels, absent }: Geometry<'_>) -> Vec<u8
         let template = template(n, step.level, step.class, step.n);
         let mut own: Grid<u16> = Grid::new(step.n, n);
         let width = step.n[DIMS - 1];
-        for (row, words) in own.each_row().zip(here.chunks(width.max(1))) {
-            own.row_mut(row).iter_mut().zip(words).for_each(|(to, &word)| *to = token::magnitude(word));
+        for (number, (row, words)) in own.each_row().zip(here.chunks(width.max(1))).enumerate() {
+            let magnitudes = own.row_mut(row);
+            magnitudes.iter_mut().zip(words).for_each(|(to, &word)| *to = token::magnitude(word));
+            if let Some(absent) = absent {
+                let absent = &absent[number * width..][..width];
+                magnitudes.iter_mut().zip(absent).filter(|(_, absent)| **absent).for_each(|(to, _)| *to = 0);
+            }
         }
         let bands = Bands::new(step.n);
         let weights = if len < SMALL { [0; GROUPS] } else { fit::weights(&template, &own, &around.classes) };

@@ -36,7 +36,7 @@ pub(super) fn encode(symbols: &[Symbol], tables: &Tables) -> Vec<u16> {
             words.push(*state as u16);
             *state >>= 16;
         }
-        *state = (*state / frequency) << SCALE_BITS | (*state % frequency) + start;
+        *state = ((*state / frequency) << SCALE_BITS) + (*state % frequency) + start;
     }
     for state in states.into_iter().rev() {
         words.extend([state as u16, (state >> 16) as u16]);
@@ -56,6 +56,8 @@ pub(super) struct Decoder<'a> {
     words: Vec<u16>,
     n_words: usize,
     next_word: usize,
+    /// Whether words were read that are not there.
+    overrun: bool,
     raw: RawBits<'a>,
 }
 
@@ -96,11 +98,21 @@ impl<'a> Decoder<'a> {
         let states = std::array::from_fn(|i| u32::from(words[2 * i]) << 16 | u32::from(words[2 * i + 1]));
         let n_words = words.len();
         words.resize(n_words + longest_wave + 1, 0);
-        Ok(Decoder { slots, first_slot, states, words, n_words, next_word: 2 * STATES, raw: RawBits { bytes: raw.iter(), held: 0, n: 0 } })
+        Ok(Decoder {
+            slots,
+            first_slot,
+            states,
+            words,
+            n_words,
+            next_word: 2 * STATES,
+            overrun: false,
+            raw: RawBits { bytes: raw.iter(), held: 0, n: 0 },
+        })
     }
 
-    /// Before every wave: words that were read in vain are read in vain again.
+    /// Before every wave: there are as many words to read in vain as a wave may need.
     pub(super) fn start_wave(&mut self) {
+        self.overrun |= self.next_word > self.n_words;
         self.next_word = self.next_word.min(self.n_words);
     }
 
@@ -122,7 +134,7 @@ impl<'a> Decoder<'a> {
 
     /// Makes sure that all was read and nothing else.
     pub(super) fn finish(self) -> Result<()> {
-        let is_read = self.next_word == self.n_words && self.raw.bytes.len() == 0 && self.raw.held == 0;
+        let is_read = !self.overrun && self.next_word == self.n_words && self.raw.bytes.len() == 0 && self.raw.held == 0;
         if is_read && self.states == [LEAST; STATES] { Ok(()) } else { Err(corrupt("the states do not end where they began")) }
     }
 }

@@ -8,6 +8,7 @@ mod values;
 
 use std::sync::Arc;
 
+use errbar_format::limits::MAX_PARAMS;
 use errbar_format::{DType, Error, Result};
 
 use self::levels::Plan;
@@ -154,7 +155,11 @@ impl Quantizer for Interp {
         let levels = params.levels(fold.n);
         let scan = absent.map(|absent| scanned(absent, &fold, &levels));
         let codes = code_layout(fold.n, levels, scan).codes(Words::U32(words));
-        Ok(Quantized { params: params.to_bytes(fold.n), codes, exact: Vec::new(), absent: survey.absent })
+        let params = params.to_bytes(fold.n);
+        if params.len() > MAX_PARAMS {
+            return Err(Error::usage(format!("the taps of so many classes take more than {MAX_PARAMS} bytes")));
+        }
+        Ok(Quantized { params, codes, exact: Vec::new(), absent: survey.absent })
     }
 
     fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {

@@ -36,10 +36,7 @@ pub(super) fn groups(whole: Extents, level: u8, class: u8) -> Vec<Group> {
     for delta in offsets(reach) {
         let mut far = delta.map(i32::unsigned_abs);
         far.sort_unstable_by(|a, b| b.cmp(a));
-        let fits = match far {
-            [1, _, _, 0] | [3, 0, 0, 0] | [2, 1, 0, 0] => true,
-            _ => false,
-        };
+        let fits = matches!(far, [1, _, _, 0] | [3, 0, 0, 0] | [2, 1, 0, 0]);
         let (there, offset) = neighbour(level, class, delta);
         if !fits || !known.contains(&there) {
             continue;
