@@ -267,7 +267,7 @@ mod tests {
         assert!((found.unit / 0.001_742 - 1.0).abs() < 1e-5 && found.stride == 1.0, "{found:?}");
         let rounded: Vec<f32> = steps(10_000, 5000).map(|k| (k / 100.0) as f32).collect();
         assert_eq!(lattice(&rounded, 1e-3).map(|l| l.unit), Some(0.01));
-        assert_eq!(lattice(&rounded, 0.025).map(|l| l.stride), Some(5.0));
+        assert_eq!(lattice(&rounded, 0.024).map(|l| l.stride), Some(5.0));
         let grib: Vec<f32> = steps(10_000, 4096).map(|k| (271.5 + k / 64.0) as f32).collect();
         assert_eq!(lattice(&grib, 1e-3).map(|l| l.unit), Some(1.0 / 64.0));
     }
