@@ -52,7 +52,8 @@ impl Layout {
 
     /// Number of words.
     pub fn len(&self) -> usize {
-        self.dims.iter().product()
+        // Extents beside a zero may be of any size.
+        if self.dims.contains(&0) { 0 } else { self.dims.iter().product() }
     }
 
     /// Whether there are no words.
