@@ -6,6 +6,7 @@ use std::sync::Arc;
 use errbar_format::{Error, Result, zstd_frame};
 
 use crate::binary::{Reader, Writer};
+use crate::bytes::{take, take_length};
 use crate::codes::Word;
 use crate::{Codes, Layout, Words, mask, with_words};
 
@@ -26,6 +27,10 @@ pub(crate) struct ExactWords {
     exact: Exact,
     absent: Words,
     patches: Words,
+}
+
+fn too_short() -> Error {
+    corrupt("too short")
 }
 
 fn corrupt(what: &str) -> Error {
@@ -116,30 +121,23 @@ impl Exact {
     }
 }
 
-fn take<'a>(bytes: &mut &'a [u8], n: usize) -> Result<&'a [u8]> {
-    let (taken, rest) = bytes.split_at_checked(n).ok_or_else(|| corrupt("too short"))?;
-    *bytes = rest;
-    Ok(taken)
-}
-
-fn take_length(bytes: &mut &[u8]) -> Result<usize> {
-    take(bytes, 4).map(|length| u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize)
-}
-
 fn read_absent(bytes: &mut &[u8], layout: &Layout) -> Result<(Option<Arc<[bool]>>, Words)> {
-    let length = take_length(bytes)?;
+    let length = take_length(bytes).ok_or_else(too_short)?;
     let mut absent = vec![false; layout.len()];
-    mask::code(&mut Reader::new(take(bytes, length)?), &layout.dims, &mut absent);
+    mask::code(&mut Reader::new(take(bytes, length).ok_or_else(too_short)?), &layout.dims, &mut absent);
     let n = absent.iter().filter(|absent| **absent).count();
     if n == 0 {
         return Err(corrupt("nothing is absent"));
     }
-    let words = match take(bytes, 1)?[0] {
+    let words = match take(bytes, 1).ok_or_else(too_short)?[0] {
         0 => {
-            let length = take_length(bytes)?;
-            Words::from_le_bytes(layout.width, zstd_frame::decompress(take(bytes, length)?, n * layout.width, "EB-C05")?)
+            let length = take_length(bytes).ok_or_else(too_short)?;
+            Words::from_le_bytes(
+                layout.width,
+                zstd_frame::decompress(take(bytes, length).ok_or_else(too_short)?, n * layout.width, "EB-C05")?,
+            )
         }
-        1 => Words::from_le_bytes(layout.width, take(bytes, layout.width)?),
+        1 => Words::from_le_bytes(layout.width, take(bytes, layout.width).ok_or_else(too_short)?),
         _ => return Err(corrupt("unknown form of absent words")),
     };
     Ok((Some(absent.into()), words))

@@ -19,6 +19,39 @@ pub enum Float {
     F64,
 }
 
+/// Runs `$body` with `$words` bound to the words of whatever floating-point type, and the
+/// conversions to binary64 and to the nearest word's value as functions of that type alone: one
+/// loop a type, as they are most of the work.
+///
+/// # Errors
+/// [`errbar_format::Kind::Usage`] if the words have another width than their type's.
+macro_rules! with_floats {
+    ($float:expr, $given:expr, ($words:ident, $to_f64:ident, $narrow:ident) => $body:expr) => {
+        match ($float, $given) {
+            (Float::F32, Words::U32($words)) => {
+                let ($to_f64, $narrow) = (|w: u32| f64::from(f32::from_bits(w)), |x: f64| f64::from(x as f32));
+                Ok($body)
+            }
+            (Float::F64, Words::U64($words)) => {
+                let ($to_f64, $narrow) = (f64::from_bits, |x: f64| x);
+                Ok($body)
+            }
+            (Float::F16, Words::U16($words)) => {
+                let to_f64 = |w: u16| Float::F16.to_f64(w.into());
+                let ($to_f64, $narrow) = (to_f64, |x: f64| Float::F16.to_f64(Float::F16.from_f64(x)));
+                Ok($body)
+            }
+            (Float::BF16, Words::U16($words)) => {
+                let to_f64 = |w: u16| Float::BF16.to_f64(w.into());
+                let ($to_f64, $narrow) = (to_f64, |x: f64| Float::BF16.to_f64(Float::BF16.from_f64(x)));
+                Ok($body)
+            }
+            _ => Err(Error::usage("words of another width than their type's")),
+        }
+    };
+}
+pub(crate) use with_floats;
+
 impl Float {
     /// The float in the words of `dtype`.
     ///

@@ -8,7 +8,8 @@
 //! To add a stage: one file under `quantizer`, `transform` or `coder`, one line in
 //! [`Registry::core`], one page under `spec/stages`.
 
-pub mod binary;
+mod binary;
+mod bytes;
 pub mod check;
 pub mod coder;
 pub mod codes;

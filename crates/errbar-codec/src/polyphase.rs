@@ -109,17 +109,6 @@ impl<T: Copy + Default> Grid<T> {
         self.len() == 0
     }
 
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.n[..DIMS - 1].iter().product()
-    }
-
-    /// The indices of a row.
-    pub fn row_at(&self, row: usize) -> [usize; DIMS - 1] {
-        let [_, j, k, _] = self.n;
-        [row / k / j, row / k % j, row % k]
-    }
-
     /// Where the first point of a row stands.
     #[inline(always)]
     pub fn start(&self, [i, j, k]: [usize; DIMS - 1]) -> usize {
@@ -182,6 +171,23 @@ impl<T: Copy + Default> Grid<T> {
             }
         }
         part
+    }
+
+    /// The classes of every level, which are the classes of the coarser grid of the level before, and
+    /// the coarsest grid last. Class 0 of a level, the next coarser grid, is left empty.
+    pub fn pyramid(self, levels: &[u8]) -> Vec<Vec<Grid<T>>> {
+        let mut rest = self;
+        let mut pyramid = Vec::with_capacity(levels.len() + 1);
+        for &level in levels {
+            let mut parts: Vec<Grid<T>> = (0..1 << DIMS).map(|_| Grid::default()).collect();
+            for class in classes(level) {
+                parts[usize::from(class)] = rest.split(level, class);
+            }
+            rest = std::mem::take(&mut parts[0]);
+            pyramid.push(parts);
+        }
+        pyramid.push(vec![rest]);
+        pyramid
     }
 
     /// The grid of `n` points that `level` takes apart into `parts`, which are by class; `whole` is

@@ -75,13 +75,20 @@ impl Quantized {
 /// Values to integer codes: the only step that may lose anything.
 pub trait Quantizer: Stage {
     /// Codes for `values` such that reconstruction stays within `tolerance` wherever it can.
-    /// Words it cannot serve go to [`Quantized::exact`]; the caller checks every word anyway.
+    /// Words it cannot serve go to [`Quantized::exact`] or [`Quantized::absent`]; the caller checks
+    /// every word anyway.
     /// `wanted` is what a planner may choose of the parameters, in a form of the stage's own; empty
     /// leaves all to the quantizer.
     ///
     /// # Errors
     /// [`errbar_format::Kind::Usage`] if this quantizer cannot serve the type or the tolerance.
     fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized>;
+
+    /// Whether [`Quantized::exact`] names every word that misses the tolerance. A quantizer whose
+    /// last step is a rounding that it would only repeat to find them may leave a few to the caller.
+    fn names_every_miss(&self) -> bool {
+        true
+    }
 
     /// The layout of the codes of values of `dtype` and `layout`.
     ///

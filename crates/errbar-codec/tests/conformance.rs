@@ -3,6 +3,7 @@
 use errbar_codec::conformance::{self, Case, SplitMix64};
 use errbar_codec::float::Float;
 use errbar_codec::pipeline::{self, Encoded, stage};
+use errbar_codec::simd::narrow;
 use errbar_codec::{Codes, DType, Kind, Layout, Limit, Registry, Result, Stage, Tolerance, Transform, Values, Words, coder, with_words};
 use errbar_format::record::{Bound, PipelineRecord, StageRecord};
 use proptest::prelude::*;
@@ -201,7 +202,10 @@ fn eb_c02_a_stage_that_gives_another_number_of_codes_is_refused() {
 #[test]
 fn eb_c03_quantizers_of_floats_refuse_other_types() {
     let uniform = [&1f64.to_le_bytes()[..], &[0; 8], &[1]].concat();
-    for (name, params) in [("uniform", uniform), ("bitround", vec![3])] {
+    let numbers = |n: usize| 1f64.to_le_bytes().repeat(n);
+    let interp = [&[0][..], &numbers(2)].concat();
+    let log = [&numbers(1)[..], &[0; 16], &[1]].concat();
+    for (name, params) in [("uniform", uniform), ("bitround", vec![3]), ("lattice", numbers(3)), ("interp", interp), ("log", log)] {
         let pipeline = PipelineRecord { quantizer: stage(name, params), ..plan(name, &[], store()) };
         for dtype in [DType::Bytes, DType::Bool, DType::U16, DType::I32, DType::I64] {
             assert_eq!(rule_of(decode(&pipeline, dtype, 1, &[0], 0)), (Kind::Corrupt, Some("EB-C03")));
@@ -221,12 +225,25 @@ fn eb_c04_parameters_of_another_length_or_range_are_refused() {
         with_quantizer("bitround", vec![24]),
         with_quantizer("bitround", vec![3, 0]),
         with_quantizer("uniform", uniform(1.0, 1)[..16].to_vec()),
+        with_quantizer("lattice", vec![0; 24]),
+        with_quantizer("lattice", 1f64.to_le_bytes().repeat(3)[..23].to_vec()),
+        with_quantizer("interp", vec![]),
+        with_quantizer("interp", [&[0][..], &1f64.to_le_bytes().repeat(2)[..15]].concat()),
+        with_quantizer("interp", [&[0x80][..], &1f64.to_le_bytes().repeat(2)].concat()),
+        with_quantizer("interp", [&[0][..], &[0; 16]].concat()),
+        with_quantizer("interp", [&[0x20][..], &1f64.to_le_bytes().repeat(2), &[0; 16]].concat()),
+        with_transform("linear", vec![]),
+        with_transform("linear", vec![0; 34]),
+        with_transform("linear", vec![1; 35]),
+        with_transform("linear", vec![2; 39]),
         with_transform("lorenzo", vec![]),
         with_transform("lorenzo", vec![0]),
         with_transform("lorenzo", vec![2]),
         with_transform("lorenzo", vec![5]),
         with_coder("store", vec![0]),
         with_coder("constant", vec![0]),
+        with_coder("crans", vec![0]),
+        with_coder("bitpack", vec![0]),
         with_coder("zstd", vec![]),
         with_coder("zstd", vec![1, 1]),
         with_coder("pco", vec![]),
@@ -236,7 +253,7 @@ fn eb_c04_parameters_of_another_length_or_range_are_refused() {
     ];
     bad.extend([0.0, -0.0, -1.0, f64::NAN, f64::INFINITY].map(|step| with_quantizer("uniform", uniform(step, 1))));
     bad.extend([0, 3, 5, 16, 255].map(|width| with_quantizer("uniform", uniform(1.0, width))));
-    bad.extend(["order", "delta", "shuffle", "bitshuffle"].map(|name| with_transform(name, vec![0])));
+    bad.extend(["order", "delta", "rotate", "shuffle", "bitshuffle"].map(|name| with_transform(name, vec![0])));
     for pipeline in bad {
         assert_eq!(rule_of(decode(&pipeline, DType::F32, 1, &[0; 4], 0)), (Kind::Corrupt, Some("EB-C04")), "{pipeline:?}");
     }
@@ -270,6 +287,27 @@ fn eb_c05_exact_values_that_do_not_fit_the_block_are_refused() {
     assert_eq!(rule_of(decode(&plan("none", &[], store()), DType::U8, 1, &[0], 2)), (Kind::Corrupt, Some("EB-C05")));
 }
 
+#[test]
+fn wider_vectors_change_no_bit() {
+    let core = Registry::core();
+    let limit = tolerance(Limit::Abs(1e-3));
+    let plans =
+        [plan("interp", &[], stage("crans", Vec::new())), plan("uniform", &[stage("linear", Vec::new())], stage("crans", Vec::new()))];
+    let mut served = 0;
+    for case in conformance::cases() {
+        for plan in &plans {
+            let encode = || pipeline::encode(&core, plan, &case.values, Some(&limit));
+            let (Ok(wide), Ok(narrow)) = (encode(), narrow::only(encode)) else { continue };
+            served += 1;
+            assert_eq!((&wide.payload, &wide.pipeline), (&narrow.payload, &narrow.pipeline), "{}", case.name);
+            let decode =
+                || pipeline::decode(&core, &wide.pipeline, case.values.dtype, &case.shape, &wide.payload, wide.exact_len).expect("coded");
+            assert_eq!((&decode(), &narrow::only(decode)), (&wide.decoded, &wide.decoded), "{}", case.name);
+        }
+    }
+    assert!(served > 100, "{served}");
+}
+
 fn any_case() -> impl Strategy<Value = Case> {
     let cases: Vec<Case> = conformance::cases().into_iter().filter(|case| case.values.bits.words.len() < 1000).collect();
     prop::sample::select(cases)
@@ -290,6 +328,11 @@ fn any_coder() -> impl Strategy<Value = StageRecord> {
         .iter()
         .flat_map(|s| s.examples().into_iter().map(|params| StageRecord { name: s.name().into(), version: s.version(), params }))
         .collect();
+    prop::sample::select(all)
+}
+
+fn any_quantizer() -> impl Strategy<Value = &'static str> {
+    let all: Vec<&'static str> = Registry::core().quantizers().iter().map(|s| s.name()).filter(|&name| name != "none").collect();
     prop::sample::select(all)
 }
 
@@ -315,10 +358,10 @@ proptest! {
 
     #[test]
     fn random_lossy_pipelines_keep_the_bound_or_refuse(
-        case in any_case(), transforms in any_transforms(), coder in any_coder(), limit in any_limit(),
+        case in any_case(), quantizer in any_quantizer(), transforms in any_transforms(), coder in any_coder(), limit in any_limit(),
     ) {
         let tolerance = tolerance(limit);
-        match pipeline::encode(&Registry::core(), &plan(quantizer_for(limit), &transforms, coder), &case.values, Some(&tolerance)) {
+        match pipeline::encode(&Registry::core(), &plan(quantizer, &transforms, coder), &case.values, Some(&tolerance)) {
             Ok(coded) => {
                 let decoded = pipeline::decode(&Registry::core(), &coded.pipeline, case.values.dtype, &case.shape, &coded.payload, coded.exact_len);
                 let decoded = decoded.expect("it was just coded");

@@ -1,13 +1,15 @@
 //! Picks the pipeline of each block from a sample.
 
+mod fast;
+mod lossy;
+mod sample;
+
 use errbar_codec::pipeline::{self, Encoded, NONE, stage};
 use errbar_codec::{Codes, DType, Limit, Registry, Result, Tolerance, Values, Words, coder, with_words};
 use errbar_format::record::{PipelineRecord, StageRecord};
 use errbar_format::zstd_frame;
 
-use crate::fast;
 use crate::policy::Mode;
-use crate::{lossy, sample};
 
 /// Words of a sample: enough for stable estimates, little beside a block.
 const SAMPLE_WORDS: usize = 1 << 14;
@@ -37,7 +39,7 @@ pub trait Planner: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CorePlanner;
 
-pub(crate) fn pipeline(quantizer: &str, transforms: &[&StageRecord], coder: StageRecord) -> PipelineRecord {
+fn pipeline(quantizer: &str, transforms: &[&StageRecord], coder: StageRecord) -> PipelineRecord {
     PipelineRecord { quantizer: stage(quantizer, Vec::new()), transforms: transforms.iter().map(|&t| t.clone()).collect(), coder }
 }
 

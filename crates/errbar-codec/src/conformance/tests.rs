@@ -17,6 +17,8 @@ enum Fault {
     Trust,
     /// There are no codes, and somebody counted on one.
     Panic,
+    /// The error of a value exceeds the limit by a little.
+    Bound,
 }
 
 struct Faulty(Fault);
@@ -112,9 +114,10 @@ impl Quantizer for Faulty {
         Ok(layout.flat())
     }
 
-    fn reconstruct(&self, mut codes: Codes, _: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
+    fn reconstruct(&self, mut codes: Codes, dtype: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
         match self.0 {
             Fault::Trust if !params.is_empty() => codes.words = Words::U8(params.to_vec()),
+            Fault::Bound if dtype == DType::F32 => change_one(&mut codes),
             _ => {}
         }
         Ok(codes)
@@ -131,12 +134,14 @@ fn a_sound_stage_passes() {
 
 #[test]
 fn every_fault_is_found_and_told() {
-    static FAULTY: [Faulty; 4] = [Faulty(Fault::Trust), Faulty(Fault::Loss), Faulty(Fault::Layout), Faulty(Fault::Panic)];
-    let [trust, loss, layout, panic] = &FAULTY;
+    static FAULTY: [Faulty; 5] =
+        [Faulty(Fault::Bound), Faulty(Fault::Trust), Faulty(Fault::Loss), Faulty(Fault::Layout), Faulty(Fault::Panic)];
+    let [bound, trust, loss, layout, panic] = &FAULTY;
     let found = |verdict: Verdict, what: &str| {
         let message = verdict.expect_err(what);
         assert!(message.starts_with("example.org/faulty") && message.contains(what), "{message}");
     };
+    found(check_quantizer(bound), "words miss the tolerance");
     found(check_quantizer(trust), "reconstruct gives");
     found(check_transform(loss), "inverse does not give the codes back");
     found(check_transform(layout), "forward gives");

@@ -1,10 +1,9 @@
-use std::sync::Arc;
-
 use errbar_format::{DType, Error, Result};
 
-use crate::codes::{Scan, Word};
-use crate::float::Float;
+use crate::codes::Word;
+use crate::float::{Float, with_floats};
 use crate::lattice::Present;
+use crate::quantizer::words_nearest;
 use crate::stage::{Quantized, Quantizer, Stage, bad_params, no_params};
 use crate::{Codes, Layout, Limit, Tolerance, Values, Words, with_words};
 
@@ -30,6 +29,10 @@ impl Params {
             true => Ok(params),
             false => Err(bad_params("lattice's offset or step is impossible")),
         }
+    }
+
+    fn value(&self, code: u64) -> f64 {
+        self.offset + code.wrapping_add(self.base as u64) as i64 as f64 * self.step
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -95,19 +98,23 @@ impl Quantizer for Lattice {
         let multiples: Vec<f64> = with_words!(&values.bits.words, v => v.iter().map(|w| multiple(w.to_u64())).collect());
         let counted = || multiples.iter().zip(&absent).filter(|(_, absent)| !**absent).map(|(&k, _)| k);
         let base = counted().fold(f64::MAX, f64::min);
-        let mut last = 0;
-        let codes = multiples.iter().zip(&absent).map(|(&k, &absent)| {
-            // Where there is none, the code before costs least, unless it need not be written at all.
-            last = if absent { last } else { (k - base) as u32 };
-            last
-        });
-        let words = Words::U32(codes.collect());
-        let is_any = absent.contains(&true);
         let params = Params { offset: found.offset, step, base: if absent.contains(&false) { base as i64 } else { 0 } };
-        let absent: Option<Arc<[bool]>> = is_any.then(|| absent.into());
-        let scan = Scan { absent: absent.clone(), ..Scan::default() };
-        let codes = Codes { dims: values.bits.dims.clone(), scan, words };
-        Ok(Quantized { params: params.to_bytes(), codes, exact: Vec::new(), absent })
+        let mut last = 0;
+        let mut unserved = Vec::new();
+        let codes: Vec<u32> = with_floats!(float, &values.bits.words, (words, to_f64, narrow) => {
+            let each = words.iter().zip(&multiples).zip(&absent).enumerate();
+            each.map(|(i, ((&word, &k), &absent))| {
+                // Where there is none, the code before costs least, unless it need not be written at all.
+                last = if absent { last } else { (k - base) as u32 };
+                // Coarse types round what lies between their own values.
+                if absent || !tolerance.limit.allows(to_f64(word), narrow(params.value(last.into()))) {
+                    unserved.push(i as u32);
+                }
+                last
+            })
+            .collect()
+        })?;
+        Quantized::of_words(params.to_bytes(), Words::U32(codes), unserved, values, tolerance)
     }
 
     fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {
@@ -119,16 +126,8 @@ impl Quantizer for Lattice {
 
     fn reconstruct(&self, codes: Codes, dtype: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
         let float = Float::of(dtype)?;
-        let Params { offset, step, base } = Params::parse(params)?;
-        let value = |code: u64| offset + code.wrapping_add(base as u64) as i64 as f64 * step;
-        let words = with_words!(&codes.words, v => {
-            let values = v.iter().map(|code| value(code.to_u64()));
-            match float {
-                Float::F32 => Words::U32(values.map(|x| (x as f32).to_bits()).collect()),
-                Float::F64 => Words::U64(values.map(f64::to_bits).collect()),
-                Float::F16 | Float::BF16 => Words::U16(values.map(|x| float.from_f64(x) as u16).collect()),
-            }
-        });
+        let params = Params::parse(params)?;
+        let words = with_words!(&codes.words, v => words_nearest(v, float, |code| params.value(code)));
         Ok(Codes::plain(codes.dims, words))
     }
 }

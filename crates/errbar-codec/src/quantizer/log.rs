@@ -1,7 +1,7 @@
 use errbar_format::{DType, Error, Result};
 
 use crate::codes::Word;
-use crate::float::Float;
+use crate::float::{Float, with_floats};
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
 use crate::{Codes, Layout, Limit, Tolerance, Values, Words, with_words};
 
@@ -339,23 +339,9 @@ impl Quantizer for Log {
             return Err(Error::usage("log serves relative limits only"));
         };
         let float = Float::of(values.dtype)?;
-        // One loop a type: the conversions are much of the work.
-        let (params, words, exact) = match (float, &values.bits.words) {
-            (Float::F32, Words::U32(words)) => {
-                let to_f64 = |w: u32| f64::from(f32::from_bits(w));
-                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| f64::from(x as f32))
-            }
-            (Float::F64, Words::U64(words)) => Numbers { words, float, to_f64: f64::from_bits, tolerance, limit }.quantize(|x| x),
-            (Float::F16, Words::U16(words)) => {
-                let to_f64 = |w: u16| Float::F16.to_f64(w.into());
-                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| Float::F16.to_f64(Float::F16.from_f64(x)))
-            }
-            (Float::BF16, Words::U16(words)) => {
-                let to_f64 = |w: u16| Float::BF16.to_f64(w.into());
-                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| Float::BF16.to_f64(Float::BF16.from_f64(x)))
-            }
-            _ => Err(Error::usage("words of another width than their type's")),
-        }?;
+        let (params, words, exact) = with_floats!(float, &values.bits.words, (words, to_f64, narrow) => {
+            Numbers { words, float, to_f64, tolerance, limit }.quantize(narrow)
+        })??;
         Quantized::of_words(params.to_bytes(), words, exact, values, tolerance)
     }
 

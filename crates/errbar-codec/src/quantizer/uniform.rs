@@ -1,7 +1,8 @@
 use errbar_format::{DType, Error, Result};
 
 use crate::codes::Word;
-use crate::float::Float;
+use crate::float::{Float, with_floats};
+use crate::quantizer::words_nearest;
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
 use crate::{Codes, Layout, Limit, Tolerance, Values, Words, with_words};
 
@@ -242,19 +243,6 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
     }
 }
 
-/// The words nearest to the values of codes.
-fn reconstruct<C: Word>(codes: &[C], float: Float, value: impl Fn(u64) -> f64) -> Words {
-    fn words_of<C: Word, O>(codes: &[C], word: impl Fn(u64) -> O) -> Vec<O> {
-        codes.iter().map(|code| word(code.to_u64())).collect()
-    }
-    match float {
-        Float::F32 => Words::U32(words_of(codes, |code| (value(code) as f32).to_bits())),
-        Float::F64 => Words::U64(words_of(codes, |code| value(code).to_bits())),
-        Float::F16 => Words::U16(words_of(codes, |code| Float::F16.from_f64(value(code)) as u16)),
-        Float::BF16 => Words::U16(words_of(codes, |code| Float::BF16.from_f64(value(code)) as u16)),
-    }
-}
-
 impl Stage for Uniform {
     fn name(&self) -> &'static str {
         "uniform"
@@ -287,23 +275,9 @@ impl Quantizer for Uniform {
             return Err(Error::usage("uniform serves absolute limits only"));
         };
         let float = Float::of(values.dtype)?;
-        // One loop a type: the conversions are most of the work.
-        let (params, words, exact) = match (float, &values.bits.words) {
-            (Float::F32, Words::U32(words)) => {
-                let to_f64 = |w: u32| f64::from(f32::from_bits(w));
-                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| f64::from(x as f32))
-            }
-            (Float::F64, Words::U64(words)) => Numbers { words, float, to_f64: f64::from_bits, tolerance, limit }.quantize(|x| x),
-            (Float::F16, Words::U16(words)) => {
-                let to_f64 = |w: u16| Float::F16.to_f64(w.into());
-                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| Float::F16.to_f64(Float::F16.from_f64(x)))
-            }
-            (Float::BF16, Words::U16(words)) => {
-                let to_f64 = |w: u16| Float::BF16.to_f64(w.into());
-                Numbers { words, float, to_f64, tolerance, limit }.quantize(|x| Float::BF16.to_f64(Float::BF16.from_f64(x)))
-            }
-            _ => Err(Error::usage("words of another width than their type's")),
-        }?;
+        let (params, words, exact) = with_floats!(float, &values.bits.words, (words, to_f64, narrow) => {
+            Numbers { words, float, to_f64, tolerance, limit }.quantize(narrow)
+        })??;
         Quantized::of_words(params.to_bytes(), words, exact, values, tolerance)
     }
 
@@ -322,9 +296,9 @@ impl Quantizer for Uniform {
             match codes.words.width() == 1 && base.unsigned_abs() < 1 << 51 {
                 true => {
                     let base = base as f64;
-                    reconstruct(v, float, |code| (f64::from(code as i32) + base) * step)
+                    words_nearest(v, float, |code| (f64::from(code as i32) + base) * step)
                 }
-                false => reconstruct(v, float, |code| code.wrapping_add(base as u64) as i64 as f64 * step),
+                false => words_nearest(v, float, |code| code.wrapping_add(base as u64) as i64 as f64 * step),
             }
         });
         Ok(Codes::plain(codes.dims, words))

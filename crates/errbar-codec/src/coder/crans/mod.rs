@@ -10,6 +10,7 @@ use self::context::{Around, Bands, Context, GROUPS, SMALL, Template, Trend, acti
 use self::tables::{BINS, Histogram, Tables};
 use self::token::TOKENS;
 use crate::binary::{Binary, Bit, Reader, Writer};
+use crate::bytes::{take, take_length};
 use crate::codes::{Scan, Word};
 use crate::polyphase::{DIMS, Extents, Grid, class_extents, classes, folded, padded};
 use crate::simd::{Work, widest};
@@ -22,6 +23,10 @@ use crate::{Codes, Layout, Words, with_words};
 /// `spec/stages/crans.md`.
 #[derive(Clone, Copy, Debug)]
 pub struct Crans;
+
+fn too_short() -> Error {
+    corrupt("too short")
+}
 
 fn corrupt(what: &str) -> Error {
     Error::corrupt("EB-C02", format!("crans: {what}"))
@@ -144,7 +149,7 @@ fn encode(words: &[u32], Geometry { n, levels, absent }: Geometry<'_>) -> Vec<u8
     let mut weight_models = [Bit::default(); 256];
     let mut symbols = Vec::with_capacity(words.len());
     let mut histograms: Box<[Histogram; BINS]> = Box::new([[0; TOKENS]; BINS]);
-    let mut raw = RawWriter::default();
+    let mut raw = rans::RawWriter::default();
     let mut around = Activity::new(n);
     let mut first = 0;
     for step in steps(n, levels) {
@@ -227,48 +232,10 @@ fn state(lane: usize, x: usize, lanes: usize) -> u8 {
     ((lane + lanes * x) % rans::STATES) as u8
 }
 
-/// Raw bits, the lowest of each byte first.
-#[derive(Default)]
-struct RawWriter {
-    bytes: Vec<u8>,
-    held: u64,
-    n: u32,
-}
-
-impl RawWriter {
-    #[inline(always)]
-    fn put(&mut self, bits: u32, n: u32) {
-        self.held |= u64::from(bits) << self.n;
-        self.n += n;
-        while self.n >= 8 {
-            self.bytes.push(self.held as u8);
-            self.held >>= 8;
-            self.n -= 8;
-        }
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        if self.n > 0 {
-            self.bytes.push(self.held as u8);
-        }
-        self.bytes
-    }
-}
-
-fn take<'a>(bytes: &mut &'a [u8], n: usize) -> Result<&'a [u8]> {
-    let (taken, rest) = bytes.split_at_checked(n).ok_or_else(|| corrupt("too short"))?;
-    *bytes = rest;
-    Ok(taken)
-}
-
-fn take_length(bytes: &mut &[u8]) -> Result<usize> {
-    take(bytes, 4).map(|length| u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize)
-}
-
 #[inline(always)]
 fn decode(mut bytes: &[u8], Geometry { n, levels, absent }: Geometry<'_>) -> Result<Vec<u32>> {
-    let length = take_length(&mut bytes)?;
-    let mut header = Reader::new(take(&mut bytes, length)?);
+    let length = take_length(&mut bytes).ok_or_else(too_short)?;
+    let mut header = Reader::new(take(&mut bytes, length).ok_or_else(too_short)?);
     let total: usize = n.iter().product();
     let mut words = vec![0; total];
     if absent.map_or(total == 0, |absent| !absent.contains(&false)) {
@@ -283,8 +250,8 @@ fn decode(mut bytes: &[u8], Geometry { n, levels, absent }: Geometry<'_>) -> Res
     };
     let contexts: Vec<(Template, [u8; GROUPS])> = steps.iter().map(&mut coded_weights).collect();
     let tables = Tables::read(&mut header)?;
-    let length = take_length(&mut bytes)?.checked_mul(2).ok_or_else(|| corrupt("too many words"))?;
-    let mut decoder = rans::Decoder::new(&tables, take(&mut bytes, length)?, bytes, 4 * n[DIMS - 1])?;
+    let length = take_length(&mut bytes).ok_or_else(too_short)?.checked_mul(2).ok_or_else(|| corrupt("too many words"))?;
+    let mut decoder = rans::Decoder::new(&tables, take(&mut bytes, length).ok_or_else(too_short)?, bytes, 4 * n[DIMS - 1])?;
     let mut around = Activity::new(n);
     let mut first = 0;
     for (step, (template, weights)) in steps.iter().zip(&contexts) {

@@ -45,6 +45,34 @@ pub(super) fn encode(symbols: &[Symbol], tables: &Tables) -> Vec<u16> {
     words
 }
 
+/// Writes raw bits, the lowest of each byte first.
+#[derive(Default)]
+pub(super) struct RawWriter {
+    bytes: Vec<u8>,
+    held: u64,
+    n: u32,
+}
+
+impl RawWriter {
+    #[inline(always)]
+    pub(super) fn put(&mut self, bits: u32, n: u32) {
+        self.held |= u64::from(bits) << self.n;
+        self.n += n;
+        while self.n >= 8 {
+            self.bytes.push(self.held as u8);
+            self.held >>= 8;
+            self.n -= 8;
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        if self.n > 0 {
+            self.bytes.push(self.held as u8);
+        }
+        self.bytes
+    }
+}
+
 /// Reads symbols.
 pub(super) struct Decoder<'a> {
     /// For every table and remainder: start within the token's range, frequency less one, token.

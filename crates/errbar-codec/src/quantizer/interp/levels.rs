@@ -144,8 +144,8 @@ impl<R: Real> Plan<R> {
             now
         };
         let mut all_taps = Vec::new();
-        let originals = self.pyramid(original);
-        let absences = absent.map(|grid| self.pyramid(grid));
+        let originals = original.pyramid(&self.levels);
+        let absences = absent.map(|grid| grid.pyramid(&self.levels));
         let absence = |l: usize, class: u8| absences.as_ref().map(|a| &a[l][usize::from(class)]);
 
         let bottom = self.levels.len();
@@ -190,22 +190,6 @@ impl<R: Real> Plan<R> {
             }
         }
         (words, all_taps)
-    }
-
-    /// The classes of every level, the coarsest grid last.
-    pub(super) fn pyramid<T: Copy + Default>(&self, grid: Grid<T>) -> Vec<Vec<Grid<T>>> {
-        let mut rest = grid;
-        let mut pyramid = Vec::new();
-        for &level in &self.levels {
-            let mut parts: Vec<Grid<T>> = (0..1 << DIMS).map(|_| Grid::default()).collect();
-            for class in classes(level) {
-                parts[usize::from(class)] = rest.split(level, class);
-            }
-            rest = std::mem::take(&mut parts[0]);
-            pyramid.push(parts);
-        }
-        pyramid.push(vec![rest]);
-        pyramid
     }
 
     fn parts(&self, mut coarse: Grid<R>) -> Vec<Grid<R>> {

@@ -85,8 +85,7 @@ fn reconstruct<R: Real>(words: &[u32], float: Float, params: &Params, fold: &Fol
 
 /// The order of an absence along the words.
 fn scanned(absent: &[bool], fold: &Fold, levels: &[u8]) -> Arc<[bool]> {
-    let plan = Plan { n: fold.n, levels: levels.to_vec(), step: 1.0, base: 0.0, integers: false };
-    let pyramid = plan.pyramid::<bool>(fold.grid(absent));
+    let pyramid = fold.grid(absent).pyramid(levels);
     let mut words = Vec::with_capacity(absent.len());
     let mut push = |grid: &Grid<bool>| grid.each_row().for_each(|row| words.extend_from_slice(grid.row(row)));
     push(&pyramid[levels.len()][0]);
@@ -160,6 +159,10 @@ impl Quantizer for Interp {
             return Err(Error::usage(format!("the taps of so many classes take more than {MAX_PARAMS} bytes")));
         }
         Ok(Quantized { params, codes, exact: Vec::new(), absent: survey.absent })
+    }
+
+    fn names_every_miss(&self) -> bool {
+        false
     }
 
     fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {

@@ -7,7 +7,7 @@ use errbar_format::{Error, Result};
 use super::params::Params;
 use super::real::Real;
 use crate::codes::Word;
-use crate::float::Float;
+use crate::float::{Float, with_floats};
 use crate::polyphase::{DIMS, Extents, Grid, folded};
 use crate::{Tolerance, Values, Words, with_words};
 
@@ -119,14 +119,10 @@ pub(super) fn to_grid<R: Real>(values: &Values, fold: &Fold, params: &Params, ab
         None => x,
         Some(lattice) => ((x - lattice.offset) / lattice.unit).round_ties_even(),
     };
-    let mut grid = match (float, &values.bits.words, params.lattice) {
-        (Float::F32, Words::U32(words), None) => fold.map(words, |w| R::from_f64(f64::from(f32::from_bits(w)))),
-        (Float::F64, Words::U64(words), None) => fold.map(words, |w| R::from_f64(f64::from_bits(w))),
-        (Float::F32, Words::U32(words), _) => fold.map(words, |w| R::from_f64(place(f64::from(f32::from_bits(w))))),
-        (Float::F64, Words::U64(words), _) => fold.map(words, |w| R::from_f64(place(f64::from_bits(w)))),
-        (_, Words::U16(words), _) => fold.map(words, |w| R::from_f64(place(float.to_f64(w.into())))),
-        _ => return Err(Error::usage("words of another width than their type's")),
-    };
+    let mut grid = with_floats!(float, &values.bits.words, (words, to_f64, _narrow) => match params.lattice {
+        None => fold.map(words, |w| R::from_f64(to_f64(w))),
+        Some(_) => fold.map(words, |w| R::from_f64(place(to_f64(w)))),
+    })?;
     if let Some(absent) = absent {
         // Whatever stands there must not spoil sums: NaN times zero is NaN.
         let absent = fold.grid(absent);

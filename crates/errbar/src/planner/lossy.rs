@@ -5,7 +5,7 @@ use errbar_codec::polyphase::{DIMS, folded};
 use errbar_codec::{DType, Tolerance, Values, coder, quantizer};
 use errbar_format::record::PipelineRecord;
 
-use crate::planner::pipeline;
+use super::pipeline;
 use crate::policy::Mode;
 
 /// A last dimension up to this may be components of one thing: it is tried as the first, whole.
@@ -14,7 +14,7 @@ const COMPONENTS: usize = 64;
 const SHORT: usize = 4;
 
 /// Pipelines to choose from, for the modes that predict from reconstructed values.
-pub(crate) fn candidates(values: &Values, tolerance: &Tolerance, mode: Mode) -> Vec<PipelineRecord> {
+pub(super) fn candidates(values: &Values, tolerance: &Tolerance, mode: Mode) -> Vec<PipelineRecord> {
     let on_lattice = quantizer::Lattice::serves(values, tolerance);
     let crans = || stage("crans", vec![]);
     let n = folded(&values.bits.dims);

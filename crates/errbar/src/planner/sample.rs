@@ -7,7 +7,7 @@ use errbar_codec::{Codes, Tolerance, Values, with_words};
 /// A box of a block, of at most about `n_words` words: the longest dimensions are cut first, so that
 /// it has as many neighbours in every direction as can be. `eighths` says how far along every
 /// dimension it lies; 4 is the middle.
-pub(crate) fn cut(values: &Values, n_words: usize, eighths: usize) -> Values {
+pub(super) fn cut(values: &Values, n_words: usize, eighths: usize) -> Values {
     let dims = &values.bits.dims;
     let mut extent = dims.clone();
     loop {
@@ -29,7 +29,7 @@ pub(crate) fn cut(values: &Values, n_words: usize, eighths: usize) -> Values {
 
 /// Boxes as [`cut`] gives them, those with the most values that are not missing first; of equals, the
 /// one in the middle, then those farthest from each other.
-pub(crate) fn boxes(values: &Values, tolerance: Option<&Tolerance>, n_words: usize, count: usize) -> Vec<Values> {
+pub(super) fn boxes(values: &Values, tolerance: Option<&Tolerance>, n_words: usize, count: usize) -> Vec<Values> {
     if values.bits.words.len() <= n_words {
         return vec![values.clone()];
     }

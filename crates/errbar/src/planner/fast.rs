@@ -17,19 +17,19 @@ const WORTH: f64 = 0.03;
 
 /// What residuals of a block would take.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Outlook {
+pub(super) struct Outlook {
     /// The axes, counted from the last, along which prediction leaves least.
-    pub(crate) axes: u8,
+    pub(super) axes: u8,
     /// Bits a word of multiples of the step, about, with that many axes.
-    pub(crate) lossy: f64,
+    pub(super) lossy: f64,
     /// Bits a word of the words as they are, with the axes that suit them.
-    pub(crate) lossless: f64,
+    pub(super) lossless: f64,
     /// The axes that suit the words as they are.
-    pub(crate) lossless_axes: u8,
+    pub(super) lossless_axes: u8,
 }
 
 /// Looks at a block of floats of one dimension or more, under an absolute `limit`.
-pub(crate) fn outlook(values: &Values, limit: f64) -> Option<Outlook> {
+pub(super) fn outlook(values: &Values, limit: f64) -> Option<Outlook> {
     let float = Float::of(values.dtype).ok()?;
     with_words!(&values.bits.words, v => {
         let sign = 1u64 << (8 * values.dtype.word() - 1);
