@@ -83,7 +83,7 @@ impl Command {
 pub enum Mode {
     /// As fast as memory allows.
     Fast,
-    /// Small, at a speed that nobody notices.
+    /// Small, in reasonable time.
     #[default]
     Balanced,
     /// As small as can be.

@@ -23,7 +23,7 @@ const BYTES_BLOCK: u64 = 4 << 20;
 const ARRAY_BLOCK: u64 = 1 << 20;
 /// Bytes of a block under a bound: what is predicted across a block, and its tables, want more.
 const LOSSY_BLOCK: u64 = 4 << 20;
-const SMALLEST_LOSSY_BLOCK: u64 = 16 << 20;
+const SMALLEST_LOSSY_BLOCK: u64 = 8 << 20;
 
 /// The size to which an array is cut.
 pub(crate) fn block_bytes(is_bounded: bool, mode: Mode) -> u64 {
