@@ -181,7 +181,7 @@ fn encode(words: &[u32], Geometry { n, levels, absent }: Geometry<'_>) -> Vec<u8
                 let seen = Around { own: &own, classes: &around.classes, trend: &trend };
                 context.row(&seen, row, first_slice, &mut sums);
                 let (magnitudes, active) = (own.row(row), active.row_mut(row));
-                let bins = &mut bins[((row[0] * step.n[1] + row[1]) * step.n[2] + row[2]) * width..][..width];
+                let bins = &mut bins[first_word(step.n, row)..][..width];
                 for x in 0..width {
                     let left = |back: usize| if x >= back { magnitudes[x - back] } else { 0 };
                     let value = context.value(sums[x], left(1), left(2));
@@ -194,7 +194,7 @@ fn encode(words: &[u32], Geometry { n, levels, absent }: Geometry<'_>) -> Vec<u8
         for wave in 0..bands.waves() {
             let rows: [Option<usize>; 4] = std::array::from_fn(|band| {
                 let (row, _) = bands.row(band, wave).filter(|_| band < bands.count)?;
-                Some(((row[0] * step.n[1] + row[1]) * step.n[2] + row[2]) * width)
+                Some(first_word(step.n, row))
             });
             for x in 0..width {
                 for (lane, at) in rows.iter().enumerate().filter_map(|(lane, row)| Some((lane, (*row)? + x))) {
@@ -224,6 +224,12 @@ fn encode(words: &[u32], Geometry { n, levels, absent }: Geometry<'_>) -> Vec<u8
     Word::put_le(&coded, &mut bytes);
     bytes.extend(raw.finish());
     bytes
+}
+
+/// Where the first word of a row of a class stands among those of the class.
+#[inline(always)]
+fn first_word(n: Extents, row: [usize; DIMS - 1]) -> usize {
+    ((row[0] * n[1] + row[1]) * n[2] + row[2]) * n[DIMS - 1]
 }
 
 /// The state that codes a word: those of a row take turns, and no two rows of a wave share any.
@@ -293,8 +299,10 @@ impl Class {
     fn decode(&mut self, decoder: &mut rans::Decoder<'_>, complete: &[Grid<u16>], words: &mut [u32], absent: Option<&[bool]>) {
         let width = self.n[DIMS - 1];
         let mut lanes: Vec<Lane> = (0..self.bands.count).map(|_| Lane { sums: vec![0; width], trend: Trend::new(width) }).collect();
+        let mut rows = Vec::with_capacity(self.bands.count);
         for wave in 0..self.bands.waves() {
-            let rows: Vec<([usize; DIMS - 1], bool)> = (0..self.bands.count).filter_map(|band| self.bands.row(band, wave)).collect();
+            rows.clear();
+            rows.extend((0..self.bands.count).filter_map(|band| self.bands.row(band, wave)));
             for (lane, &(row, first_slice)) in lanes.iter_mut().zip(&rows) {
                 let seen = Around { own: &self.own, classes: complete, trend: &lane.trend };
                 self.context.row(&seen, row, first_slice, &mut lane.sums);
@@ -312,10 +320,6 @@ impl Class {
         }
     }
 
-    fn first_word(&self, row: [usize; DIMS - 1]) -> usize {
-        ((row[0] * self.n[1] + row[1]) * self.n[2] + row[2]) * self.n[DIMS - 1]
-    }
-
     /// Rows side by side, so that none waits for the other's words.
     #[inline(always)]
     #[allow(unused_assignments)] // what the last step of a row leaves to the next
@@ -328,7 +332,7 @@ impl Class {
     ) {
         let width = self.n[DIMS - 1];
         let sums: [&[u32]; LANES] = std::array::from_fn(|lane| &lanes[lane].sums[..width]);
-        let at: [usize; LANES] = std::array::from_fn(|lane| self.first_word(rows[lane].0));
+        let at: [usize; LANES] = std::array::from_fn(|lane| first_word(self.n, rows[lane].0));
         let own_at: [usize; LANES] = std::array::from_fn(|lane| self.own.start(rows[lane].0));
         // Bands are disjoint, and so are their rows.
         let Ok(words) = words.get_disjoint_mut(at.map(|at| at..at + width)) else { return };
@@ -418,7 +422,7 @@ impl Class {
                 let own = self.own.row(row);
                 let left = |back: usize| if x >= back { own[x - back] } else { 0 };
                 let value = self.context.value(lane.sums[x], left(1), left(2));
-                let at = self.first_word(row) + x;
+                let at = first_word(self.n, row) + x;
                 let mut word = 0;
                 if absent.is_none_or(|absent| !absent[at]) {
                     let turn = usize::from(state(number, x, self.bands.count));

@@ -3,7 +3,7 @@
 use super::choose;
 use super::real::Real;
 use super::taps::Taps;
-use super::template::{Kernel, beyond, causal_groups, groups};
+use super::template::{Kernel, Templates, beyond, causal_groups};
 use crate::polyphase::{DIMS, Extents, Grid, class_extents, classes};
 
 /// What both directions know.
@@ -100,7 +100,7 @@ impl<R: Real> Plan<R> {
             words = later;
             now
         };
-        let mut taps = taps.iter();
+        let (mut taps, templates) = (taps.iter(), Templates::new(self.n, &self.levels));
         let mut coarse = self.new_grid(self.extents(self.levels.len()));
         for row in coarse.each_row() {
             for (x, word) in take(coarse.n[DIMS - 1]).iter().enumerate() {
@@ -113,8 +113,8 @@ impl<R: Real> Plan<R> {
             let mut parts = self.parts(coarse);
             for &class in &classes(level)[1..] {
                 let chosen = taps.next().cloned().unwrap_or_default();
-                let groups = groups(self.n, level, class);
-                let kernel = Kernel::new(&groups, &chosen.weights(&groups, class), &parts);
+                let groups = templates.of(level, class);
+                let kernel = Kernel::new(groups, &chosen.weights(groups, class), &parts);
                 let mut part = self.new_grid(class_extents(n, level, class));
                 let mut causal = Causal::new(self, part.n, &chosen);
                 let mut predicted = vec![R::default(); part.n[DIMS - 1]];
@@ -143,7 +143,7 @@ impl<R: Real> Plan<R> {
             free = later;
             now
         };
-        let mut all_taps = Vec::new();
+        let (mut all_taps, templates) = (Vec::new(), Templates::new(self.n, &self.levels));
         let originals = original.pyramid(&self.levels);
         let absences = absent.map(|grid| grid.pyramid(&self.levels));
         let absence = |l: usize, class: u8| absences.as_ref().map(|a| &a[l][usize::from(class)]);
@@ -163,9 +163,9 @@ impl<R: Real> Plan<R> {
             let mut parts = self.parts(coarse);
             for &class in &classes(level)[1..] {
                 let (x, is_absent) = (&originals[l][usize::from(class)], absence(l, class));
-                let groups = groups(self.n, level, class);
-                let mut taps = choose::interpolating(&groups, class, &parts, x, is_absent, self.step);
-                let kernel = Kernel::new(&groups, &taps.weights(&groups, class), &parts);
+                let groups = templates.of(level, class);
+                let mut taps = choose::interpolating(groups, class, &parts, x, is_absent, self.step);
+                let kernel = Kernel::new(groups, &taps.weights(groups, class), &parts);
                 let mut predicted: Grid<R> = self.new_grid(x.n);
                 for row in x.each_row() {
                     kernel.add_row(&parts, row, predicted.row_mut(row));
@@ -183,11 +183,11 @@ impl<R: Real> Plan<R> {
                 part.fill_halo(beyond);
                 parts[usize::from(class)] = part;
             }
-            if l > 0 {
-                coarse = Grid::merged(self.extents(l), self.n, level, &parts);
-            } else {
+            // Nobody asks for the finest grid.
+            if l == 0 {
                 break;
             }
+            coarse = Grid::merged(self.extents(l), self.n, level, &parts);
         }
         (words, all_taps)
     }

@@ -28,7 +28,7 @@ fn offsets(reach: [i32; DIMS]) -> impl Iterator<Item = Offset> {
 }
 
 /// The neighbours of a class that are known before it, nearest first.
-pub(super) fn groups(whole: Extents, level: u8, class: u8) -> Vec<Group> {
+fn groups(whole: Extents, level: u8, class: u8) -> Vec<Group> {
     let order = classes(level);
     let known: Vec<u8> = order.iter().copied().take_while(|&c| c != class).collect();
     let reach = std::array::from_fn(|d| if has(level, d) { 3 } else { i32::from(whole[d] > 1) });
@@ -37,8 +37,11 @@ pub(super) fn groups(whole: Extents, level: u8, class: u8) -> Vec<Group> {
         let mut far = delta.map(i32::unsigned_abs);
         far.sort_unstable_by(|a, b| b.cmp(a));
         let fits = matches!(far, [1, _, _, 0] | [3, 0, 0, 0] | [2, 1, 0, 0]);
+        if !fits {
+            continue;
+        }
         let (there, offset) = neighbour(level, class, delta);
-        if !fits || !known.contains(&there) {
+        if !known.contains(&there) {
             continue;
         }
         let (distance, member) = (delta.map(i32::unsigned_abs), Member { class: there, offset });
@@ -50,6 +53,26 @@ pub(super) fn groups(whole: Extents, level: u8, class: u8) -> Vec<Group> {
     groups.sort_by_key(|group| group.distance.iter().map(|d| d * d).sum::<u32>());
     groups.truncate(MAX_GROUPS);
     groups
+}
+
+/// The groups of every class; levels that halve the same dimensions share them.
+#[derive(Clone, Debug)]
+pub(super) struct Templates(Vec<(u8, Vec<Vec<Group>>)>);
+
+impl Templates {
+    pub(super) fn new(whole: Extents, levels: &[u8]) -> Self {
+        let mut kinds = levels.to_vec();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let of =
+            |level: u8| (0..1 << DIMS).map(|class| if class & !level == 0 { groups(whole, level, class) } else { Vec::new() }).collect();
+        Templates(kinds.into_iter().map(|level| (level, of(level))).collect())
+    }
+
+    /// The groups of a class of a level.
+    pub(super) fn of(&self, level: u8, class: u8) -> &[Group] {
+        self.0.iter().find(|(kind, _)| *kind == level).map_or(&[], |(_, groups)| &groups[usize::from(class)])
+    }
 }
 
 /// Own-class points before a row, by groups.
