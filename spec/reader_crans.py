@@ -138,15 +138,15 @@ def read_tables(bits: Bits) -> list[list[tuple[int, int, int]]]:
 
 
 class Words:
-    """The eight states, and the words that they give."""
+    """The four states, and the words that they give."""
 
     def __init__(self, tables: list[list[tuple[int, int, int]]], data: bytes, raw: bytes) -> None:
-        self.by_context = [tables[bin_of(context)] for context in range(MOST + 1)]
+        self.by_context = [tables[bin_of(context)] for context in range(3 * MOST)]
         self.words = np.frombuffer(data, "<u2").tolist()
-        if len(self.words) < 16:
+        if len(self.words) < 8:
             raise bad("no states")
-        self.states = [self.words[2 * i] << 16 | self.words[2 * i + 1] for i in range(8)]
-        self.n_words, self.at = len(self.words), 16
+        self.states = [self.words[2 * i] << 16 | self.words[2 * i + 1] for i in range(4)]
+        self.n_words, self.at = len(self.words), 8
         self.raw, self.raw_at, self.held, self.n_held = raw, 0, 0, 0
 
     def take_raw(self, n: int) -> int:
@@ -178,7 +178,7 @@ class Words:
                 continue
             context = (total + left * m[i + rows] + left2 * m[i]) >> 8
             state = states[turn]
-            frequency, within, token = by_context[context if context < 16384 else 16383][state & 4095]
+            frequency, within, token = by_context[context][state & 4095]
             state = frequency * (state >> 12) + within
             if state < 65536:
                 state = state << 16 | data[at]
@@ -197,7 +197,7 @@ class Words:
         return out, m[2 * rows :]
 
     def finish(self) -> None:
-        if self.at != self.n_words or self.raw_at < len(self.raw) or self.held or self.states != [65536] * 8:
+        if self.at != self.n_words or self.raw_at < len(self.raw) or self.held or self.states != [65536] * 4:
             raise bad("the states do not end where they began")
 
 
@@ -247,7 +247,7 @@ def decode_class(k: Class, words: Words, finest: Extents, activity: dict[int, np
     first_ways, later_ways = ways(True), ways(False)
     trend = np.zeros((count, width + 4), np.int64)
     uses_trend = bool(w[TREND]) and k.has_trend
-    wave_turns = {r: [(b + count * x) % 8 for x in range(width) for b in range(r)] for r in range(count + 1)}
+    wave_turns = {r: list(range(r)) * width for r in range(count + 1)}
     for o in range(bands.outer):
         for s in range(slices):
             rows = sum(b * slices + s < n[axis] for b in range(count))
@@ -264,6 +264,7 @@ def decode_class(k: Class, words: Words, finest: Extents, activity: dict[int, np
                     here += weight * total
                 if uses_trend:
                     here += w[TREND] * (trend[:rows, :width] + trend[:rows, 2 : width + 2] + trend[:rows, 4:])
+                np.minimum(here, MOST << 8, out=here)
                 turns = wave_turns[rows]
                 if absent is not None and (gone := absent[:rows, at : at + width]).any():
                     turns = np.where(gone.T.reshape(-1), ABSENT, turns).tolist()

@@ -31,7 +31,7 @@ pub mod values;
 pub use check::{Limit, Tolerance};
 pub use codes::{Codes, Layout, Words};
 pub use registry::Registry;
-pub use stage::{Coder, Quantized, Quantizer, Stage, Transform};
+pub use stage::{Coder, Estimate, Quantized, Quantizer, Stage, Transform};
 pub use values::Values;
 
 pub use errbar_format::{DType, Error, Kind, Result};

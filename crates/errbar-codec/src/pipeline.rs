@@ -40,7 +40,9 @@ pub fn stage(name: &str, params: Vec<u8>) -> StageRecord {
 /// The stage's own, such as [`errbar_format::Kind::Usage`], if it cannot serve the values, and
 /// [`errbar_format::Kind::Differs`] if decoding did not give back what it must.
 pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Encoded> {
-    let Forward { pipeline, payload, exact } = forward(registry, plan, values, tolerance)?;
+    let Quantized { pipeline, codes, exact } = quantize(registry, plan, values, tolerance)?;
+    let payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
+    drop(codes);
     prove(registry, pipeline, payload, values, tolerance, exact)
 }
 
@@ -50,21 +52,21 @@ pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, toler
 /// # Errors
 /// As [`encode`], but for the proof.
 pub fn estimate(registry: &Registry, plan: &PipelineRecord, sample: &Values, tolerance: Option<&Tolerance>, n_words: usize) -> Result<f64> {
-    let Forward { pipeline, payload, exact } = forward(registry, plan, sample, tolerance)?;
-    let side = registry.coder(&plan.coder)?.side_len(&payload).min(payload.len());
+    let Quantized { pipeline, codes, exact } = quantize(registry, plan, sample, tolerance)?;
+    let estimate = registry.coder(&plan.coder)?.estimate(&codes, &plan.coder.params)?;
     let patches = exact.patches.len() * (2 + sample.bits.words.width());
     let scale = n_words as f64 / sample.bits.words.len().max(1) as f64;
-    Ok((pipeline.quantizer.params.len() + side) as f64 + (payload.len() - side + patches) as f64 * scale)
+    Ok(pipeline.quantizer.params.len() as f64 + estimate.side + (estimate.codes + patches as f64) * scale)
 }
 
-/// A block that was coded and is not proven.
-struct Forward {
+/// A block as its coder is given it.
+struct Quantized<'a> {
     pipeline: PipelineRecord,
-    payload: Vec<u8>,
+    codes: Cow<'a, Codes>,
     exact: Exact,
 }
 
-fn forward(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Forward> {
+fn quantize<'a>(registry: &Registry, plan: &PipelineRecord, values: &'a Values, tolerance: Option<&Tolerance>) -> Result<Quantized<'a>> {
     let quantizer = registry.quantizer(&plan.quantizer)?;
     let mut pipeline = plan.clone();
     let mut exact = Exact::default();
@@ -92,8 +94,7 @@ fn forward(registry: &Registry, plan: &PipelineRecord, values: &Values, toleranc
         }
         codes = Cow::Owned(transform.forward(codes.into_owned(), &record.params)?);
     }
-    let payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
-    Ok(Forward { pipeline, payload, exact })
+    Ok(Quantized { pipeline, codes, exact })
 }
 
 /// What transforms and coder are told of the order of the words.

@@ -6,6 +6,8 @@
 //! too. The order of classes is by the number of odd dimensions; every class can look at those
 //! before it. See `spec/stages/interp.md`.
 
+use std::ops::Range;
+
 /// Dimensions of a grid; unused ones, in front, have the extent 1.
 pub const DIMS: usize = 4;
 
@@ -17,6 +19,9 @@ pub type Offset = [i32; DIMS];
 
 /// Points around a grid, along dimensions longer than 1, that hold copies or extrapolations.
 pub const HALO: usize = 2;
+
+/// Points that are worked on at once; so many more may be read behind a row.
+pub const SLACK: usize = 8;
 
 /// Whether a level or a class has dimension `d`: bit `d` stands for the dimension `d` of [`Extents`].
 pub fn has(set: u8, d: usize) -> bool {
@@ -89,14 +94,46 @@ impl<T: Copy + Default> Grid<T> {
     /// taken from, is longer than 1.
     pub fn new(n: Extents, whole: Extents) -> Self {
         let halo = whole.map(|n| if n > 1 { HALO } else { 0 });
+        Grid::at(n, halo, Grid::<T>::strides(n, halo))
+    }
+
+    fn strides(n: Extents, halo: Extents) -> Extents {
         let mut stride = [1; DIMS];
         for d in (0..DIMS - 1).rev() {
             stride[d] = stride[d + 1] * (n[d + 1] + 2 * halo[d + 1]);
         }
+        stride
+    }
+
+    /// A grid of zeros of `n` points, at most one fewer along each dimension than this one has, whose
+    /// points stand in memory as those of this one: so do all classes of a level, and what is to be
+    /// done for all points of them can be done in one go, with the halo between the rows.
+    pub fn beside<U: Copy + Default>(&self, n: Extents) -> Grid<U> {
+        Grid::at(n, self.halo, self.stride)
+    }
+
+    fn at(n: Extents, halo: Extents, stride: Extents) -> Self {
         let origin = (0..DIMS).map(|d| halo[d] * stride[d]).sum();
         // A row of an empty grid is never asked for.
-        let len = if n.contains(&0) { 0 } else { stride[0] * (n[0] + 2 * halo[0]) };
+        let len = if n.contains(&0) { 0 } else { stride[0] * (n[0] + 2 * halo[0]) + SLACK };
         Grid { n, halo, stride, origin, data: vec![T::default(); len] }
+    }
+
+    /// Where the points stand, with the halo between them.
+    #[inline(always)]
+    pub fn span(&self) -> Range<usize> {
+        if self.data.is_empty() {
+            return 0..0;
+        }
+        let last = self.start([self.n[0] - 1, self.n[1] - 1, self.n[2] - 1]);
+        self.origin..last + self.n[DIMS - 1]
+    }
+
+    /// The points of a row, and what stands behind it up to a multiple of [`SLACK`] points.
+    #[inline(always)]
+    pub fn wide_row(&self, at: [usize; DIMS - 1], step: isize) -> &[[T; SLACK]] {
+        let start = self.start(at).wrapping_add_signed(step);
+        self.data[start..start + self.n[DIMS - 1].next_multiple_of(SLACK)].as_chunks().0
     }
 
     /// Number of points; none of the default.
@@ -152,7 +189,8 @@ impl<T: Copy + Default> Grid<T> {
 
     /// Copies the points of `class` out of this grid.
     pub fn split(&self, level: u8, class: u8) -> Grid<T> {
-        let mut part = Grid::new(class_extents(self.n, level, class), self.halo);
+        let even = Grid::<T>::strides(class_extents(self.n, level, 0), self.halo);
+        let mut part = Grid::at(class_extents(self.n, level, class), self.halo, even);
         if part.is_empty() {
             return part;
         }
@@ -237,31 +275,42 @@ impl<T: Copy + Default> Grid<T> {
         }
         // Dimensions before the one at work are walked inside alone, those after it with their halo.
         for d in (0..DIMS).rev().filter(|&d| self.halo[d] > 0) {
-            let inner: usize = (d + 1..DIMS).map(|e| self.n[e] + 2 * self.halo[e]).product();
-            let (n, step) = (self.n[d], self.stride[d]);
-            let outer = self.n[..d].iter().product::<usize>();
-            for o in 0..outer {
-                let mut rest = o;
-                let mut start = self.halo[d] * step;
-                for e in (0..d).rev() {
-                    start += (rest % self.n[e] + self.halo[e]) * self.stride[e];
-                    rest /= self.n[e];
-                }
-                let inside = if n > 1 { step } else { 0 };
-                for at in start..start + inner {
-                    let [near, far] = beyond(self.data[at], self.data[at + inside]);
-                    (self.data[at - step], self.data[at - 2 * step]) = (near, far);
-                    let end = at + (n - 1) * step;
-                    let [near, far] = beyond(self.data[end], self.data[end - inside]);
-                    (self.data[end + step], self.data[end + 2 * step]) = (near, far);
+            let (n, step, halo) = (self.n[d], self.stride[d], self.halo[d] * self.stride[d]);
+            let [i, j, k] = std::array::from_fn(|e| if e < d { self.n[e] } else { 1 });
+            let start = |e: usize, index: usize| if e < d { (index + self.halo[e]) * self.stride[e] } else { 0 };
+            for i in 0..i {
+                for j in 0..j {
+                    for k in 0..k {
+                        let first = start(0, i) + start(1, j) + start(2, k);
+                        // Two points before those inside, and two behind.
+                        let line = &mut self.data[first..first + 2 * halo + n * step];
+                        continue_line(line, step, n, &beyond);
+                    }
                 }
             }
         }
     }
 }
 
-/// Most points of a row that are sampled together.
-pub const RUN: usize = 256;
+/// Continues `n` points, `step` apart and as many of them side by side, by two on both sides.
+#[inline(always)]
+fn continue_line<T: Copy>(line: &mut [T], step: usize, n: usize, beyond: &impl Fn(T, T) -> [T; HALO]) {
+    let (before, rest) = line.split_at_mut(HALO * step);
+    let (points, behind) = rest.split_at_mut(n * step);
+    let (far_before, near_before) = before.split_at_mut(step);
+    let (near_behind, far_behind) = behind.split_at_mut(step);
+    let second = if n > 1 { 1 } else { 0 };
+    let sides = [(0, second, near_before, far_before), (n - 1, n - 1 - second, near_behind, far_behind)];
+    for (at, inside, near, far) in sides {
+        let (at, inside) = (&points[at * step..][..step], &points[inside * step..][..step]);
+        for (((near, far), &at), &inside) in near.iter_mut().zip(far).zip(at).zip(inside) {
+            [*near, *far] = beyond(at, inside);
+        }
+    }
+}
+
+/// Most points of a row that are sampled together: few, as neighbours tell the same.
+pub const RUN: usize = 16;
 
 /// Runs of points spread over the rows of a grid, about `samples` points in all: the row, the first
 /// point and how many.

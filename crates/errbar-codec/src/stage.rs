@@ -139,6 +139,15 @@ pub trait Transform: Stage {
     fn inverse(&self, codes: Codes, input: &Layout, params: &[u8]) -> Result<Codes>;
 }
 
+/// What codes would take, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// What would not grow with more codes of the same kind, such as tables.
+    pub side: f64,
+    /// The rest.
+    pub codes: f64,
+}
+
 /// Codes to bytes and back.
 pub trait Coder: Stage {
     /// The bytes.
@@ -147,10 +156,12 @@ pub trait Coder: Stage {
     /// [`errbar_format::Kind::Usage`] if this coder cannot write such codes.
     fn encode(&self, codes: &Codes, params: &[u8]) -> Result<Vec<u8>>;
 
-    /// Bytes of what [`Coder::encode`] gave that would not grow with more codes of the same kind,
-    /// such as tables; for estimates from samples.
-    fn side_len(&self, _bytes: &[u8]) -> usize {
-        0
+    /// What [`Coder::encode`] would take, about: for estimates from samples.
+    ///
+    /// # Errors
+    /// Those of [`Coder::encode`].
+    fn estimate(&self, codes: &Codes, params: &[u8]) -> Result<Estimate> {
+        self.encode(codes, params).map(|bytes| Estimate { side: 0.0, codes: bytes.len() as f64 })
     }
 
     /// The codes of `layout`. Allocates no more than they and `bytes` need.

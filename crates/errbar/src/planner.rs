@@ -23,6 +23,8 @@ const RARE: f64 = 0.06;
 const LOOKS: usize = 2;
 const SMALL_LOOKS: usize = 3;
 const MOST_NEAR: usize = 5;
+/// How far from the best one may be that stands for a family whose others are looked at.
+const FAMILY: f64 = 1.3;
 
 /// Words that take fewer than so many times the bits of their multiples may come cheaper as they
 /// are: a limit near their own spacing leaves many of them to be kept exactly.
@@ -30,9 +32,10 @@ const NEARLY_LOSSLESS: f64 = 1.4;
 
 /// Proposes pipelines for a block. Pure: the same values give the same proposals on every machine.
 pub trait Planner: Send + Sync {
-    /// Candidates, the preferred one first where they cost the same. The smallest on a sample is
-    /// used; whatever fails is passed over, and storing the bytes is always tried last.
-    fn candidates(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<PipelineRecord>;
+    /// Families of candidates, the preferred ones first where they cost the same. The smallest on a
+    /// sample is used; the first of a family stands for it, the others are looked at where it comes
+    /// near the best. Whatever fails is passed over, and storing the bytes is always tried last.
+    fn families(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<Vec<PipelineRecord>>;
 }
 
 /// The planner of errbar's own stages.
@@ -62,97 +65,103 @@ fn pco_level(mode: Mode) -> u8 {
 }
 
 impl Planner for CorePlanner {
-    fn candidates(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<PipelineRecord> {
-        let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
-        let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
-        let (order, delta) = (stage("order", vec![]), stage("delta", vec![]));
-        let (shuffle, bitshuffle) = (stage("shuffle", vec![]), stage("bitshuffle", vec![]));
-        let lorenzo = stage("lorenzo", vec![values.bits.dims.len().clamp(1, 3) as u8]);
-        let grid = !values.bits.dims.is_empty();
-        if is_constant(&values.bits.words) {
-            return vec![pipeline(NONE, &[], stage("constant", vec![]))];
-        }
-        let word = values.dtype.word();
-        if word == 1 {
-            let is_bytes = values.dtype == DType::Bytes;
-            let level = match &values.bits.words {
-                Words::U8(bytes) if is_bytes && mode == Mode::Balanced && long_matches_serve(bytes) => coder::Zstd::LONG_MATCHES,
-                _ => zstd_level(mode),
-            };
-            let mut plans = vec![pipeline(NONE, &[], stage("zstd", coder::Zstd::params(level)))];
-            if !is_bytes && grid {
-                plans.push(pipeline(NONE, &[&delta], zstd()));
-                plans.push(pipeline(NONE, &[&lorenzo], zstd()));
-            }
-            return plans;
-        }
+    fn families(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<Vec<PipelineRecord>> {
         match (mode, tolerance) {
-            (Mode::Balanced | Mode::Small, Some(tolerance @ Tolerance { limit: Limit::Abs(_), .. })) => {
-                return lossy::candidates(values, tolerance, mode);
+            _ if is_constant(&values.bits.words) => {}
+            (Mode::Balanced | Mode::Small, Some(tolerance @ Tolerance { limit: Limit::Abs(_), .. })) if values.dtype.word() > 1 => {
+                return lossy::families(values, tolerance, mode);
             }
             (Mode::Fast, Some(Tolerance { limit: Limit::Abs(limit), .. })) => {
                 if let Some(plans) = fast_plans(values, *limit) {
-                    return plans;
+                    return vec![plans];
                 }
             }
             _ => {}
         }
-        let unsigned = |width| match width {
-            2 => DType::U16,
-            4 => DType::U32,
-            _ => DType::U64,
-        };
-        let mut plans = Vec::new();
-        if let Some(tolerance) = tolerance {
-            let quantizers: &[&str] = match tolerance.limit {
-                Limit::Abs(_) => &["uniform"],
-                Limit::Relative(_) => &["log", "bitround"],
-            };
-            for &quantizer in quantizers {
-                // Where a quantizer chooses the width with its step, the codes are tried at every width.
-                let widths: &[usize] = match quantizer {
-                    "uniform" => &[2, 4, 8],
-                    "log" => &[2, 4],
-                    _ => &[word],
-                };
-                if mode == Mode::Fast && grid {
-                    plans.push(pipeline(quantizer, &[&lorenzo], stage("bitpack", vec![])));
-                    plans.push(pipeline(quantizer, &[&shuffle], zstd()));
-                    continue;
-                }
-                for &width in widths {
-                    if grid {
-                        plans.push(pipeline(quantizer, &[&lorenzo], pco(unsigned(width))));
-                    }
-                    plans.push(pipeline(quantizer, &[], pco(unsigned(width))));
-                }
-                if grid {
-                    plans.push(pipeline(quantizer, &[&lorenzo], zstd()));
-                    plans.push(pipeline(quantizer, &[&lorenzo, &bitshuffle], zstd()));
-                }
-                plans.push(pipeline(quantizer, &[&shuffle], zstd()));
-            }
-        }
-        let natural = match values.dtype {
-            DType::F16 | DType::BF16 => DType::U16,
-            DType::C64 => DType::F32,
-            DType::C128 => DType::F64,
-            other => other,
-        };
-        plans.push(pipeline(NONE, &[], pco(natural)));
-        if grid {
-            match values.dtype.is_float() {
-                true => plans.push(pipeline(NONE, &[&order, &lorenzo], pco(unsigned(word)))),
-                false => plans.push(pipeline(NONE, &[&lorenzo], pco(unsigned(word)))),
-            }
-        }
-        plans.push(pipeline(NONE, &[&shuffle], zstd()));
-        if mode != Mode::Fast {
-            plans.push(pipeline(NONE, &[&bitshuffle], zstd()));
-            plans.push(pipeline(NONE, &[], zstd()));
-        }
-        plans
+        vec![candidates(values, tolerance, mode)]
     }
+}
+
+/// What is tried where no family is known.
+fn candidates(values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<PipelineRecord> {
+    let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
+    let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
+    let (order, delta) = (stage("order", vec![]), stage("delta", vec![]));
+    let (shuffle, bitshuffle) = (stage("shuffle", vec![]), stage("bitshuffle", vec![]));
+    let lorenzo = stage("lorenzo", vec![values.bits.dims.len().clamp(1, 3) as u8]);
+    let grid = !values.bits.dims.is_empty();
+    if is_constant(&values.bits.words) {
+        return vec![pipeline(NONE, &[], stage("constant", vec![]))];
+    }
+    let word = values.dtype.word();
+    if word == 1 {
+        let is_bytes = values.dtype == DType::Bytes;
+        let level = match &values.bits.words {
+            Words::U8(bytes) if is_bytes && mode == Mode::Balanced && long_matches_serve(bytes) => coder::Zstd::LONG_MATCHES,
+            _ => zstd_level(mode),
+        };
+        let mut plans = vec![pipeline(NONE, &[], stage("zstd", coder::Zstd::params(level)))];
+        if !is_bytes && grid {
+            plans.push(pipeline(NONE, &[&delta], zstd()));
+            plans.push(pipeline(NONE, &[&lorenzo], zstd()));
+        }
+        return plans;
+    }
+    let unsigned = |width| match width {
+        2 => DType::U16,
+        4 => DType::U32,
+        _ => DType::U64,
+    };
+    let mut plans = Vec::new();
+    if let Some(tolerance) = tolerance {
+        let quantizers: &[&str] = match tolerance.limit {
+            Limit::Abs(_) => &["uniform"],
+            Limit::Relative(_) => &["log", "bitround"],
+        };
+        for &quantizer in quantizers {
+            // Where a quantizer chooses the width with its step, the codes are tried at every width.
+            let widths: &[usize] = match quantizer {
+                "uniform" => &[2, 4, 8],
+                "log" => &[2, 4],
+                _ => &[word],
+            };
+            if mode == Mode::Fast && grid {
+                plans.push(pipeline(quantizer, &[&lorenzo], stage("bitpack", vec![])));
+                plans.push(pipeline(quantizer, &[&shuffle], zstd()));
+                continue;
+            }
+            for &width in widths {
+                if grid {
+                    plans.push(pipeline(quantizer, &[&lorenzo], pco(unsigned(width))));
+                }
+                plans.push(pipeline(quantizer, &[], pco(unsigned(width))));
+            }
+            if grid {
+                plans.push(pipeline(quantizer, &[&lorenzo], zstd()));
+                plans.push(pipeline(quantizer, &[&lorenzo, &bitshuffle], zstd()));
+            }
+            plans.push(pipeline(quantizer, &[&shuffle], zstd()));
+        }
+    }
+    let natural = match values.dtype {
+        DType::F16 | DType::BF16 => DType::U16,
+        DType::C64 => DType::F32,
+        DType::C128 => DType::F64,
+        other => other,
+    };
+    plans.push(pipeline(NONE, &[], pco(natural)));
+    if grid {
+        match values.dtype.is_float() {
+            true => plans.push(pipeline(NONE, &[&order, &lorenzo], pco(unsigned(word)))),
+            false => plans.push(pipeline(NONE, &[&lorenzo], pco(unsigned(word)))),
+        }
+    }
+    plans.push(pipeline(NONE, &[&shuffle], zstd()));
+    if mode != Mode::Fast {
+        plans.push(pipeline(NONE, &[&bitshuffle], zstd()));
+        plans.push(pipeline(NONE, &[], zstd()));
+    }
+    plans
 }
 
 /// Runs of bytes that tell whether long matches serve, and bytes in each.
@@ -211,6 +220,47 @@ fn parts(values: &Values, tolerance: Option<&Tolerance>, sample_words: usize, co
     vec![Values { dtype: DType::Bytes, bits: Codes::plain(vec![picked.len()], Words::U8(picked)) }]
 }
 
+/// All candidates, counted through the families, the cheapest first; and what the first would take, in
+/// bytes.
+fn rank(
+    registry: &Registry,
+    families: &[Vec<PipelineRecord>],
+    values: &Values,
+    tolerance: Option<&Tolerance>,
+    mode: Mode,
+) -> (Vec<usize>, f64) {
+    let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
+    let n_words = values.bits.words.len();
+    let (sample_words, looks) = if mode == Mode::Small { (4 * SAMPLE_WORDS, SMALL_LOOKS) } else { (SAMPLE_WORDS, LOOKS) };
+    let parts = parts(values, tolerance, sample_words, looks);
+    let cost = |i: usize, part: &Values| pipeline::estimate(registry, candidates[i], part, tolerance, n_words).unwrap_or(f64::MAX);
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    let mut costs = vec![f64::MAX; candidates.len()];
+    let Some((glance, longer)) = parts.split_first() else { return (order, f64::MAX) };
+    let firsts: Vec<usize> = families.iter().scan(0, |next, family| Some(std::mem::replace(next, *next + family.len()))).collect();
+    firsts.iter().for_each(|&i| costs[i] = cost(i, glance));
+    let limit = if families.len() > 1 { FAMILY * costs.iter().copied().fold(f64::MAX, f64::min) } else { f64::MAX };
+    for (&first, family) in firsts.iter().zip(families) {
+        if costs[first] <= limit {
+            (first + 1..first + family.len()).for_each(|i| costs[i] = cost(i, glance));
+        }
+    }
+    order.sort_by(|&a, &b| costs[a].total_cmp(&costs[b]));
+    // Longer looks for those that come near the best. The others keep their places: the glance that
+    // rejected them may have misled about all.
+    for (part, seen) in longer.iter().zip(1u8..) {
+        let near = near_best(&order, &costs, n_words);
+        if near < 2 {
+            break;
+        }
+        let seen = f64::from(seen);
+        order[..near].iter().for_each(|&i| costs[i] = (costs[i] * seen + cost(i, part)) / (seen + 1.0));
+        order[..near].sort_by(|&a, &b| costs[a].total_cmp(&costs[b]));
+    }
+    let least = order.first().map_or(f64::MAX, |&i| costs[i]);
+    (order, least)
+}
+
 /// Candidates whose costs are near enough to the first one's that another sample may turn them.
 fn near_best(order: &[usize], costs: &[f64], n_words: usize) -> usize {
     let best = order.first().map_or(0.0, |&i| costs[i]);
@@ -230,33 +280,20 @@ pub fn encode_best(
     tolerance: Option<&Tolerance>,
     mode: Mode,
 ) -> Result<Encoded> {
-    let candidates = planner.candidates(values, tolerance, mode);
+    let families = planner.families(values, tolerance, mode);
+    let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
     let mut order: Vec<usize> = (0..candidates.len()).collect();
-    let mut costs = vec![f64::MAX; candidates.len()];
     let raw = values.bits.layout().bytes();
     let is_long = values.dtype == DType::Bytes && raw >= 16 * BYTE_RUNS * SAMPLE_WORDS;
     if candidates.len() > 1 || is_long {
-        let n_words = values.bits.words.len();
-        let (sample_words, looks_at_most) = if mode == Mode::Small { (4 * SAMPLE_WORDS, SMALL_LOOKS) } else { (SAMPLE_WORDS, LOOKS) };
-        let mut parts = parts(values, tolerance, sample_words, looks_at_most).into_iter();
-        let mut near = order.len();
-        let mut looks = 0.0;
-        // A glance for all, longer looks for those that come near the best.
-        while let Some(part) = parts.next().filter(|_| near > 1 || (is_long && looks == 0.0)) {
-            // A rejected plan keeps its place among the rejected: the sample may mislead.
-            let cost = |plan| pipeline::estimate(registry, plan, &part, tolerance, n_words).unwrap_or(f64::MAX);
-            order[..near].iter().for_each(|&i| costs[i] = (costs[i] * looks + cost(&candidates[i])) / (looks + 1.0));
-            order[..near].sort_by(|&a, &b| costs[a].total_cmp(&costs[b]));
-            looks += 1.0;
-            near = near_best(&order, &costs, n_words);
-        }
-        let best = order.first().map_or(0.0, |&i| costs[i]);
-        if is_long && best > HARDLY_SHRINKS * raw as f64 {
+        let least;
+        (order, least) = rank(registry, &families, values, tolerance, mode);
+        if is_long && least > HARDLY_SHRINKS * raw as f64 {
             order.clear();
         }
     }
     for i in order {
-        if let Ok(encoded) = pipeline::encode(registry, &candidates[i], values, tolerance) {
+        if let Ok(encoded) = pipeline::encode(registry, candidates[i], values, tolerance) {
             if encoded.payload.len() >= raw {
                 break;
             }

@@ -1,13 +1,17 @@
 //! The context of a word: a weighted sum of the magnitudes around it.
 
+use std::ops::Range;
+
 use super::token::MOST;
-use crate::polyphase::{DIMS, Extents, Grid, Offset, classes, neighbour};
+use crate::polyphase::{DIMS, Extents, Grid, Offset, SLACK, classes, neighbour};
 
 /// Groups of neighbours, each with a weight.
 pub(super) const GROUPS: usize = 13;
 /// The two words before, in the row: the only ones a row cannot know in advance.
 pub(super) const LEFT: usize = 0;
 pub(super) const LEFT2: usize = 1;
+/// The first of those that are complete classes.
+const KNOWN: usize = 7;
 /// The running average of the rows before.
 const TREND: usize = 12;
 /// Groups that count where a class is too small for weights of its own.
@@ -96,9 +100,12 @@ pub(super) fn plain_weights(template: &Template) -> [u8; GROUPS] {
 
 /// A class at work: what its words' contexts are made of.
 pub(super) struct Context {
-    pub(super) left: u32,
-    pub(super) left2: u32,
-    terms: Vec<Term>,
+    left: u32,
+    left2: u32,
+    /// Groups of the class's own rows, and the trend.
+    own: Vec<Term>,
+    /// What complete classes say of every word, in 256ths.
+    pub(super) known: Grid<u32>,
 }
 
 /// A group.
@@ -108,14 +115,21 @@ struct Term {
     members: Vec<(Source, isize, bool)>,
 }
 
-/// The rows before a row, averaged with less and less weight; two points of halo.
+/// The `n` points of the rows before a row, averaged with less and less weight; two points of halo.
 pub(super) struct Trend {
     points: Vec<u16>,
+    n: usize,
 }
 
 impl Trend {
     pub(super) fn new(n: usize) -> Self {
-        Trend { points: vec![0; n + 4] }
+        Trend { points: vec![0; n + 4 + SLACK], n }
+    }
+
+    /// The averages from so many before or behind the row's own.
+    #[inline(always)]
+    fn wide(&self, step: isize) -> &[[u16; SLACK]] {
+        self.points[2usize.wrapping_add_signed(step)..][..self.n.next_multiple_of(SLACK)].as_chunks().0
     }
 
     /// The averages, with the halo.
@@ -126,8 +140,8 @@ impl Trend {
     /// Takes in the magnitudes of a row.
     #[inline(always)]
     pub(super) fn learn(&mut self, row: &[u16]) {
-        let n = row.len();
-        let points = &mut self.points[..n + 4];
+        let n = self.n;
+        let (row, points) = (&row[..n], &mut self.points[..n + 4]);
         let blend = |old: u16, a: u16, b: u16, c: u16| -> u16 {
             let smooth = (u32::from(a) + 2 * u32::from(b) + u32::from(c) + 2) >> 2;
             ((3 * u32::from(old) + smooth + 2) >> 2) as u16
@@ -144,31 +158,12 @@ impl Trend {
     }
 }
 
-/// The grids that a context looks at.
-pub(super) struct Around<'a> {
-    /// Magnitudes of the class's own words, zero where they are not known yet.
-    pub(super) own: &'a Grid<u16>,
-    /// Activity of the classes that are complete.
-    pub(super) classes: &'a [Grid<u16>],
-    pub(super) trend: &'a Trend,
-}
-
-impl Around<'_> {
-    #[inline(always)]
-    fn slice(&self, source: Source, step: isize, row: [usize; DIMS - 1], n: usize) -> &[u16] {
-        match source {
-            Source::Own => &self.own.data()[self.own.start(row).wrapping_add_signed(step)..][..n],
-            Source::Class(class) => {
-                let grid = &self.classes[usize::from(class)];
-                &grid.data()[grid.start(row).wrapping_add_signed(step)..][..n]
-            }
-            Source::Trend => &self.trend.points[2usize.wrapping_add_signed(step)..][..n],
-        }
-    }
-}
+/// Words that one group is added to before the next, so that they stay in the nearest cache.
+const PIECE: usize = 2048;
 
 impl Context {
-    /// `axis` is the one that bands cut.
+    /// `axis` is the one that bands cut; `own` is the grid of the class's magnitudes.
+    #[inline(always)]
     pub(super) fn new(template: &Template, weights: &[u8; GROUPS], axis: usize, own: &Grid<u16>, classes: &[Grid<u16>]) -> Self {
         let weight = |group: usize| if template[group].is_empty() { 0 } else { u32::from(weights[group]) };
         let member = |m: &Member| match m.source {
@@ -176,26 +171,95 @@ impl Context {
                 let leaves = m.offset[axis] < 0 && m.offset[..axis].iter().all(|&d| d == 0);
                 (m.source, own.step(m.offset), leaves)
             }
-            Source::Class(class) => (m.source, classes[usize::from(class)].step(m.offset), false),
+            Source::Class(_) => (m.source, own.step(m.offset), false),
             Source::Trend => (m.source, m.offset[DIMS - 1] as isize, false),
         };
-        let terms = (LEFT2 + 1..GROUPS)
-            .filter(|&group| weight(group) > 0)
-            .map(|group| Term { weight: weight(group), members: template[group].iter().map(member).collect() })
-            .collect();
-        Context { left: weight(LEFT), left2: weight(LEFT2), terms }
+        let terms = |groups: Range<usize>| -> Vec<Term> {
+            let used = groups.filter(|&group| weight(group) > 0);
+            used.map(|group| Term { weight: weight(group), members: template[group].iter().map(member).collect() }).collect()
+        };
+        let mut known = own.beside(own.n);
+        terms(KNOWN..TREND).iter().for_each(|term| term.add_classes(classes, &mut known));
+        let own = terms(LEFT2 + 1..KNOWN).into_iter().chain(terms(TREND..GROUPS)).collect();
+        Context { left: weight(LEFT), left2: weight(LEFT2), own, known }
     }
 
-    /// The sums of a row without the words to the left, in 256ths. In the first slice of a band,
-    /// nothing of the band before is known.
+    /// The sums of a row without the words to the left, in 256ths, and what is behind the row, which
+    /// means nothing. `own` has the magnitudes of the class, zero where they are not known yet. In the
+    /// first slice of a band, nothing of the band before is known.
     #[inline(always)]
-    pub(super) fn row(&self, around: &Around<'_>, row: [usize; DIMS - 1], first_slice: bool, sums: &mut [u32]) {
-        let n = sums.len();
-        sums.fill(0);
-        for term in &self.terms {
+    pub(super) fn row(&self, own: &Grid<u16>, trend: &Trend, row: [usize; DIMS - 1], first_slice: bool, sums: &mut [[u32; SLACK]]) {
+        sums.copy_from_slice(self.known.wide_row(row, 0));
+        for term in &self.own {
+            let (mut points, mut n) = ([[].as_slice(); 4], 0);
+            for &(source, step, leaves) in &term.members {
+                if !(leaves && first_slice) {
+                    points[n] = if source == Source::Trend { trend.wide(step) } else { own.wide_row(row, step) };
+                    n += 1;
+                }
+            }
             let w = term.weight;
-            let mut slices = term.members.iter().filter(|m| !(m.2 && first_slice)).map(|&(s, step, _)| around.slice(s, step, row, n));
-            // Four magnitudes, and four activities, fit a `u16`.
+            match points {
+                [a, ..] if n == 1 => add(sums, w, a.iter().copied()),
+                [a, b, ..] if n == 2 => add(sums, w, a.iter().zip(b).map(|(a, b)| sum(*a, b))),
+                [a, b, c, _] if n == 3 => add(sums, w, a.iter().zip(b).zip(c).map(|((a, b), c)| sum(sum(*a, b), c))),
+                [a, b, c, d] if n == 4 => {
+                    let (ab, cd) = (a.iter().zip(b), c.iter().zip(d));
+                    add(sums, w, ab.zip(cd).map(|((a, b), (c, d))| sum(sum(*a, b), &sum(*c, d))));
+                }
+                _ => {}
+            }
+        }
+        sums.as_flattened_mut().iter_mut().for_each(|sum| *sum = (*sum).min(MOST << 8));
+    }
+
+    /// The context of a word from its row's sum and the magnitudes to the left.
+    #[inline(always)]
+    pub(super) fn value(&self, sum: u32, left: u32, left2: u32) -> u32 {
+        (sum + self.left * left + self.left2 * left2) >> 8
+    }
+
+    /// The contexts of a row from its sums and its magnitudes, two zeros before them.
+    #[inline(always)]
+    pub(super) fn add_left(&self, sums: &mut [u32], magnitudes: &[u16]) {
+        let n = sums.len();
+        let (left2, left) = (&magnitudes[..n], &magnitudes[1..n + 1]);
+        for x in 0..n {
+            sums[x] = self.value(sums[x], left[x].into(), left2[x].into());
+        }
+    }
+}
+
+#[inline(always)]
+fn sum(mut a: [u16; SLACK], b: &[u16; SLACK]) -> [u16; SLACK] {
+    for x in 0..SLACK {
+        a[x] += b[x];
+    }
+    a
+}
+
+#[inline(always)]
+fn add(sums: &mut [[u32; SLACK]], weight: u32, points: impl Iterator<Item = [u16; SLACK]>) {
+    for (sums, points) in sums.iter_mut().zip(points) {
+        for x in 0..SLACK {
+            sums[x] += weight * u32::from(points[x]);
+        }
+    }
+}
+
+impl Term {
+    /// Adds what complete classes say to every word.
+    #[inline(always)]
+    fn add_classes(&self, classes: &[Grid<u16>], known: &mut Grid<u32>) {
+        let span = known.span();
+        for first in span.clone().step_by(PIECE) {
+            let sums = &mut known.data_mut()[first..span.end.min(first + PIECE)];
+            let (n, w) = (sums.len(), self.weight);
+            let mut slices = self.members.iter().map(|&(source, step, _)| {
+                let class = if let Source::Class(class) = source { class } else { 0 };
+                &classes[usize::from(class)].data()[first.wrapping_add_signed(step)..][..n]
+            });
+            // Four activities fit a `u16`.
             loop {
                 match (slices.next(), slices.next(), slices.next(), slices.next()) {
                     (Some(a), Some(b), Some(c), Some(d)) => {
@@ -223,12 +287,6 @@ impl Context {
             }
         }
     }
-
-    /// The context of a word from its row's sum and the magnitudes to the left.
-    #[inline(always)]
-    pub(super) fn value(&self, sum: u32, left: u16, left2: u16) -> u32 {
-        ((sum + self.left * u32::from(left) + self.left2 * u32::from(left2)) >> 8).min(MOST)
-    }
 }
 
 /// The bin of a context: four an octave.
@@ -239,10 +297,20 @@ pub(super) fn bin(value: u32) -> u8 {
     (4 * (octave - 2) + (t >> (octave - 2) & 3)) as u8
 }
 
+/// The bins of many contexts: exponent and highest bits of a float are what [`bin`] asks for, and
+/// come from vectors.
+#[inline(always)]
+pub(super) fn bins(values: &[u32], bins: &mut [u8]) {
+    const FIRST: u32 = 4.0f32.to_bits() >> 21;
+    for (bin, &value) in bins.iter_mut().zip(values) {
+        *bin = (((value + 4) as i32 as f32).to_bits() >> 21).wrapping_sub(FIRST) as u8;
+    }
+}
+
 /// What finished words tell later classes about their surroundings.
 #[inline(always)]
 pub(super) fn activity(value: u32, magnitude: u16) -> u16 {
-    ((value + 2 * u32::from(magnitude)) / 3) as u16
+    ((value.min(MOST) + 2 * u32::from(magnitude)) / 3) as u16
 }
 
 /// How the words of a class are coded side by side, so that none waits for the one before it: the
@@ -296,10 +364,15 @@ impl Bands {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coder::crans::tables::BINS;
 
     #[test]
     fn bins_are_quarters_of_octaves() {
         assert_eq!([0, 1, 3, 4, 5, 6, 12, MOST].map(bin), [0, 1, 3, 4, 4, 5, 8, 48]);
+        let values: Vec<u32> = (0..4 * MOST).collect();
+        let mut all = vec![0; values.len()];
+        bins(&values, &mut all);
+        assert!(values.iter().zip(all).all(|(&value, wide)| bin(value) == wide && usize::from(wide) < BINS));
     }
 
     #[test]

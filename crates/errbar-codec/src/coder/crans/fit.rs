@@ -1,11 +1,13 @@
 //! Weights of a class's contexts, fitted to samples of it.
 
+use std::ops::Range;
+
 use super::context::{GROUPS, Source, Template, Trend};
 use crate::least_squares::Samples;
-use crate::polyphase::{DIMS, Grid, RUN, sample_runs};
+use crate::polyphase::{DIMS, Grid, HALO, RUN, sample_runs};
 
 /// Samples that decide the weights; more change little.
-const SAMPLES: usize = 6000;
+const SAMPLES: usize = 3072;
 /// Rows after which the running average has forgotten what was before.
 const TREND_ROWS: usize = 8;
 
@@ -16,21 +18,21 @@ pub(super) fn weights(template: &Template, own: &Grid<u16>, classes: &[Grid<u16>
     let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); GROUPS] };
     for (row, first, len) in sample_runs(own.n, SAMPLES) {
         samples.target.extend(own.row(row)[first..first + len].iter().map(|&m| f64::from(m)));
-        let trend = if template[GROUPS - 1].is_empty() { Trend::new(own.n[DIMS - 1]) } else { trend_before(own, row) };
+        let (trend, trend_first) = trend_before(own, row, first..first + len);
         let mut run = [0.0; RUN];
         for (column, members) in samples.columns.iter_mut().zip(template) {
             let run = &mut run[..len];
             run.fill(0.0);
             for member in members {
                 let (points, start) = match member.source {
-                    Source::Own => (own.data(), own.start(row).wrapping_add_signed(own.step(member.offset))),
+                    Source::Own => (own.data(), own.start(row).wrapping_add_signed(own.step(member.offset)) + first),
                     Source::Class(class) => {
                         let grid = &classes[usize::from(class)];
-                        (grid.data(), grid.start(row).wrapping_add_signed(grid.step(member.offset)))
+                        (grid.data(), grid.start(row).wrapping_add_signed(grid.step(member.offset)) + first)
                     }
-                    Source::Trend => (trend.points(), 2usize.wrapping_add_signed(member.offset[DIMS - 1] as isize)),
+                    Source::Trend => (trend.points(), (trend_first + 2).wrapping_add_signed(member.offset[DIMS - 1] as isize)),
                 };
-                run.iter_mut().zip(&points[start + first..]).for_each(|(sum, &m)| *sum += f64::from(m));
+                run.iter_mut().zip(&points[start..]).for_each(|(sum, &m)| *sum += f64::from(m));
             }
             let share = 1.0 / members.len().max(1) as f64;
             column.extend(run.iter().map(|sum| sum * share));
@@ -53,13 +55,16 @@ pub(super) fn weights(template: &Template, own: &Grid<u16>, classes: &[Grid<u16>
     })
 }
 
-/// The running average before a row, nearly.
-fn trend_before(own: &Grid<u16>, row: [usize; DIMS - 1]) -> Trend {
-    let mut trend = Trend::new(own.n[DIMS - 1]);
-    let [_, j, k, _] = own.n;
+/// The running average before some points of a row, nearly, and where the first of them stands in it.
+fn trend_before(own: &Grid<u16>, row: [usize; DIMS - 1], points: Range<usize>) -> (Trend, usize) {
+    let [_, j, k, n] = own.n;
+    // With every row, what is beyond the ends of the points comes nearer by one.
+    let reach = TREND_ROWS + HALO;
+    let (first, end) = (points.start.saturating_sub(reach), (points.end + reach).min(n));
+    let mut trend = Trend::new(end - first);
     let number = (row[0] * j + row[1]) * k + row[2];
     for before in number.saturating_sub(TREND_ROWS)..number {
-        trend.learn(own.row([before / k / j, before / k % j, before % k]));
+        trend.learn(&own.row([before / k / j, before / k % j, before % k])[first..end]);
     }
-    trend
+    (trend, points.start - first)
 }

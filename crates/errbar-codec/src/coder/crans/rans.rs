@@ -7,8 +7,8 @@ use super::corrupt;
 use super::tables::{SCALE_BITS, Tables};
 use super::token::{join, raw_bits};
 
-/// States that take turns, so that none waits for the one before.
-pub(super) const STATES: usize = 8;
+/// States: each codes the words of a band, so that none waits for another's.
+pub(super) const STATES: usize = 4;
 /// Least value of a state.
 const LEAST: u32 = 1 << 16;
 
@@ -17,20 +17,24 @@ pub(super) type Symbol = (u8, u8, u8);
 
 /// The words of symbols, in the order of reading.
 pub(super) fn encode(symbols: &[Symbol], tables: &Tables) -> Vec<u16> {
-    let starts: Vec<Vec<u16>> = tables
-        .tables
-        .iter()
-        .map(|table| {
-            let sums = table.iter().scan(0u16, |sum, &f| Some(std::mem::replace(sum, sum.wrapping_add(f))));
-            sums.collect()
-        })
-        .collect();
+    // For every token of every table: its frequency, and its start in the upper half.
+    let mut parts = Vec::with_capacity(tables.tables.len() << 8);
+    for table in &tables.tables {
+        let mut start = 0;
+        parts.resize(parts.len().next_multiple_of(1 << 8), 0);
+        for &f in table {
+            parts.push(start << 16 | u32::from(f));
+            start += u32::from(f);
+        }
+    }
+    parts.resize(parts.len().next_multiple_of(1 << 8), 0);
     let mut states = [LEAST; STATES];
     let mut words = Vec::with_capacity(symbols.len() / 2 + 2 * STATES);
-    for &(token, bin, turn) in symbols.iter().rev() {
-        let table = usize::from(tables.of_bin[usize::from(bin)]);
-        let (frequency, start) = (u32::from(tables.tables[table][usize::from(token)]), u32::from(starts[table][usize::from(token)]));
-        let state = &mut states[usize::from(turn) % STATES];
+    for &(token, bin, lane) in symbols.iter().rev() {
+        let table = usize::from(tables.of_bin[usize::from(bin) % tables.of_bin.len()]);
+        let part = parts[table << 8 | usize::from(token)];
+        let (frequency, start) = (part & 0xFFFF, part >> 16);
+        let state = &mut states[usize::from(lane) % STATES];
         // With a frequency of 2^12 a state never grows.
         if u64::from(*state) >= u64::from(frequency) << (32 - SCALE_BITS) {
             words.push(*state as u16);
@@ -73,40 +77,84 @@ impl RawWriter {
     }
 }
 
+/// Where a reader is.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    next_word: usize,
+    /// Bytes of raw bits taken.
+    next_raw: usize,
+    held: u64,
+    n: u32,
+}
+
 /// Reads symbols.
 pub(super) struct Decoder<'a> {
     /// For every table and remainder: start within the token's range, frequency less one, token.
     slots: Vec<u32>,
     /// Where the table of a bin begins.
     first_slot: [u32; super::tables::BINS],
-    pub(super) states: [u32; STATES],
+    states: [u32; STATES],
     /// With as many zeros behind them as a wave may read in vain.
     words: Vec<u16>,
     n_words: usize,
-    next_word: usize,
     /// Whether words were read that are not there.
     overrun: bool,
-    raw: RawBits<'a>,
+    raw: &'a [u8],
+    place: Place,
 }
 
-/// Raw bits, the lowest of each byte first.
-struct RawBits<'a> {
-    bytes: std::slice::Iter<'a, u8>,
-    held: u64,
-    n: u32,
+/// What the words of a wave come from: a copy, as what is in registers is not written with every word.
+pub(super) struct Source<'a> {
+    slots: &'a [u32],
+    first_slot: &'a [u32; super::tables::BINS],
+    words: &'a [u16],
+    /// Bits, the lowest of each byte first.
+    raw: &'a [u8],
+    place: Place,
 }
 
-impl RawBits<'_> {
+impl Source<'_> {
+    /// The next word, whose context is in `bin`.
     #[inline(always)]
-    fn take(&mut self, n: u32) -> u32 {
-        while self.n < n {
-            self.held |= u64::from(self.bytes.next().copied().unwrap_or(0)) << self.n;
-            self.n += 8;
+    pub(super) fn word(&mut self, state: &mut u32, bin: u8) -> u32 {
+        let slot = self.slots[(self.first_slot[usize::from(bin) % self.first_slot.len()] + (*state & ((1 << SCALE_BITS) - 1))) as usize];
+        let next = ((slot >> 8 & 0xFFF) + 1).wrapping_mul(*state >> SCALE_BITS).wrapping_add(slot >> 20);
+        let refilled = next << 16 | u32::from(self.words[self.place.next_word]);
+        let is_low = next < LEAST;
+        *state = if is_low { refilled } else { next };
+        self.place.next_word += usize::from(is_low);
+        let token = slot as u8;
+        match raw_bits(token) {
+            0 => u32::from(token),
+            n => join(token, self.raw_bits(n)),
         }
-        let bits = self.held & ((1 << n) - 1);
-        self.held >>= n;
-        self.n -= n;
+    }
+
+    #[inline(always)]
+    fn raw_bits(&mut self, n: u32) -> u32 {
+        let Place { next_raw, held, n: n_held, .. } = &mut self.place;
+        if *n_held < n {
+            match self.raw.get(*next_raw..*next_raw + 4) {
+                Some(&[a, b, c, d]) => {
+                    *held |= u64::from(u32::from_le_bytes([a, b, c, d])) << *n_held;
+                    (*next_raw, *n_held) = (*next_raw + 4, *n_held + 32);
+                }
+                _ => {
+                    while *n_held < n {
+                        *held |= u64::from(self.raw.get(*next_raw).copied().unwrap_or(0)) << *n_held;
+                        (*next_raw, *n_held) = (*next_raw + 1, *n_held + 8);
+                    }
+                }
+            }
+        }
+        let bits = *held & ((1 << n) - 1);
+        *held >>= n;
+        *n_held -= n;
         bits as u32
+    }
+
+    pub(super) fn place(&self) -> Place {
+        self.place
     }
 }
 
@@ -126,43 +174,35 @@ impl<'a> Decoder<'a> {
         let states = std::array::from_fn(|i| u32::from(words[2 * i]) << 16 | u32::from(words[2 * i + 1]));
         let n_words = words.len();
         words.resize(n_words + longest_wave + 1, 0);
-        Ok(Decoder {
-            slots,
-            first_slot,
-            states,
-            words,
-            n_words,
-            next_word: 2 * STATES,
-            overrun: false,
-            raw: RawBits { bytes: raw.iter(), held: 0, n: 0 },
-        })
+        let place = Place { next_word: 2 * STATES, next_raw: 0, held: 0, n: 0 };
+        Ok(Decoder { slots, first_slot, states, words, n_words, overrun: false, raw, place })
     }
 
     /// Before every wave: there are as many words to read in vain as a wave may need.
     pub(super) fn start_wave(&mut self) {
-        self.overrun |= self.next_word > self.n_words;
-        self.next_word = self.next_word.min(self.n_words);
+        self.overrun |= self.place.next_word > self.n_words;
+        self.place.next_word = self.place.next_word.min(self.n_words);
     }
 
-    /// The next word, whose context is in `bin`.
-    #[inline(always)]
-    pub(super) fn word(&mut self, state: &mut u32, bin: u8) -> u32 {
-        let slot = self.slots[(self.first_slot[usize::from(bin) % self.first_slot.len()] + (*state & ((1 << SCALE_BITS) - 1))) as usize];
-        let next = ((slot >> 8 & 0xFFF) + 1).wrapping_mul(*state >> SCALE_BITS).wrapping_add(slot >> 20);
-        let refilled = next << 16 | u32::from(self.words[self.next_word]);
-        let is_low = next < LEAST;
-        *state = if is_low { refilled } else { next };
-        self.next_word += usize::from(is_low);
-        let token = slot as u8;
-        match raw_bits(token) {
-            0 => u32::from(token),
-            n => join(token, self.raw.take(n)),
-        }
+    /// One for each band.
+    pub(super) fn states(&self) -> [u32; STATES] {
+        self.states
+    }
+
+    /// What the words of a wave come from.
+    pub(super) fn source(&self) -> Source<'_> {
+        Source { slots: &self.slots, first_slot: &self.first_slot, words: &self.words, raw: self.raw, place: self.place }
+    }
+
+    /// Goes on where a wave ended.
+    pub(super) fn resume(&mut self, states: [u32; STATES], place: Place) {
+        (self.states, self.place) = (states, place);
     }
 
     /// Makes sure that all was read and nothing else.
     pub(super) fn finish(self) -> Result<()> {
-        let is_read = !self.overrun && self.next_word == self.n_words && self.raw.bytes.len() == 0 && self.raw.held == 0;
+        let Place { next_word, next_raw, held, n } = self.place;
+        let is_read = !self.overrun && next_word == self.n_words && next_raw >= self.raw.len() && n < 8 && held == 0;
         if is_read && self.states == [LEAST; STATES] { Ok(()) } else { Err(corrupt("the states do not end where they began")) }
     }
 }

@@ -138,6 +138,16 @@ impl Tables {
         tables
     }
 
+    /// What tokens counted in each bin take.
+    pub(super) fn bits(&self, histograms: &[Histogram; BINS]) -> f64 {
+        let bits = |&(&n, &f): &(&u32, &u16)| f64::from(n) * (f64::from(SCALE_BITS) - log2(f64::from(f.max(1))));
+        let of_bin = |(histogram, &table): (&Histogram, &u8)| -> f64 {
+            let Some(frequencies) = self.tables.get(usize::from(table)) else { return 0.0 };
+            histogram.iter().zip(frequencies).filter(|(n, _)| **n > 0).map(|pair| bits(&pair)).sum()
+        };
+        histograms.iter().zip(&self.of_bin).map(of_bin).sum()
+    }
+
     /// Reads what [`Tables::write`] wrote. Bins behind the last belong to the first table.
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Tables> {
         let count = reader.raw(0, 7) as usize;

@@ -3,7 +3,7 @@
 /// Number of tokens.
 pub(super) const TOKENS: usize = 247;
 /// Words below this are their own token.
-const DIRECT: u32 = 15;
+pub(super) const DIRECT: u32 = 15;
 
 /// Token, number of raw bits and those, of a word.
 #[inline(always)]

@@ -4,10 +4,10 @@ use super::real::Real;
 use super::taps::{Shape, Taps};
 use super::template::{Group, TAP_UNIT, causal_groups, fixed_taps};
 use crate::least_squares::{Samples, bits};
-use crate::polyphase::{DIMS, Extents, Grid, RUN, sample_runs};
+use crate::polyphase::{DIMS, Grid, RUN, sample_runs};
 
 /// Samples that decide the taps of a class; more change little.
-const SAMPLES: usize = 8192;
+const SAMPLES: usize = 4096;
 /// Bits of a tap in the parameters, with some of what it costs to be wrong.
 const TAP_BITS: f64 = 16.0;
 
@@ -106,13 +106,13 @@ pub(super) fn interpolating<R: Real>(
 
 /// Taps of the errors before a point, or none where they do not pay.
 #[inline(always)]
-pub(super) fn causal<R: Real>(predicted: &Grid<R>, original: &Grid<R>, absent: Option<&Grid<bool>>, whole: Extents, step: R) -> Vec<i16> {
+pub(super) fn causal<R: Real>(predicted: &Grid<R>, original: &Grid<R>, absent: Option<&Grid<bool>>, step: R) -> Vec<i16> {
     let n = original.n;
     let groups = causal_groups(n);
     if groups.is_empty() || original.len() < 64 {
         return Vec::new();
     }
-    let mut errors: Grid<R> = Grid::new(n, whole);
+    let mut errors: Grid<R> = predicted.beside(n);
     for row in original.each_row() {
         let to = errors.row_mut(row);
         for ((to, x), p) in to.iter_mut().zip(original.row(row)).zip(predicted.row(row)) {

@@ -3,8 +3,8 @@
 use super::choose;
 use super::real::Real;
 use super::taps::Taps;
-use super::template::{Kernel, Templates, beyond, causal_groups};
-use crate::polyphase::{DIMS, Extents, Grid, class_extents, classes};
+use super::template::{Kernel, beyond, causal_groups, template};
+use crate::polyphase::{DIMS, Extents, Grid, SLACK, class_extents, classes};
 
 /// What both directions know.
 #[derive(Clone, Debug)]
@@ -67,14 +67,12 @@ impl<R: Real> Plan<R> {
         }
     }
 
-    /// Working numbers of a row from its codes.
+    /// Working numbers of a row from its codes and predictions, in the place of these.
     #[inline(always)]
-    fn reconstruct_row(&self, words: &[u32], predicted: &[R], out: &mut [R]) {
-        let n = words.len();
-        let (predicted, out) = (&predicted[..n], &mut out[..n]);
-        for i in 0..n {
-            let p = if self.integers { predicted[i].nearest_integer() } else { predicted[i] };
-            out[i] = p + self.step * R::from_i32(unzigzag(words[i]));
+    fn reconstruct_row(&self, words: &[u32], row: &mut [R]) {
+        for (x, &word) in row.iter_mut().zip(words) {
+            let p = if self.integers { x.nearest_integer() } else { *x };
+            *x = p + self.step * R::from_i32(unzigzag(word));
         }
     }
 
@@ -100,12 +98,13 @@ impl<R: Real> Plan<R> {
             words = later;
             now
         };
-        let (mut taps, templates) = (taps.iter(), Templates::new(self.n, &self.levels));
+        let mut taps = taps.iter();
         let mut coarse = self.new_grid(self.extents(self.levels.len()));
         for row in coarse.each_row() {
             for (x, word) in take(coarse.n[DIMS - 1]).iter().enumerate() {
-                let predicted = self.coarsest(&coarse, row, x);
-                self.reconstruct_row(&[*word], &[predicted], &mut coarse.row_mut(row)[x..=x]);
+                let mut point = [self.coarsest(&coarse, row, x)];
+                self.reconstruct_row(&[*word], &mut point);
+                [coarse.row_mut(row)[x]] = point;
             }
         }
         for (l, &level) in self.levels.iter().enumerate().rev() {
@@ -113,17 +112,16 @@ impl<R: Real> Plan<R> {
             let mut parts = self.parts(coarse);
             for &class in &classes(level)[1..] {
                 let chosen = taps.next().cloned().unwrap_or_default();
-                let groups = templates.of(level, class);
-                let kernel = Kernel::new(groups, &chosen.weights(groups, class), &parts);
-                let mut part = self.new_grid(class_extents(n, level, class));
-                let mut causal = Causal::new(self, part.n, &chosen);
-                let mut predicted = vec![R::default(); part.n[DIMS - 1]];
+                let groups = template(self.n, level, class);
+                let kernel = Kernel::new(groups, &chosen.weights(groups, class), &parts[0]);
+                let mut part = parts[0].beside(class_extents(n, level, class));
+                let mut causal = Causal::new(&part, &chosen);
+                kernel.add(&parts, &mut part);
                 for row in part.each_row() {
-                    predicted.fill(R::default());
-                    kernel.add_row(&parts, row, &mut predicted);
-                    causal.correct(row, &mut predicted);
-                    self.reconstruct_row(take(predicted.len()), &predicted, part.row_mut(row));
-                    causal.learn(row, part.row(row));
+                    let part = part.row_mut(row);
+                    causal.correct(row, part);
+                    self.reconstruct_row(take(part.len()), part);
+                    causal.learn(row, part);
                 }
                 part.fill_halo(beyond);
                 parts[usize::from(class)] = part;
@@ -143,7 +141,7 @@ impl<R: Real> Plan<R> {
             free = later;
             now
         };
-        let (mut all_taps, templates) = (Vec::new(), Templates::new(self.n, &self.levels));
+        let mut all_taps = Vec::new();
         let originals = original.pyramid(&self.levels);
         let absences = absent.map(|grid| grid.pyramid(&self.levels));
         let absence = |l: usize, class: u8| absences.as_ref().map(|a| &a[l][usize::from(class)]);
@@ -163,16 +161,14 @@ impl<R: Real> Plan<R> {
             let mut parts = self.parts(coarse);
             for &class in &classes(level)[1..] {
                 let (x, is_absent) = (&originals[l][usize::from(class)], absence(l, class));
-                let groups = templates.of(level, class);
+                let groups = template(self.n, level, class);
                 let mut taps = choose::interpolating(groups, class, &parts, x, is_absent, self.step);
-                let kernel = Kernel::new(groups, &taps.weights(groups, class), &parts);
-                let mut predicted: Grid<R> = self.new_grid(x.n);
-                for row in x.each_row() {
-                    kernel.add_row(&parts, row, predicted.row_mut(row));
-                }
-                taps.causal = choose::causal(&predicted, x, is_absent, self.n, self.step);
-                let mut causal = Causal::new(self, x.n, &taps);
-                let mut part = self.new_grid(x.n);
+                let kernel = Kernel::new(groups, &taps.weights(groups, class), &parts[0]);
+                let mut predicted: Grid<R> = parts[0].beside(x.n);
+                kernel.add(&parts, &mut predicted);
+                taps.causal = choose::causal(&predicted, x, is_absent, self.step);
+                let mut causal = Causal::new(&predicted, &taps);
+                let mut part = predicted.beside(x.n);
                 for row in x.each_row() {
                     let predicted = predicted.row_mut(row);
                     causal.correct(row, predicted);
@@ -205,28 +201,33 @@ enum Causal<R> {
     None,
     Some {
         /// One grid of errors, with zeros around it.
-        errors: Vec<Grid<R>>,
+        errors: [Grid<R>; 1],
         kernel: Kernel<R>,
-        /// The row at work as interpolation predicts it.
+        /// The row at work as interpolation predicts it, and with what comes from the errors.
         interpolated: Vec<R>,
+        corrected: Vec<[R; SLACK]>,
     },
 }
 
 impl<R: Real> Causal<R> {
-    fn new(plan: &Plan<R>, n: Extents, taps: &Taps) -> Self {
+    fn new(class: &Grid<R>, taps: &Taps) -> Self {
         if taps.causal.is_empty() {
             return Causal::None;
         }
-        let errors = vec![plan.new_grid(n)];
-        let kernel = Kernel::new(&causal_groups(n), &taps.causal_weights(), &errors);
-        Causal::Some { errors, kernel, interpolated: vec![R::default(); n[DIMS - 1]] }
+        let errors = class.beside(class.n);
+        let kernel = Kernel::new(&causal_groups(class.n), &taps.causal_weights(), &errors);
+        let width = class.n[DIMS - 1];
+        let corrected = vec![[R::default(); SLACK]; width.div_ceil(SLACK)];
+        Causal::Some { errors: [errors], kernel, interpolated: vec![R::default(); width], corrected }
     }
 
     #[inline(always)]
     fn correct(&mut self, row: [usize; DIMS - 1], predicted: &mut [R]) {
-        if let Causal::Some { errors, kernel, interpolated } = self {
+        if let Causal::Some { errors, kernel, interpolated, corrected } = self {
             interpolated.copy_from_slice(predicted);
-            kernel.add_row(errors, row, predicted);
+            corrected.as_flattened_mut()[..predicted.len()].copy_from_slice(predicted);
+            kernel.add_row(errors, row, corrected);
+            predicted.copy_from_slice(&corrected.as_flattened()[..predicted.len()]);
         }
     }
 

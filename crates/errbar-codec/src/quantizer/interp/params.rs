@@ -5,7 +5,7 @@ use errbar_format::{Error, Result};
 use super::levels::Plan;
 use super::real::Real;
 use super::taps::{TapCoder, Taps};
-use super::template::{Templates, causal_groups};
+use super::template::{causal_groups, template};
 use super::values::Survey;
 use crate::binary::{Reader, Writer};
 use crate::float::Float;
@@ -107,14 +107,13 @@ impl Params {
     /// Every class that has taps, in their order: the number of groups, and of own-class groups.
     fn classes(&self, n: Extents) -> impl Iterator<Item = (usize, usize)> {
         let levels = self.levels(n);
-        let templates = Templates::new(n, &levels);
         let mut extents = vec![n];
         for &level in &levels {
             extents.push(class_extents(extents[extents.len() - 1], level, 0));
         }
         (0..levels.len()).rev().flat_map(move |l| {
             let (level, here) = (levels[l], extents[l]);
-            let count = |&class: &u8| (templates.of(level, class).len(), causal_groups(class_extents(here, level, class)).len());
+            let count = |&class: &u8| (template(n, level, class).len(), causal_groups(class_extents(here, level, class)).len());
             classes(level)[1..].iter().map(count).collect::<Vec<_>>()
         })
     }

@@ -1,10 +1,14 @@
 //! Which neighbours predict a point, and the prediction of a row of points.
 
+use std::sync::OnceLock;
+
 use super::real::Real;
-use crate::polyphase::{DIMS, Extents, Grid, HALO, Offset, classes, has, neighbour};
+use crate::polyphase::{DIMS, Extents, Grid, HALO, Offset, SLACK, classes, has, neighbour};
 
 /// Groups of neighbours that a prediction may use.
 const MAX_GROUPS: usize = 16;
+/// Points that one term is added to before the next, so that they stay in the nearest cache.
+const PIECE: usize = 2048;
 /// Taps are in units of 1 / 4096.
 pub(super) const TAP_UNIT: f64 = 4096.0;
 
@@ -27,11 +31,10 @@ fn offsets(reach: [i32; DIMS]) -> impl Iterator<Item = Offset> {
     (-a..=a).flat_map(move |i| (-b..=b).flat_map(move |j| (-c..=c).flat_map(move |k| (-d..=d).map(move |x| [i, j, k, x]))))
 }
 
-/// The neighbours of a class that are known before it, nearest first.
-fn groups(whole: Extents, level: u8, class: u8) -> Vec<Group> {
+fn groups(long: u8, level: u8, class: u8) -> Vec<Group> {
     let order = classes(level);
     let known: Vec<u8> = order.iter().copied().take_while(|&c| c != class).collect();
-    let reach = std::array::from_fn(|d| if has(level, d) { 3 } else { i32::from(whole[d] > 1) });
+    let reach = std::array::from_fn(|d| if has(level, d) { 3 } else { i32::from(has(long, d)) });
     let mut groups: Vec<Group> = Vec::new();
     for delta in offsets(reach) {
         let mut far = delta.map(i32::unsigned_abs);
@@ -55,24 +58,16 @@ fn groups(whole: Extents, level: u8, class: u8) -> Vec<Group> {
     groups
 }
 
-/// The groups of every class; levels that halve the same dimensions share them.
-#[derive(Clone, Debug)]
-pub(super) struct Templates(Vec<(u8, Vec<Vec<Group>>)>);
+/// The groups of every class of every kind of level of every kind of grid, found once: they depend on
+/// nothing but which dimensions there are.
+static TEMPLATES: [OnceLock<Vec<Vec<Group>>>; 1 << (2 * DIMS)] = [const { OnceLock::new() }; 1 << (2 * DIMS)];
 
-impl Templates {
-    pub(super) fn new(whole: Extents, levels: &[u8]) -> Self {
-        let mut kinds = levels.to_vec();
-        kinds.sort_unstable();
-        kinds.dedup();
-        let of =
-            |level: u8| (0..1 << DIMS).map(|class| if class & !level == 0 { groups(whole, level, class) } else { Vec::new() }).collect();
-        Templates(kinds.into_iter().map(|level| (level, of(level))).collect())
-    }
-
-    /// The groups of a class of a level.
-    pub(super) fn of(&self, level: u8, class: u8) -> &[Group] {
-        self.0.iter().find(|(kind, _)| *kind == level).map_or(&[], |(_, groups)| &groups[usize::from(class)])
-    }
+/// The neighbours of a class that are known before it, nearest first; `whole` is the finest grid.
+pub(super) fn template(whole: Extents, level: u8, class: u8) -> &'static [Group] {
+    let long = (0..DIMS).filter(|&d| whole[d] > 1).fold(0, |set, d| set | 1 << d);
+    let of = |class: u8| if class & !level == 0 { groups(long, level, class) } else { Vec::new() };
+    let classes = TEMPLATES[usize::from(long << DIMS | level)].get_or_init(|| (0..1 << DIMS).map(of).collect());
+    &classes[usize::from(class)]
 }
 
 /// Own-class points before a row, by groups.
@@ -122,8 +117,9 @@ struct Term<R> {
 }
 
 impl<R: Real> Kernel<R> {
-    /// Sums each group's members, weighted with the tap over their number. Grids are by class.
-    pub(super) fn new(groups: &[Group], taps: &[f64], grids: &[Grid<R>]) -> Self {
+    /// Sums each group's members, weighted with the tap over their number. Points of all grids stand
+    /// as those of `like`.
+    pub(super) fn new(groups: &[Group], taps: &[f64], like: &Grid<R>) -> Self {
         let mut terms = Vec::new();
         for (group, &tap) in groups.iter().zip(taps).filter(|(_, tap)| **tap != 0.0) {
             let weight = R::from_f64(tap / group.members.len() as f64);
@@ -133,7 +129,7 @@ impl<R: Real> Kernel<R> {
                 let (now, later) = rest.split_at(len);
                 let mut members = [(0, 0); 4];
                 for (place, member) in members.iter_mut().zip(now) {
-                    *place = (member.class, grids[usize::from(member.class)].step(member.offset));
+                    *place = (member.class, like.step(member.offset));
                 }
                 terms.push(Term { weight, members, len });
                 rest = later;
@@ -142,35 +138,72 @@ impl<R: Real> Kernel<R> {
         Kernel { terms }
     }
 
-    /// Adds the sum for each point of a row to `out`.
+    /// Adds the sum for each point of a class, whose points stand as those of `grids`, by class, do.
     #[inline(always)]
-    pub(super) fn add_row(&self, grids: &[Grid<R>], row: [usize; DIMS - 1], out: &mut [R]) {
-        let n = out.len();
+    pub(super) fn add(&self, grids: &[Grid<R>], class: &mut Grid<R>) {
+        let span = class.span();
+        for first in span.clone().step_by(PIECE) {
+            let out = &mut class.data_mut()[first..span.end.min(first + PIECE)];
+            for term in &self.terms {
+                let slice = |i: usize| {
+                    let (class, step) = term.members[i];
+                    &grids[usize::from(class)].data()[first.wrapping_add_signed(step)..][..out.len()]
+                };
+                let w = term.weight;
+                match term.len {
+                    4 => {
+                        let (a, b, c, d) = (slice(0), slice(1), slice(2), slice(3));
+                        for x in 0..out.len() {
+                            out[x] += w * ((a[x] + b[x]) + (c[x] + d[x]));
+                        }
+                    }
+                    2 => {
+                        let (a, b) = (slice(0), slice(1));
+                        for x in 0..out.len() {
+                            out[x] += w * (a[x] + b[x]);
+                        }
+                    }
+                    _ => {
+                        let a = slice(0);
+                        for x in 0..out.len() {
+                            out[x] += w * a[x];
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the sum for each point of a row to `out`; what is behind the row means nothing.
+    #[inline(always)]
+    pub(super) fn add_row(&self, grids: &[Grid<R>], row: [usize; DIMS - 1], out: &mut [[R; SLACK]]) {
         for term in &self.terms {
             let slice = |i: usize| {
                 let (class, step) = term.members[i];
-                let grid = &grids[usize::from(class)];
-                let start = grid.start(row).wrapping_add_signed(step);
-                &grid.data()[start..start + n]
+                grids[usize::from(class)].wide_row(row, step)
             };
             let w = term.weight;
             match term.len {
                 4 => {
-                    let (a, b, c, d) = (slice(0), slice(1), slice(2), slice(3));
-                    for x in 0..n {
-                        out[x] += w * ((a[x] + b[x]) + (c[x] + d[x]));
+                    let (ab, cd) = (slice(0).iter().zip(slice(1)), slice(2).iter().zip(slice(3)));
+                    for (out, ((a, b), (c, d))) in out.iter_mut().zip(ab.zip(cd)) {
+                        for x in 0..SLACK {
+                            out[x] += w * ((a[x] + b[x]) + (c[x] + d[x]));
+                        }
                     }
                 }
                 2 => {
-                    let (a, b) = (slice(0), slice(1));
-                    for x in 0..n {
-                        out[x] += w * (a[x] + b[x]);
+                    for (out, (a, b)) in out.iter_mut().zip(slice(0).iter().zip(slice(1))) {
+                        for x in 0..SLACK {
+                            out[x] += w * (a[x] + b[x]);
+                        }
                     }
                 }
                 _ => {
-                    let a = slice(0);
-                    for x in 0..n {
-                        out[x] += w * a[x];
+                    for (out, a) in out.iter_mut().zip(slice(0)) {
+                        for x in 0..SLACK {
+                            out[x] += w * a[x];
+                        }
                     }
                 }
             }
@@ -191,11 +224,10 @@ mod tests {
 
     #[test]
     fn groups_are_what_is_known_nearest_first() {
-        let whole = [1, 1, 9, 9];
-        let distances = |class| groups(whole, 12, class).iter().map(|g| g.distance[2..].to_vec()).collect::<Vec<_>>();
+        let distances = |class| groups(12, 12, class).iter().map(|g| g.distance[2..].to_vec()).collect::<Vec<_>>();
         assert_eq!(distances(8), [[0, 1], [2, 1], [0, 3]]);
         assert_eq!(distances(4), [[1, 0], [1, 1], [1, 2], [3, 0]]);
         assert_eq!(distances(12), [[1, 0], [0, 1], [1, 1], [2, 1], [1, 2], [3, 0], [0, 3]]);
-        assert_eq!(groups(whole, 12, 12).iter().map(|g| g.members.len()).sum::<usize>(), 2 + 2 + 4 + 4 + 4 + 2 + 2);
+        assert_eq!(groups(12, 12, 12).iter().map(|g| g.members.len()).sum::<usize>(), 2 + 2 + 4 + 4 + 4 + 2 + 2);
     }
 }

@@ -7,7 +7,9 @@ use crate::polyphase::{DIMS, Extents, Offset, RUN, sample_runs};
 use crate::{Codes, with_words};
 
 /// Samples that decide.
-const SAMPLES: usize = 12_000;
+const SAMPLES: usize = 8192;
+/// Rounds of least squares.
+const ROUNDS: usize = 3;
 /// Largest tap that 16 bits hold with a little room.
 const MOST: f64 = 7.9;
 /// Half a step: what residuals are measured in.
@@ -19,26 +21,128 @@ pub(super) fn model(codes: &Codes, n: Extents) -> Model {
     with_words!(&codes.words, v => model_of(v, n, codes.scan.absent.as_deref()))
 }
 
+/// What a predictor is made from: the neighbours that there are, and samples of them.
+struct Sampled {
+    /// Their places in [`OFFSETS`].
+    used: Vec<usize>,
+    samples: Samples,
+    /// Of the codes looked at.
+    median: u32,
+}
+
 fn model_of<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Model {
+    let sampled = sample(words, n, absent);
+    let mut best = Best { cost: f64::MAX, model: Model::default(), weights: vec![1.0; sampled.samples.len()] };
+    // Against the code before, then against the median: the first of equals.
+    for mean in [None, Some(sampled.median)] {
+        let relative = sampled.relative(mean);
+        for taps in [vec![0.0; sampled.used.len()]].into_iter().chain(sampled.plane()) {
+            best.offer(&sampled, &relative, mean, &taps);
+        }
+        if let Some(taps) = sampled.fit(&relative, &vec![1.0; relative.len()]) {
+            best.offer(&sampled, &relative, mean, &taps);
+        }
+    }
+    let mean = best.model.mean;
+    let relative = sampled.relative(mean);
+    for _ in 1..ROUNDS {
+        let Some(taps) = sampled.fit(&relative, &best.weights) else { break };
+        if !best.offer(&sampled, &relative, mean, &taps) {
+            break;
+        }
+    }
+    best.model
+}
+
+/// The cheapest predictor so far.
+struct Best {
+    cost: f64,
+    model: Model,
+    /// What samples count in the next round, for it to come nearer to least absolute residuals.
+    weights: Vec<f64>,
+}
+
+impl Best {
+    /// Takes what is plainly better; tells whether it did.
+    fn offer(&mut self, sampled: &Sampled, relative: &Samples, mean: Option<u32>, taps: &[f64]) -> bool {
+        // Predictions are rounded: what is nearly right is right.
+        let mut residuals = relative.residuals(taps);
+        residuals.iter_mut().for_each(|r| *r = r.round_ties_even());
+        let cost = bits(&residuals, LIMIT);
+        let is_better = cost < self.cost * 0.998;
+        if is_better {
+            let mut model = Model { mean, taps: [0; TAPS] };
+            sampled.used.iter().zip(taps).for_each(|(&k, tap)| model.taps[k] = (tap * UNIT) as i16);
+            let weights = residuals.iter().map(|r| 1.0 / (r.abs() + 0.5 * LIMIT)).collect();
+            *self = Best { cost, model, weights };
+        }
+        is_better
+    }
+}
+
+impl Sampled {
+    /// Samples less what they are compared with.
+    fn relative(&self, mean: Option<u32>) -> Samples {
+        let left = self.used.iter().position(|&k| k == 0).filter(|_| mean.is_none());
+        let reference: Vec<f64> = match left {
+            Some(left) => self.samples.columns[left].clone(),
+            None => vec![f64::from(self.median); self.samples.len()],
+        };
+        let against = |column: &Vec<f64>| column.iter().zip(&reference).map(|(x, r)| x - r).collect::<Vec<f64>>();
+        Samples { target: against(&self.samples.target), columns: self.samples.columns.iter().map(against).collect() }
+    }
+
+    /// The taps of the plane through the nearest neighbours.
+    fn plane(&self) -> Option<Vec<f64>> {
+        let place = |offset| self.used.iter().position(|&k| OFFSETS[k] == offset);
+        let mut taps = vec![0.0; self.used.len()];
+        taps[place([0, 0, 0, -1])?] = 1.0;
+        taps[place([0, 0, -1, 0])?] = 1.0;
+        taps[place([0, 0, -1, -1])?] = -1.0;
+        Some(taps)
+    }
+
+    fn fit(&self, relative: &Samples, weights: &[f64]) -> Option<Vec<f64>> {
+        let enough = relative.len() >= 8 * self.used.len() + 64;
+        let solution = enough.then(|| relative.solve(weights, &[]))??;
+        Some(solution.iter().map(|t| (t.clamp(-MOST, MOST) * UNIT).round_ties_even() / UNIT).collect())
+    }
+}
+
+/// Looks at codes and their neighbours, as a reader does: what is not there is as the one before along
+/// the last axis that has one.
+fn sample<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Sampled {
     let strides = [n[1] * n[2] * n[3], n[2] * n[3], n[3], 1];
-    let is_present = |at: usize| absent.is_none_or(|absent| !absent[at]);
+    let back = |offset: Offset| -> usize { (0..DIMS).map(|d| offset[d] as isize * strides[d] as isize).sum::<isize>().unsigned_abs() };
     // Only dimensions that there are.
     let used: Vec<usize> = (0..TAPS).filter(|&k| (0..DIMS).all(|d| OFFSETS[k][d] == 0 || n[d] > 1)).collect();
-    let (mut samples, mut values) = (Samples { target: Vec::new(), columns: vec![Vec::new(); used.len()] }, Vec::new());
+    let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); used.len()] };
+    let mut values = Vec::new();
     for (row, first, len) in sample_runs(n, SAMPLES.max(RUN)) {
+        let start = (0..DIMS - 1).map(|d| row[d] * strides[d]).sum::<usize>();
+        let has_row = |offset: Offset| (0..DIMS - 1).all(|d| (0..n[d] as i64).contains(&(row[d] as i64 + i64::from(offset[d]))));
+        let is_inside =
+            |offset: Offset, x: usize| has_row(offset) && (0..n[DIMS - 1] as i64).contains(&(x as i64 + i64::from(offset[DIMS - 1])));
+        let is_whole = absent.is_none() && used.iter().all(|&k| is_inside(OFFSETS[k], first) && is_inside(OFFSETS[k], first + len - 1));
+        if is_whole {
+            let at = start + first;
+            let numbers = |from: usize| words[from..from + len].iter().map(|word| word.to_u64() as f64);
+            values.extend(numbers(at));
+            samples.target.extend(numbers(at));
+            samples.columns.iter_mut().zip(&used).for_each(|(column, &k)| column.extend(numbers(at - back(OFFSETS[k]))));
+            continue;
+        }
         for x in first..first + len {
-            let index = [row[0], row[1], row[2], x];
-            let at: usize = (0..DIMS).map(|d| index[d] * strides[d]).sum();
+            let at = start + x;
+            let is_present = |at: usize| absent.is_none_or(|absent| !absent[at]);
             if !is_present(at) {
                 continue;
             }
             values.push(words[at].to_u64() as f64);
             let value = |offset: Offset| {
-                let inside = (0..DIMS).all(|d| (0..n[d] as i64).contains(&(index[d] as i64 + i64::from(offset[d]))));
-                let there = inside.then(|| at.wrapping_add_signed((0..DIMS).map(|d| offset[d] as isize * strides[d] as isize).sum()))?;
+                let there = is_inside(offset, x).then(|| at - back(offset))?;
                 is_present(there).then(|| words[there].to_u64() as f64)
             };
-            // As a reader does: what is not there is as the one before along the last axis that has one.
             let before = [[0, 0, 0, -1], [0, 0, -1, 0], [0, -1, 0, 0], [-1, 0, 0, 0]];
             let Some(stand_in) = before.into_iter().find_map(value) else { continue };
             let neighbours = used.iter().map(|&k| value(OFFSETS[k]).unwrap_or(stand_in));
@@ -47,50 +151,6 @@ fn model_of<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Model 
         }
     }
     values.sort_unstable_by(f64::total_cmp);
-    let median = values.get(values.len() / 2).copied().unwrap_or(0.0);
-    let left = used.iter().position(|&k| k == 0).map(|i| samples.columns[i].clone());
-    let mut best: Option<(f64, Model)> = None;
-    // Against the code before, then against the median: the first of equals.
-    for mean in [None, Some(median as u32)] {
-        let reference: Vec<f64> = match (mean, &left) {
-            (None, Some(left)) => left.clone(),
-            (None, None) => vec![median; samples.len()],
-            (Some(mean), _) => vec![f64::from(mean); samples.len()],
-        };
-        let against = |column: &Vec<f64>| column.iter().zip(&reference).map(|(x, r)| x - r).collect::<Vec<f64>>();
-        let relative = Samples { target: against(&samples.target), columns: samples.columns.iter().map(against).collect() };
-        for taps in candidates(&relative, &used) {
-            // Predictions are rounded: what is nearly right is right.
-            let residuals: Vec<f64> = relative.residuals(&taps).iter().map(|r| r.round_ties_even()).collect();
-            let cost = bits(&residuals, LIMIT);
-            if best.as_ref().is_none_or(|(least, _)| cost < least * 0.998) {
-                let mut model = Model { mean, taps: [0; TAPS] };
-                used.iter().zip(&taps).for_each(|(&k, tap)| model.taps[k] = (tap * UNIT) as i16);
-                best = Some((cost, model));
-            }
-        }
-    }
-    best.map(|(_, model)| model).unwrap_or_default()
-}
-
-/// Taps worth comparing: none, those of a plane, and three rounds of least squares.
-fn candidates(samples: &Samples, used: &[usize]) -> Vec<Vec<f64>> {
-    let place = |offset| used.iter().position(|&k| OFFSETS[k] == offset);
-    let mut all = vec![vec![0.0; used.len()]];
-    if let (Some(left), Some(up), Some(corner)) = (place([0, 0, 0, -1]), place([0, 0, -1, 0]), place([0, 0, -1, -1])) {
-        let mut plane = vec![0.0; used.len()];
-        (plane[left], plane[up], plane[corner]) = (1.0, 1.0, -1.0);
-        all.push(plane);
-    }
-    let mut weights = vec![1.0; samples.len()];
-    for _ in 0..3 {
-        if samples.len() < 8 * used.len() + 64 {
-            break;
-        }
-        let Some(solution) = samples.solve(&weights, &[]) else { break };
-        let rounded: Vec<f64> = solution.iter().map(|t| (t.clamp(-MOST, MOST) * UNIT).round_ties_even() / UNIT).collect();
-        weights.iter_mut().zip(samples.residuals(&rounded)).for_each(|(w, r)| *w = 1.0 / (r.abs() + 0.5 * LIMIT));
-        all.push(rounded);
-    }
-    all
+    let median = values.get(values.len() / 2).copied().unwrap_or(0.0) as u32;
+    Sampled { used, samples, median }
 }

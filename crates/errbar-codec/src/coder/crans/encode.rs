@@ -1,0 +1,162 @@
+//! From words to bytes.
+
+use super::context::{Bands, Context, GROUPS, SMALL, Trend, activity, bins, template};
+use super::rans::{self, RawWriter, Symbol};
+use super::tables::{BINS, Histogram, Tables};
+use super::token::{self, DIRECT, TOKENS};
+use super::{Activity, Geometry, Step, code_weights, first_word, fit, steps};
+use crate::binary::{Bit, Writer};
+use crate::codes::Word;
+use crate::polyphase::{DIMS, Grid, SLACK};
+use crate::simd::{Work, widest};
+use crate::stage::Estimate;
+
+/// What is known of words before they are coded.
+pub(super) struct Model {
+    /// In the order of reading.
+    symbols: Vec<Symbol>,
+    histograms: Box<[Histogram; BINS]>,
+    raw: RawWriter,
+    /// With the weights in it.
+    header: Writer,
+}
+
+/// Looks at all words in their contexts.
+pub(super) fn model(words: &[u32], geometry: Geometry<'_>) -> Model {
+    widest(Modelling { words, geometry })
+}
+
+struct Modelling<'a> {
+    words: &'a [u32],
+    geometry: Geometry<'a>,
+}
+
+impl Work for Modelling<'_> {
+    type Output = Model;
+
+    #[inline(always)]
+    fn run(self) -> Model {
+        let Geometry { n, levels, absent } = self.geometry;
+        let mut model = Model {
+            symbols: Vec::with_capacity(self.words.len()),
+            histograms: Box::new([[0; TOKENS]; BINS]),
+            raw: RawWriter::default(),
+            header: Writer::default(),
+        };
+        let mut weight_models = [Bit::default(); 256];
+        let mut around = Activity::new(n);
+        let mut first = 0;
+        for step in steps(n, levels) {
+            let len: usize = step.n.iter().product();
+            let here = &self.words[first..first + len];
+            let absent = absent.map(|absent| &absent[first..first + len]);
+            first += len;
+            let active = model.class(&step, here, absent, &around, &mut weight_models);
+            around.finish(&step, active);
+        }
+        model
+    }
+}
+
+/// Magnitudes of the words of a class, 0 where they are absent.
+#[inline(always)]
+fn magnitudes(step: &Step, mut own: Grid<u16>, words: &[u32], absent: Option<&[bool]>) -> Grid<u16> {
+    let width = step.n[DIMS - 1];
+    for (number, (row, words)) in own.each_row().zip(words.chunks(width.max(1))).enumerate() {
+        let magnitudes = own.row_mut(row);
+        magnitudes.iter_mut().zip(words).for_each(|(to, &word)| *to = token::magnitude(word));
+        if let Some(absent) = absent {
+            let absent = &absent[number * width..][..width];
+            magnitudes.iter_mut().zip(absent).filter(|(_, absent)| **absent).for_each(|(to, _)| *to = 0);
+        }
+    }
+    own
+}
+
+impl Model {
+    /// Takes in the words of a class; gives their activity.
+    #[inline(always)]
+    fn class(&mut self, step: &Step, words: &[u32], absent: Option<&[bool]>, around: &Activity, models: &mut [Bit; 256]) -> Grid<u16> {
+        let whole = around.finest;
+        let template = template(whole, step.level, step.class, step.n);
+        let own = magnitudes(step, around.new_class(step), words, absent);
+        let bands = Bands::new(step.n);
+        let weights = if words.len() < SMALL { [0; GROUPS] } else { fit::weights(&template, &own, &around.classes) };
+        let weights = code_weights(&mut self.header, &template, step.n, &weights, models);
+        let context = Context::new(&template, &weights, bands.axis, &own, &around.classes);
+        let width = step.n[DIMS - 1];
+        let mut active: Grid<u16> = own.beside(step.n);
+        let mut word_bins = vec![0u8; words.len()];
+        // Two zeros before the row stand for what is before its first word.
+        let (mut wide_sums, mut before) = (vec![[0; SLACK]; width.div_ceil(SLACK)], vec![0u16; width + 2]);
+        for band in 0..bands.count {
+            let mut trend = Trend::new(width);
+            for (row, first_slice) in (0..bands.waves()).filter_map(|wave| bands.row(band, wave)) {
+                context.row(&own, &trend, row, first_slice, &mut wide_sums);
+                let sums = &mut wide_sums.as_flattened_mut()[..width];
+                let magnitudes = own.row(row);
+                before[2..].copy_from_slice(magnitudes);
+                context.add_left(sums, &before);
+                bins(sums, &mut word_bins[first_word(step.n, row)..][..width]);
+                for ((to, &value), &magnitude) in active.row_mut(row).iter_mut().zip(&*sums).zip(magnitudes) {
+                    *to = activity(value, magnitude);
+                }
+                trend.learn(magnitudes);
+            }
+        }
+        let count =
+            |wave: usize| (0..bands.count).filter_map(move |band| bands.row(band, wave).map(|(row, _)| (band, first_word(step.n, row))));
+        for wave in 0..bands.waves() {
+            let (mut rows, mut n_rows) = ([(0, 0); 4], 0);
+            for row in count(wave) {
+                rows[n_rows] = row;
+                n_rows += 1;
+            }
+            for x in 0..width {
+                for &(lane, first) in &rows[..n_rows] {
+                    let at = first + x;
+                    if absent.is_none_or(|absent| !absent[at]) {
+                        self.word(words[at], word_bins[at], lane as u8);
+                    }
+                }
+            }
+        }
+        active
+    }
+
+    #[inline(always)]
+    fn word(&mut self, word: u32, bin: u8, lane: u8) {
+        let mut token = word as u8;
+        if word >= DIRECT {
+            let (large, n, rest) = token::split(word);
+            token = large;
+            self.raw.put(rest, n);
+        }
+        self.symbols.push((token, bin, lane));
+        self.histograms[usize::from(bin) % BINS][usize::from(token) % TOKENS] += 1;
+    }
+
+    /// The bytes of all words.
+    pub(super) fn encode(mut self) -> Vec<u8> {
+        let tables = Tables::write(&self.histograms, &mut self.header);
+        let header = self.header.finish();
+        let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
+        bytes.extend(header);
+        if self.symbols.is_empty() {
+            return bytes;
+        }
+        let coded = rans::encode(&self.symbols, &tables);
+        bytes.extend((coded.len() as u32).to_le_bytes());
+        Word::put_le(&coded, &mut bytes);
+        bytes.extend(self.raw.finish());
+        bytes
+    }
+
+    /// What that would take, nearly.
+    pub(super) fn estimate(mut self) -> Estimate {
+        let tables = Tables::write(&self.histograms, &mut self.header);
+        let bits = tables.bits(&self.histograms);
+        let side = (self.header.finish().len() + 8 + 4 * rans::STATES) as f64;
+        Estimate { side, codes: bits / 8.0 + self.raw.finish().len() as f64 }
+    }
+}
