@@ -42,7 +42,7 @@ from reader_stages import decode_words
 
 SYNC = b"\x89EBA\r\n\x1a\n"
 PREFIX_LEN = 48
-TAIL_FRAME_LEN = 280
+TAIL_FRAME_LEN = 272
 HEAD, META, BLOCK, ENTRIES, INDEX, TAIL, DOCUMENT = range(1, 8)
 ANCILLARY = 1
 LOSSY = 1
@@ -117,21 +117,29 @@ def read_prefix(data: Data, at: int) -> tuple[int, ...]:
     return tuple(prefix)
 
 
+def head_len(record_len: int) -> int:
+    """Bytes of a frame before its payload."""
+    return PREFIX_LEN + record_len + 4
+
+
+def frame_len(record_len: int, payload_len: int) -> int:
+    return ceil_div(head_len(record_len) + payload_len, 8) * 8
+
+
 def read_frame(data: Data, at: int) -> Frame:
-    """The whole frame at `at`: three checksums, all padding."""
+    """The whole frame at `at`: three checksums, the padding."""
     kind, flags, record_len, tag, seq, payload_len, payload_crc = read_prefix(data, at)
-    payload_at = at + PREFIX_LEN + ceil_div(record_len + 4, 8) * 8
-    end = payload_at + ceil_div(payload_len, 8) * 8
+    payload_at, end = at + head_len(record_len), at + frame_len(record_len, payload_len)
     if end > len(data):
         raise ArchiveError("truncated", "EB-F01", "file ends inside a frame")
     head = data[at + PREFIX_LEN : payload_at]
-    record, rest = head[:record_len], head[record_len:]
-    if zlib.crc32(record) != int.from_bytes(rest[:4], "little"):
+    record, record_crc = head[:record_len], head[record_len:]
+    if zlib.crc32(record) != int.from_bytes(record_crc, "little"):
         raise corrupt("EB-F05", "record does not match its checksum")
     body = memoryview(data[payload_at:end])
     if zlib.crc32(body[:payload_len]) != payload_crc:
         raise corrupt("EB-F07", "payload does not match its checksum")
-    if any(rest[4:]) or any(body[payload_len:]):
+    if any(body[payload_len:]):
         raise corrupt("EB-F06", "padding is not zero")
     return Frame(at, kind, flags, tag, seq, payload_at, payload_len, end, record)
 
@@ -142,15 +150,20 @@ def read_frame(data: Data, at: int) -> Frame:
 class Cursor:
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
+        self.room = MAX_PAGE  # of a record, each integer counted at its full width
 
-    def take(self, n: int) -> bytes:
+    def take(self, n: int, width: int | None = None) -> bytes:
+        """The next n bytes, which count as `width`."""
         if n > len(self.data) - self.at:
             raise corrupt("EB-R01", "record ends too early")
+        self.room -= n if width is None else width
+        if self.room < 0:
+            raise limit("EB-R02", "record needs more than 16 MiB")
         self.at += n
         return self.data[self.at - n : self.at]
 
 
-Kind = Callable[[Cursor], Any]  # reads one value; being strict about flags and text, only from its canonical form
+Kind = Callable[[Cursor], Any]  # reads one value, only from its canonical form
 
 
 def number(code: str) -> Kind:
@@ -158,7 +171,31 @@ def number(code: str) -> Kind:
     return lambda c: unpack(c.take(size))[0]
 
 
-u8, u16, u32, u64, i64, f64 = (number(code) for code in "BHIQqd")
+def integer(width: int) -> Kind:
+    """One byte up to 250; else 251, 252 or 253, and as few of 2, 4 or 8 bytes as will do."""
+
+    def read(c: Cursor) -> int:
+        first = c.take(1, width)[0]
+        if first <= 250:
+            return first
+        n = {251: 2, 252: 4, 253: 8}.get(first, 16)
+        if n > width:
+            raise corrupt("EB-R01", f"integer of {n} bytes where {width} are the most")
+        value = int.from_bytes(c.take(n, 0), "little")
+        if value <= 250 or (n > 2 and value < 1 << 4 * n):
+            raise corrupt("EB-R01", f"{value} has a shorter spelling")
+        return value
+
+    return read
+
+
+u8, fixed_u64, f64 = (number(code) for code in "BQd")
+u16, u32, u64 = integer(2), integer(4), integer(8)
+
+
+def i64(c: Cursor) -> int:
+    z = u64(c)
+    return z >> 1 ^ -(z & 1)
 
 
 def hash32(c: Cursor) -> bytes:
@@ -242,9 +279,11 @@ def parse(kind: Kind, data: bytes) -> Any:
 # ---------------------------------------------------------------- the records
 
 EXTENSIONS = many(record(tag=text, data=blob))
-IDENTITY = {"format": record(major=u16, minor=u16), "required_features": u64, "optional_features": u64, "archive_id": hash32}
-PAGE_REF = record(offset=u64, frame_len=u64, hash=hash32)
-HEAD_RECORD = record(version=version, **IDENTITY, extensions=EXTENSIONS)
+EDITION = record(major=u8, minor=u8)
+PAGE_REF = record(offset=fixed_u64, frame_len=fixed_u64, hash=hash32)
+HEAD_RECORD = record(
+    version=version, format=EDITION, required_features=u64, optional_features=u64, archive_id=hash32, extensions=EXTENSIONS
+)
 META_RECORD = record(
     version=version, writer=text, mode=text, policy=text, items=many(record(key=text, value=text)), extensions=EXTENSIONS
 )
@@ -257,8 +296,9 @@ PAGE_RECORD = record(
     extensions=EXTENSIONS,
 )
 TAIL_RECORD = record(
-    version=version, **IDENTITY, n_entries=u64, n_blocks=u64, index_offset=u64, entries=PAGE_REF, blocks=PAGE_REF, meta=PAGE_REF
-)
+    version=version, format=EDITION, required_features=fixed_u64, optional_features=fixed_u64, archive_id=hash32,
+    n_entries=fixed_u64, n_blocks=fixed_u64, index_offset=fixed_u64, entries=PAGE_REF, blocks=PAGE_REF, meta=PAGE_REF,
+)  # fmt: skip
 STAGE = record(name=text, version=u16, params=blob)
 RECEIPT = record(
     bound=one_of(abs={"value": f64}, rel={"value": f64}, pw_rel={"value": f64}, digits={"value": u8}),
@@ -486,7 +526,12 @@ def parse_page(record: bytes, payload: bytes) -> Page:
         raise limit("EB-I01", "index is too deep")
     item = {"entries": ENTRY, "blocks": BLOCK_REF, "pages": CHILD_PAGE}[content]
     plain = unzstd(payload, page.decoded_len, "EB-I02")
-    items = parse(lambda c: [item(c) for _ in range(page.count)], plain)
+
+    def one(c: Cursor) -> Any:
+        c.room = MAX_PAGE
+        return item(c)
+
+    items = parse(lambda c: [one(c) for _ in range(page.count)], plain)
     if content == "entries":
         for entry in items:
             check_entry(entry)
@@ -865,7 +910,7 @@ def check_kinds(data: Data, end: int) -> None:
         except ArchiveError:
             return  # damage here costs only what stands here
         check_kind(kind, flags)
-        at += PREFIX_LEN + ceil_div(record_len + 4, 8) * 8 + ceil_div(payload_len, 8) * 8
+        at += frame_len(record_len, payload_len)
 
 
 def check_tree(archive: Archive) -> None:

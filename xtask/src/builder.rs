@@ -12,6 +12,9 @@ use errbar_format::record::{
 use errbar_format::zstd_frame;
 use errbar_format::{Hash, page};
 
+/// 2^40 as a record spells it.
+pub const TWO_TO_40: [u8; 9] = [253, 0, 0, 0, 0, 0, 1, 0, 0];
+
 const MEMORY: &str = "records and frames of a vector fit memory";
 
 /// The bytes of a record.

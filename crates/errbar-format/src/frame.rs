@@ -3,7 +3,7 @@
 //! ```text
 //! 0      8     10    12          16           24    32           40           44           48
 //! | sync | kind| flags| record_len| archive_tag| seq | payload_len| payload_crc| prefix_crc |
-//! | record | record_crc | zeros to 8 | payload | zeros to 8 |
+//! | record | record_crc | payload | zeros to 8 |
 //! ```
 //!
 //! Nothing in a prefix is believed before its checksum is.
@@ -60,10 +60,6 @@ pub struct Prefix {
     pub payload_len: u64,
     /// CRC-32 of the payload.
     pub payload_crc: u32,
-}
-
-fn padded(len: u64) -> u64 {
-    len.next_multiple_of(8)
 }
 
 fn field<const N: usize>(bytes: &[u8; PREFIX_LEN], at: usize) -> [u8; N] {
@@ -124,58 +120,50 @@ impl Prefix {
         bytes
     }
 
-    /// Bytes of prefix, record and their padding: where the payload begins.
+    /// Bytes of prefix, record and its checksum: where the payload begins.
     pub fn head_len(&self) -> u64 {
-        PREFIX_LEN as u64 + padded(u64::from(self.record_len) + 4)
+        PREFIX_LEN as u64 + u64::from(self.record_len) + 4
     }
 
     /// Bytes of the whole frame. Cannot overflow: the lengths are within the limits.
     pub fn frame_len(&self) -> u64 {
-        self.head_len() + padded(self.payload_len)
+        (self.head_len() + self.payload_len).next_multiple_of(8)
     }
 
     /// Checks a frame's head (everything before its payload) and gives its record.
     ///
     /// # Errors
     /// [`Kind::Truncated`] if `head` is shorter than [`Prefix::head_len`], [`Kind::Corrupt`] for a
-    /// wrong record checksum (EB-F05) or padding that is not zero (EB-F06).
+    /// wrong record checksum (EB-F05).
     pub fn record<'a>(&self, head: &'a [u8]) -> Result<&'a [u8]> {
-        let end = PREFIX_LEN + self.record_len as usize;
-        let Some(tail) = head.get(end..self.head_len() as usize) else {
+        let Some(rest) = head.get(PREFIX_LEN..self.head_len() as usize) else {
             return Err(Error::new(Kind::Truncated, "file ends inside a frame's record"));
         };
-        let record = &head[PREFIX_LEN..end];
-        let (crc, padding) = tail.split_at(4);
+        let (record, crc) = rest.split_at(self.record_len as usize);
         if crc32fast::hash(record).to_le_bytes() != crc {
             return Err(Error::corrupt("EB-F05", "record does not match its checksum"));
         }
-        check_padding(padding)?;
         Ok(record)
     }
 
-    /// Checks a payload with the padding that follows it, and gives the payload.
+    /// Checks a payload with the padding that follows it to the end of the frame, and gives the
+    /// payload.
     ///
     /// # Errors
     /// [`Kind::Truncated`] if there are too few bytes, [`Kind::Corrupt`] for a wrong checksum
     /// (EB-F07) or padding that is not zero (EB-F06).
     pub fn payload<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8]> {
-        let padded_len = padded(self.payload_len) as usize;
-        let Some(bytes) = bytes.get(..padded_len) else {
+        let Some(bytes) = bytes.get(..(self.frame_len() - self.head_len()) as usize) else {
             return Err(Error::new(Kind::Truncated, "file ends inside a frame's payload"));
         };
         let (payload, padding) = bytes.split_at(self.payload_len as usize);
         if crc32fast::hash(payload) != self.payload_crc {
             return Err(Error::corrupt("EB-F07", "payload does not match its checksum"));
         }
-        check_padding(padding)?;
-        Ok(payload)
-    }
-}
-
-fn check_padding(padding: &[u8]) -> Result<()> {
-    match padding.iter().all(|&byte| byte == 0) {
-        true => Ok(()),
-        false => Err(Error::corrupt("EB-F06", "padding is not zero")),
+        match padding.iter().all(|&byte| byte == 0) {
+            true => Ok(payload),
+            false => Err(Error::corrupt("EB-F06", "padding is not zero")),
+        }
     }
 }
 
@@ -230,10 +218,9 @@ pub fn write(
     head.extend_from_slice(&prefix.to_bytes());
     head.extend_from_slice(record);
     head.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
-    head.resize(prefix.head_len() as usize, 0);
     out.write_all(&head)?;
     out.write_all(payload)?;
-    out.write_all(&[0; 8][..(padded(prefix.payload_len) - prefix.payload_len) as usize])?;
+    out.write_all(&[0; 8][..(prefix.frame_len() - prefix.head_len() - prefix.payload_len) as usize])?;
     Ok(prefix.frame_len())
 }
 

@@ -32,6 +32,11 @@ impl PageBuilder {
         self.bytes.len()
     }
 
+    /// Items so far.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
         self.count == 0

@@ -1,15 +1,20 @@
 //! The records: what each kind of frame says about itself.
 //!
-//! Serialized with bincode's `legacy` configuration: fixed-width little-endian integers, `u64`
-//! lengths, `u32` variant numbers, one byte for `bool` and for `Option`. The specification states
-//! the bytes field by field, so no other reader needs bincode. Fields are never reordered.
+//! Serialized with bincode's `standard` configuration: integers, lengths and variant numbers take
+//! one byte up to 250, else a byte that says how many follow; one byte for `u8`, `bool` and
+//! `Option`. A block may be a few kilobytes small, so its record must not be half a kilobyte.
+//! TAIL, which is found by its size, and references to pages, which stand in it, have integers of
+//! full width. The specification states the bytes field by field, so no other reader needs bincode.
+//! Fields are never reordered.
 
+use bincode::error::DecodeError;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::limits::MAX_PAGE;
 use crate::{DType, Error, Hash, Result};
 
 mod check;
+mod full_width;
 
 /// Features that a reader must know to read an archive. An unknown bit means: unsupported.
 pub mod feature {
@@ -38,8 +43,8 @@ pub struct Extension {
 pub struct Head {
     /// [`RECORD_VERSION`].
     pub version: u16,
-    /// Format edition, for reporting only.
-    pub format: (u16, u16),
+    /// Format edition, for reporting only. Bytes, because TAIL repeats it.
+    pub format: (u8, u8),
     /// Bits of [`feature`] without which the archive cannot be read.
     pub required_features: u64,
     /// Bits that a reader may ignore.
@@ -219,8 +224,10 @@ pub struct Document {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageRef {
     /// Byte offset of its frame in the archive.
+    #[serde(with = "full_width")]
     pub offset: u64,
     /// Bytes of its frame; 0 when there is no such page.
+    #[serde(with = "full_width")]
     pub frame_len: u64,
     /// BLAKE3 of its record's bytes followed by its payload's.
     pub hash: Hash,
@@ -232,18 +239,23 @@ pub struct Tail {
     /// [`RECORD_VERSION`].
     pub version: u16,
     /// As in [`Head`].
-    pub format: (u16, u16),
+    pub format: (u8, u8),
     /// As in [`Head`].
+    #[serde(with = "full_width")]
     pub required_features: u64,
     /// As in [`Head`].
+    #[serde(with = "full_width")]
     pub optional_features: u64,
     /// As in [`Head`].
     pub archive_id: Hash,
     /// Entries in the archive.
+    #[serde(with = "full_width")]
     pub n_entries: u64,
     /// Blocks in the archive.
+    #[serde(with = "full_width")]
     pub n_blocks: u64,
     /// Bytes before the first page of the index.
+    #[serde(with = "full_width")]
     pub index_offset: u64,
     /// Root of the tree of entries.
     pub entries: PageRef,
@@ -408,9 +420,9 @@ impl FileHashes {
     }
 }
 
-impl BlockRef {
-    /// Bytes of its record.
-    pub const LEN: usize = 3 * 8 + 32;
+impl Tail {
+    /// Bytes of its record: version, edition, features, id, numbers, three references.
+    pub const LEN: usize = 1 + 2 + 2 * 8 + 32 + 3 * 8 + 3 * (2 * 8 + 32);
 }
 
 /// A page below another.
@@ -422,35 +434,45 @@ pub struct ChildPage {
     pub page: PageRef,
 }
 
-fn config() -> bincode::config::Configuration<bincode::config::LittleEndian, bincode::config::Fixint, bincode::config::Limit<{ 16 << 20 }>>
-{
-    bincode::config::legacy().with_limit::<{ 16 << 20 }>()
+type Config = bincode::config::Configuration<bincode::config::LittleEndian, bincode::config::Varint, bincode::config::Limit<MAX_LEN>>;
+
+/// Bytes that a record or an item of a page takes at most, each integer counted at its full width.
+/// bincode counts so when it reads, and the memory of typed values follows their widths: a list of
+/// small integers must not ask for eight times the memory that its bytes suggest.
+const MAX_LEN: usize = MAX_PAGE as usize;
+
+fn config() -> Config {
+    bincode::config::standard().with_limit()
 }
 
 /// The bytes of a record.
 ///
 /// # Errors
-/// [`crate::Kind::Limit`] if the record is larger than 16 MiB.
+/// [`crate::Kind::Limit`] if the record is larger than 16 MiB, each integer counted at its full
+/// width (EB-R02).
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    let bytes =
-        bincode::serde::encode_to_vec(value, config()).map_err(|e| Error::limit("EB-R02", format!("record cannot be written: {e}")))?;
-    // The limit in `config` holds for reading alone.
-    match bytes.len() as u64 <= MAX_PAGE {
-        true => Ok(bytes),
-        false => Err(Error::limit("EB-R02", format!("record takes {} bytes", bytes.len()))),
+    let unwritable = |e| Error::limit("EB-R02", format!("record cannot be written: {e}"));
+    let bytes = bincode::serde::encode_to_vec(value, config()).map_err(unwritable)?;
+    // The limit in `config` holds for reading alone. No integer takes less than an eighth of its
+    // full width, so most records need not be counted.
+    if bytes.len() > MAX_LEN / 8 {
+        let len = bincode::serde::encode_to_vec(value, config().with_fixed_int_encoding()).map_err(unwritable)?.len();
+        if len > MAX_LEN {
+            return Err(Error::limit("EB-R02", format!("record takes {len} bytes")));
+        }
     }
+    Ok(bytes)
 }
 
 /// The record of a frame in `bytes`, which it must fill and be the only spelling of.
 ///
 /// # Errors
 /// [`crate::Kind::Unsupported`] for a version that is not [`RECORD_VERSION`] (EB-R03),
-/// [`crate::Kind::Corrupt`] otherwise (EB-R01).
+/// [`crate::Kind::Limit`] for a record that is too large (EB-R02), [`crate::Kind::Corrupt`]
+/// otherwise (EB-R01).
 pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     // First: a later version may have another layout.
-    if let Some(&version) = bytes.first_chunk() {
-        check_version(u16::from_le_bytes(version))?;
-    }
+    check_version(decode_first(bytes)?.0)?;
     let (value, consumed) = decode_first(bytes)?;
     match bytes.len() - consumed {
         0 => Ok(value),
@@ -464,8 +486,11 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 /// As [`decode`].
 pub fn decode_first<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize)> {
     let corrupt = |what: String| Error::corrupt("EB-R01", what);
-    let (value, consumed) =
-        bincode::serde::decode_from_slice::<T, _>(bytes, config()).map_err(|e| corrupt(format!("record cannot be read: {e}")))?;
+    let (value, consumed) = bincode::serde::decode_from_slice::<T, _>(bytes, config()).map_err(|e| match e {
+        // Fewer bytes cannot exceed it: there it is a text that ends behind them.
+        DecodeError::LimitExceeded if bytes.len() > MAX_LEN / 8 => Error::limit("EB-R02", "record needs more than 16 MiB"),
+        e => corrupt(format!("record cannot be read: {e}")),
+    })?;
     if encode(&value)? != bytes[..consumed] {
         return Err(corrupt("record is not in canonical form".into()));
     }

@@ -527,8 +527,7 @@ impl Inner {
 
 /// Bytes of a TAIL frame. Its record has no variable part.
 fn tail_len() -> u64 {
-    const RECORD: u64 = 2 + 4 + 8 + 8 + 32 + 8 + 8 + 8 + 3 * 48;
-    PREFIX_LEN as u64 + (RECORD + 4).next_multiple_of(8)
+    (PREFIX_LEN as u64 + Tail::LEN as u64 + 4).next_multiple_of(8)
 }
 
 /// The TAIL at the end of the storage, with the archive's tag.

@@ -11,7 +11,7 @@ use errbar_format::record::{
 use errbar_format::{Error, Hash, Kind, Result, zstd_frame};
 
 /// Format edition, for reporting.
-pub const FORMAT: (u16, u16) = (1, 0);
+pub const FORMAT: (u8, u8) = (1, 0);
 /// Index pages stay in memory up to this many bytes, then go to an unnamed file.
 const SPOOL_MEMORY: usize = 8 << 20;
 
@@ -137,10 +137,11 @@ impl<W: Write> Writer<W> {
     pub(crate) fn block(&mut self, block: &Block, decoded_len: u64, payload: &[u8]) -> Result<u64> {
         debug_assert_eq!(block.number, self.n_blocks);
         let (offset, frame_len) = self.frame(kind::BLOCK, 0, &record::encode(block)?, payload)?;
-        if self.refs.len() + BlockRef::LEN > PAGE_TARGET {
+        let place = record::encode(&BlockRef { offset, frame_len, decoded_len, decoded_hash: block.decoded_hash })?;
+        if self.refs.len() + place.len() > PAGE_TARGET {
             self.flush_refs()?;
         }
-        self.refs.push_encoded(&record::encode(&BlockRef { offset, frame_len, decoded_len, decoded_hash: block.decoded_hash })?);
+        self.refs.push_encoded(&place);
         self.n_blocks += 1;
         Ok(frame_len)
     }
@@ -150,7 +151,7 @@ impl<W: Write> Writer<W> {
         if page.is_empty() {
             return Ok(());
         }
-        let first = self.n_blocks - (page.len() / BlockRef::LEN) as u64;
+        let first = self.n_blocks - page.count();
         let (record, payload) = page.finish()?;
         self.blocks.push(block_key(first), record, &payload)
     }

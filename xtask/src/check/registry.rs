@@ -137,7 +137,7 @@ mod tests {
         let mut table: Table =
             in_code().iter().map(|(key, code)| ((*key).to_owned(), Value::Array(code.iter().map(item).collect()))).collect();
         let format =
-            [("sync", "894542410d0a1a0a".into()), ("prefix_len", 48.into()), ("record_version", 1.into()), ("tail_frame_len", 280.into())];
+            [("sync", "894542410d0a1a0a".into()), ("prefix_len", 48.into()), ("record_version", 1.into()), ("tail_frame_len", 272.into())];
         table.insert("format".into(), Value::Table(format.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()));
         table
     }

@@ -305,7 +305,7 @@ fn extensions() -> Archive {
 fn optional() -> Archive {
     let mut b = Builder::bare("optional");
     b.head.optional_features = 1 << 63 | 1;
-    b.head.format = (1, 65535);
+    b.head.format = (1, 255);
     b.open();
     write_text(&mut b, "a.txt");
     b.finish()

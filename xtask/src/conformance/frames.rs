@@ -2,11 +2,11 @@
 
 use errbar_format::frame::{ANCILLARY, PREFIX_LEN, kind};
 use errbar_format::limits::{MAX_DOCUMENT, MAX_PAYLOAD, MAX_RECORD};
-use errbar_format::record::{Document, FileHashes, RECORD_VERSION, Segment};
+use errbar_format::record::{Document, FileHashes, PageContent, RECORD_VERSION, Segment};
 use errbar_format::{Kind, frame};
 
 use super::{text, three, three_builder, three_pages, write_text};
-use crate::builder::{Archive, Builder, Leaf, encode, zstd};
+use crate::builder::{Archive, Builder, Leaf, TWO_TO_40, encode, zstd};
 use crate::content::{body_mut, file, hashes_mut, inline, run_block};
 use crate::vectors::Vector;
 
@@ -27,7 +27,8 @@ fn prefixes() -> Vec<Vector> {
     let no_archive = |bytes: &[u8]| Archive { bytes: bytes.to_vec(), frames: Vec::new(), files: Vec::new() };
     let huge = |len| sound().with_prefix(B, |prefix| prefix.payload_len = len);
     let record_end = PREFIX_LEN + sound().frames[B].1.record_len as usize;
-    assert!(!(record_end + 4).is_multiple_of(8), "the record has padding to break");
+    let frame_len = sound().frames[B].1.frame_len() as usize;
+    assert!(frame_len as u64 > sound().frames[B].1.head_len() + sound().frames[B].1.payload_len, "the frame has padding to break");
     vec![
         lost_b(Kind::Corrupt, "EB-F01", "sync-damaged", sound().flip(B, 0), "a frame is found by its sync bytes alone"),
         lost_b(Kind::Corrupt, "EB-F01", "sync-last-byte", sound().flip(B, 7), "all eight sync bytes count"),
@@ -56,8 +57,15 @@ fn prefixes() -> Vec<Vector> {
         ),
         lost_b(Kind::Corrupt, "EB-F05", "record-damaged", sound().flip(B, PREFIX_LEN + 9), "a record's checksum covers the record"),
         lost_b(Kind::Corrupt, "EB-F05", "record-crc-damaged", sound().flip(B, record_end), "the checksum itself may be damaged"),
-        lost_b(Kind::Corrupt, "EB-F06", "padding-after-record", sound().flip(B, record_end + 4), "padding is zeros"),
-        lost_b(Kind::Corrupt, "EB-F06", "padding-after-payload", sound().flip(B, payload(&sound()) + 61), "padding is zeros"),
+        lost_b(Kind::Corrupt, "EB-F06", "padding-damaged", sound().flip(B, frame_len - 1), "padding is zeros"),
+        Vector::damaged(
+            Kind::Corrupt,
+            "EB-F06",
+            "padding-without-payload",
+            padding_of_head(sound()),
+            &[],
+            "a frame without payload has padding too",
+        ),
         lost_b(Kind::Corrupt, "EB-F07", "payload-damaged", sound().flip(B, payload(&sound()) + 30), "one byte of a payload"),
         lost_b(Kind::Corrupt, "EB-F07", "payload-crc", sound().with_prefix(B, |prefix| prefix.payload_crc ^= 1), "another checksum"),
         Vector::damaged(Kind::Corrupt, "EB-F08", "meta-with-payload", meta_with_payload(), &[], "META has no payload"),
@@ -70,6 +78,14 @@ fn gap() -> Archive {
     b.raw(&[0; 24]);
     write_text(&mut b, "b.txt");
     b.finish()
+}
+
+/// HEAD with padding that is not zero.
+fn padding_of_head(archive: Archive) -> Archive {
+    let prefix = &archive.frames[0].1;
+    assert!(prefix.frame_len() > prefix.head_len(), "the frame has padding to break");
+    let last = prefix.frame_len() as usize - 1;
+    archive.flip(0, last)
 }
 
 fn meta_with_payload() -> Archive {
@@ -96,12 +112,26 @@ fn edited(name: &str, edit: impl FnOnce(&mut Vec<u8>)) -> Archive {
 }
 
 // Where the fields of the record in `edited` begin.
-const PLACE: usize = 10;
-const PATH_LEN: usize = 14;
-const DTYPE: usize = 35;
-const BIG_ENDIAN: usize = 36;
-const N_DIMS: usize = 37;
-const QUANTIZER: usize = 61;
+const NUMBER: usize = 1;
+const PLACE: usize = 2;
+const PATH_LEN: usize = 3;
+const DTYPE: usize = 10;
+const BIG_ENDIAN: usize = 11;
+const N_DIMS: usize = 12;
+const QUANTIZER: usize = 15;
+
+/// An entry with a variable of 2^21 dimensions, a byte each.
+fn small_integers() -> Archive {
+    let mut b = Builder::new("r02");
+    write_text(&mut b, "a.txt");
+    b.flush();
+    // Path; a file of no bytes and no segments; one variable; its name, type and order.
+    let mut item = [&[5][..], b"b.txt", &[0, 0, 0, 1], &[0, 2, 0, 0]].concat();
+    item.extend_from_slice(&[252, 0, 0, 32, 0]);
+    item.resize(item.len() + (1 << 21), 0);
+    b.page(Leaf::new(PageContent::Entries, b"b.txt".to_vec(), &[item]));
+    b.finish()
+}
 
 fn records() -> Vec<Vector> {
     let broken = |name: &str, note: &str, edit: &dyn Fn(&mut Vec<u8>)| lost_b(Kind::Corrupt, "EB-R01", name, edited(name, edit), note);
@@ -114,7 +144,7 @@ fn records() -> Vec<Vector> {
     vec![
         broken("flag", "a flag is 0 or 1", &|record| record[BIG_ENDIAN] = 2),
         broken("option", "so is the byte before an option", &|record| {
-            let at = record.len() - 8 - 32 - 1;
+            let at = record.len() - 1 - 32 - 1;
             record[at] = 2;
         }),
         broken("dtype", "no such type", &|record| record[DTYPE] = 16),
@@ -122,9 +152,19 @@ fn records() -> Vec<Vector> {
         broken("text", "a name is UTF-8", &|record| record[QUANTIZER] = 0xFF),
         broken("rest", "nothing follows the last field", &|record| record.push(0)),
         broken("short", "the last byte is missing", &|record| record.truncate(record.len() - 1)),
-        broken("count-2-40", "a length is no reason to allocate", &|record| record[N_DIMS + 5] = 1),
-        broken("path-2-64", "a length that wraps", &|record| record[PATH_LEN..PATH_LEN + 8].fill(0xFF)),
+        broken("count-2-40", "a length is no reason to allocate", &|record| drop(record.splice(N_DIMS..=N_DIMS, TWO_TO_40))),
+        broken("path-2-64", "a length that wraps", &|record| {
+            record.splice(PATH_LEN..=PATH_LEN, [&[253][..], &[0xFF; 8]].concat());
+        }),
+        broken("long-integer", "an integer has no longer spelling", &|record| {
+            record.splice(NUMBER..=NUMBER, [251, 1, 0]);
+        }),
+        broken("integer-254", "no integer has more than 64 bits", &|record| record[NUMBER] = 254),
+        broken("wide-variant", "a variant number has at most 32 bits", &|record| {
+            record.splice(PLACE..=PLACE, [253, 1, 0, 0, 0, 0, 0, 0, 0]);
+        }),
         broken("nothing", "an empty record", &|record| record.clear()),
+        Vector::damaged(Kind::Limit, "EB-R02", "small-integers", small_integers(), &["b.txt"], "16 MiB of integers in 2 MiB of bytes"),
         later("block", edited("version", |record| record[0] = 2)),
         later("head", head.finish()),
         later("tail", three_builder("r03-tail").finish_with(|tail| tail.version = 2)),

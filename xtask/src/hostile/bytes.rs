@@ -6,7 +6,7 @@ use errbar_format::limits::MAX_BLOCK;
 use errbar_format::record::{Block, BlockPlace, FileHashes, PageContent, PageRef, Segment, Tail};
 
 use super::Case;
-use crate::builder::{Archive, Builder, Leaf, encode, hash};
+use crate::builder::{Archive, Builder, Leaf, TWO_TO_40, encode, hash};
 use crate::content::{body_mut, file, hashes_mut, inline, pipeline, run_block, stage, stored};
 
 pub fn cases() -> Vec<Case> {
@@ -119,10 +119,10 @@ fn lengths() -> Vec<Case> {
         let end = archive.range(frame).end - 16;
         Case::refused(name, archive.cut(end))
     };
-    // The record of the block with a length of 2^40 or more at a place.
+    // The record of the block with a length of 2^40 for the byte at a place.
     let record = |name: &str, at: usize| {
         let mut record = encode(&run_block(0, "f", 0, CONTENT));
-        record[at..at + 8].copy_from_slice(&(1u64 << 40).to_le_bytes());
+        record.splice(at..=at, TWO_TO_40);
         let mut b = Builder::new(name);
         b.block_record(&record, CONTENT, CONTENT.len() as u64, hash(CONTENT));
         b.entry(file("f", run(CONTENT.len() as u64), vec![], CONTENT));
@@ -135,7 +135,7 @@ fn lengths() -> Vec<Case> {
     };
     let entry_with = |at: usize| {
         let mut item = encode(&inline("f", CONTENT));
-        item[at..at + 8].copy_from_slice(&(1u64 << 40).to_le_bytes());
+        item.splice(at..=at, TWO_TO_40);
         item
     };
     let payload = |name: &str, len| Case::refused(name, one_file(name).with_prefix(2, |prefix| prefix.payload_len = len));
@@ -148,10 +148,10 @@ fn lengths() -> Vec<Case> {
         Case::refused(name, b.finish())
     };
     vec![
-        record("bomb-strings-1", 14),                      // path of the block
-        record("bomb-strings-2", 33),                      // number of dimensions
-        page("bomb-strings-3", entry_with(0)),             // path of the entry
-        page("bomb-strings-4", entry_with(8 + 1 + 4 + 8)), // number of segments
+        record("bomb-strings-1", 3),           // path of the block
+        record("bomb-strings-2", 8),           // number of dimensions
+        page("bomb-strings-3", entry_with(0)), // path of the entry
+        page("bomb-strings-4", entry_with(4)), // number of segments
         payload("length-2^63-1", 1 << 63),
         payload("length-2^63-2", u64::MAX),
         wraps("length-2^63-3", Segment::Part { block: 0, offset: u64::MAX - 1, length: CONTENT.len() as u64 }),
@@ -209,7 +209,7 @@ fn places() -> Vec<Case> {
 
 fn itself(tail: &Tail) -> PageRef {
     // TAIL stands behind the root of the entries, with which the index ends.
-    PageRef { offset: tail.entries.offset + tail.entries.frame_len, frame_len: 280, hash: hash(b"") }
+    PageRef { offset: tail.entries.offset + tail.entries.frame_len, frame_len: 272, hash: hash(b"") }
 }
 
 /// Two references to the same block frame.

@@ -26,36 +26,29 @@ fn sample_block() -> Block {
 #[test]
 fn eb_r01_golden_block_record() {
     let golden = concat!(
-        "0100",
-        "0200000000000000",
-        "02000000",
-        "0500000000000000",
-        "612e6e7079",
-        "0000000000000000",
-        "0100000000000000",
-        "0400000000000000",
+        "01",
+        "02",
+        "02",
+        "05612e6e7079",
+        "00",
+        "0104",
         "0c",
         "00",
-        "0100000000000000",
-        "0300000000000000",
-        "0400000000000000",
-        "6e6f6e65",
-        "0100",
-        "0000000000000000",
-        "0100000000000000",
-        "0500000000000000",
-        "64656c7461",
-        "0100",
-        "0100000000000000",
+        "0103",
+        "046e6f6e65",
+        "01",
         "00",
-        "0500000000000000",
-        "73746f7265",
+        "01",
+        "0564656c7461",
+        "01",
         "0100",
-        "0000000000000000",
-        "0000000000000000",
+        "0573746f7265",
+        "01",
+        "00",
+        "00",
         "00",
         "abababababababababababababababababababababababababababababababab",
-        "0000000000000000",
+        "00",
     );
     let bytes = encode(&sample_block()).expect("small");
     assert_eq!(hex(&bytes), golden);
@@ -74,21 +67,11 @@ fn eb_r01_golden_receipt_and_entry() {
         non_finite: 1,
         exact: 2,
     };
-    let golden = concat!(
-        "01000000",
-        "000000000000e03f",
-        "000000000000f03f",
-        "000000000000d03f",
-        "0700000000000000",
-        "000000000000c03f",
-        "0900000000000000",
-        "0100000000000000",
-        "0200000000000000",
-    );
+    let golden = concat!("01", "000000000000e03f", "000000000000f03f", "000000000000d03f", "07", "000000000000c03f", "09", "01", "02",);
     assert_eq!(hex(&encode(&receipt).expect("small")), golden);
 
     let entry = Entry { path: b"l".to_vec(), body: Body::Symlink { target: b"t".to_vec() }, attributes: None, extensions: vec![] };
-    assert_eq!(hex(&encode(&entry).expect("small")), "01000000000000006c02000000010000000000000074000000000000000000");
+    assert_eq!(hex(&encode(&entry).expect("small")), "016c0201740000");
 }
 
 #[test]
@@ -100,14 +83,47 @@ fn eb_r01_only_the_canonical_form_is_read() {
     for len in 0..bytes.len() {
         assert_eq!(decode::<Block>(&bytes[..len]).expect_err("cut").kind, Kind::Corrupt);
     }
-    // A length of 2^40 in front of 8 bytes must neither abort nor allocate.
-    assert_eq!(decode::<Document>(&[1, 0, 0, 0, 0, 0, 0, 1, 0, 0]).expect_err("huge").kind, Kind::Corrupt);
+    // A length of 2^40 must neither abort nor allocate.
+    assert_eq!(decode::<Document>(&[1, 253, 0, 0, 0, 0, 0, 1, 0, 0]).expect_err("huge").kind, Kind::Corrupt);
+}
+
+#[test]
+fn eb_r01_integers_have_one_spelling_each() {
+    let spelled = [
+        (0, &[0][..]),
+        (250, &[250]),
+        (251, &[251, 251, 0]),
+        (65_535, &[251, 0xFF, 0xFF]),
+        (65_536, &[252, 0, 0, 1, 0]),
+        (u64::from(u32::MAX), &[252, 0xFF, 0xFF, 0xFF, 0xFF]),
+        (1 << 32, &[253, 0, 0, 0, 0, 1, 0, 0, 0]),
+        (u64::MAX, &[253, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]),
+    ];
+    for (value, bytes) in spelled {
+        assert_eq!(encode(&value).expect("small"), bytes);
+        assert_eq!(decode_first::<u64>(bytes).expect("canonical"), (value, bytes.len()));
+        for longer in 251..=254 {
+            let width = 1 << (longer - 250);
+            let mut padded = vec![longer];
+            padded.extend_from_slice(&u128::from(value).to_le_bytes()[..width]);
+            if width + 1 > bytes.len() {
+                assert_eq!(decode_first::<u64>(&padded).expect_err("longer").rule, Some("EB-R01"), "{padded:?}");
+            }
+        }
+    }
+    for (value, bytes) in [(0i64, &[0][..]), (-1, &[1]), (1, &[2]), (i64::MIN, &[253, 255, 255, 255, 255, 255, 255, 255, 255])] {
+        assert_eq!(encode(&value).expect("small"), bytes);
+    }
 }
 
 #[test]
 fn eb_r03_a_later_version_is_unsupported_whatever_follows() {
-    assert_eq!(decode::<Block>(&[2, 0, 99]).expect_err("version 2").rule, Some("EB-R03"));
-    assert_eq!(decode::<Block>(&[1]).expect_err("cut").rule, Some("EB-R01"));
+    for later in [&[2, 99][..], &[251, 0, 1]] {
+        assert_eq!(decode::<Block>(later).expect_err("later").rule, Some("EB-R03"));
+    }
+    for broken in [&[][..], &[1], &[251, 2, 0], &[252, 0, 0, 1, 0]] {
+        assert_eq!(decode::<Block>(broken).expect_err("cut, or no version").rule, Some("EB-R01"));
+    }
 }
 
 #[test]
@@ -152,7 +168,35 @@ fn eb_r02_no_record_above_16_mib_is_written() {
 }
 
 #[test]
-fn a_block_reference_has_one_size() {
-    let place = BlockRef { offset: 1, frame_len: 2, decoded_len: 3, decoded_hash: [4; 32] };
-    assert_eq!(encode(&place).expect("small").len(), BlockRef::LEN);
+fn eb_r02_small_integers_count_at_full_width() {
+    let most = (1 << 21) - 1;
+    let bytes = encode(&vec![0u64; most]).expect("16 MiB in all");
+    assert_eq!(decode_first::<Vec<u64>>(&bytes).expect("16 MiB in all").1, most + 5);
+    assert_eq!(encode(&vec![0u64; most + 1]).expect_err("too large").rule, Some("EB-R02"));
+    let mut longer = vec![252, 0, 0, 32, 0];
+    longer.resize(5 + (1 << 21), 0);
+    assert_eq!(decode_first::<Vec<u64>>(&longer).expect_err("too large").rule, Some("EB-R02"));
+}
+
+#[test]
+fn eb_a02_a_tail_has_one_size_whatever_it_says() {
+    for n in [0, 250, 251, u64::MAX] {
+        let page = PageRef { offset: n, frame_len: n, hash: [0; 32] };
+        let tail = Tail {
+            version: 1,
+            format: (1, 255),
+            required_features: n,
+            optional_features: n,
+            archive_id: [0xFF; 32],
+            n_entries: n,
+            n_blocks: n,
+            index_offset: n,
+            entries: page,
+            blocks: page,
+            meta: page,
+        };
+        let bytes = encode(&tail).expect("small");
+        assert_eq!(bytes.len(), Tail::LEN);
+        assert_eq!(decode::<Tail>(&bytes).expect("golden"), tail);
+    }
 }
