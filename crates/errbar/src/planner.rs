@@ -1,5 +1,6 @@
 //! Picks the pipeline of each block from a sample.
 
+mod choice;
 mod fast;
 mod lossy;
 mod sample;
@@ -9,6 +10,7 @@ use errbar_codec::{Codes, DType, Limit, Registry, Result, Tolerance, Values, Wor
 use errbar_format::record::{PipelineRecord, StageRecord};
 use errbar_format::zstd_frame;
 
+pub use self::choice::{Choice, Reason};
 use crate::policy::Mode;
 
 /// Words of a sample: enough for stable estimates, little beside a block.
@@ -219,7 +221,8 @@ fn near_best(order: &[usize], costs: &[f64], n_words: usize) -> usize {
     order.iter().take_while(|&&i| costs[i] <= limit).count().min(MOST_NEAR)
 }
 
-/// Codes a block with the best of the planner's candidates, by their size on a sample.
+/// Codes a block with the best of the planner's candidates, by their size on a sample, and says what
+/// it was chosen over, if there was another.
 ///
 /// # Errors
 /// None that storing the values exactly does not cause: it is the last resort.
@@ -229,10 +232,11 @@ pub fn encode_best(
     values: &Values,
     tolerance: Option<&Tolerance>,
     mode: Mode,
-) -> Result<Encoded> {
+) -> Result<(Encoded, Option<Choice>)> {
     let candidates = planner.candidates(values, tolerance, mode);
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     let mut costs = vec![f64::MAX; candidates.len()];
+    let mut seen = vec![Vec::new(); candidates.len()];
     let raw = values.bits.layout().bytes();
     let is_long = values.dtype == DType::Bytes && raw >= 16 * BYTE_RUNS * SAMPLE_WORDS;
     if candidates.len() > 1 || is_long {
@@ -245,7 +249,10 @@ pub fn encode_best(
         while let Some(part) = parts.next().filter(|_| near > 1 || (is_long && looks == 0.0)) {
             // A rejected plan keeps its place among the rejected: the sample may mislead.
             let cost = |plan| pipeline::estimate(registry, plan, &part, tolerance, n_words).unwrap_or(f64::MAX);
-            order[..near].iter().for_each(|&i| costs[i] = (costs[i] * looks + cost(&candidates[i])) / (looks + 1.0));
+            for &i in &order[..near] {
+                seen[i].push(cost(&candidates[i]));
+                costs[i] = (costs[i] * looks + seen[i][seen[i].len() - 1]) / (looks + 1.0);
+            }
             order[..near].sort_by(|&a, &b| costs[a].total_cmp(&costs[b]));
             looks += 1.0;
             near = near_best(&order, &costs, n_words);
@@ -255,15 +262,16 @@ pub fn encode_best(
             order.clear();
         }
     }
-    for i in order {
+    for &i in &order {
         if let Ok(encoded) = pipeline::encode(registry, &candidates[i], values, tolerance) {
             if encoded.payload.len() >= raw {
                 break;
             }
-            return Ok(encoded);
+            return Ok((encoded, Choice::new(&candidates, &order, &seen, i)));
         }
     }
-    pipeline::encode(registry, &pipeline(NONE, &[], stage("store", Vec::new())), values, tolerance)
+    let stored = pipeline::encode(registry, &pipeline(NONE, &[], stage("store", Vec::new())), values, tolerance)?;
+    Ok((stored, None))
 }
 
 #[cfg(test)]
@@ -272,7 +280,7 @@ mod tests {
 
     fn level(bytes: Vec<u8>) -> String {
         let values = Values::from_bytes(DType::Bytes, false, &[bytes.len() as u64], bytes).expect("bytes");
-        let encoded = encode_best(&Registry::core(), &CorePlanner, &values, None, Mode::Balanced).expect("coded");
+        let (encoded, _) = encode_best(&Registry::core(), &CorePlanner, &values, None, Mode::Balanced).expect("coded");
         pipeline::describe(&Registry::core(), &encoded.pipeline)
     }
 
