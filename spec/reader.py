@@ -335,6 +335,7 @@ FILE = {"size": u64, "segments": many(SEGMENT), "variables": many(VARIABLE), "ha
 ATTRIBUTES = record(
     mode=u32, mtime_s=i64, mtime_ns=u32, uid=u32, gid=u32, user=text, group=text, xattrs=many(record(name=blob, value=blob))
 )
+CHOICES = many(record(variable=u32, block=u64, over=text, saved=f64))
 ENTRY = record(
     path=blob,
     body=one_of(file=FILE, directory={}, symlink={"target": blob}, hardlink={"target": blob}),
@@ -1090,16 +1091,28 @@ def write_file(archive: Archive, entry: Any, at: bytes) -> None:
 # ---------------------------------------------------------------- program
 
 
+def choices(entry: Any) -> dict[int, str]:
+    """Why variables have their stages, by their position; nothing that cannot be read."""
+    for extension in entry.extensions:
+        if extension.tag == "choices":
+            try:
+                return {c.variable: f"  rather than {c.over!r} ({c.saved:.1%})" for c in parse(CHOICES, extension.data)}
+            except ArchiveError:
+                return {}
+    return {}
+
+
 def list_entries(archive: Archive) -> None:
     for entry in archive.entries:
         body = entry.body
         link = f" -> {show(body.target)}" if body.kind.endswith("link") else ""
         size = body.size if body.kind == "file" else 0
         print(f"{body.kind:9} {entry.attributes.mode if entry.attributes else 0:04o} {size:>14} {show(entry.path)}{link}")
-        for v in body.variables if body.kind == "file" else []:
+        why = choices(entry)
+        for i, v in enumerate(body.variables if body.kind == "file" else []):
             r = v.receipt
             asked = f"  {r.bound.kind} {r.bound.value:g}, worst {r.max_error:g}" if r else ""
-            print(f"    {v.name!r} {v.dtype.name} {v.shape}{' column-major' if v.column_major else ''}{asked}")
+            print(f"    {v.name!r} {v.dtype.name} {v.shape}{' column-major' if v.column_major else ''}{asked}{why.get(i, '')}")
 
 
 def hashes(archive: Archive) -> list[ArchiveError]:

@@ -1,10 +1,11 @@
 //! Any registered stage, any parameters, any layout, any bytes: an error, or what was asked for.
+//! Half-way plausible ones get further than noise does.
 
-use errbar_codec::{Codes, DType, Registry};
+use errbar_codec::{Coder, Codes, Quantizer, Registry, Transform, with_words};
 
 use super::input::Input;
 
-/// Decodes with one stage, twice; a transform is also asked to undo itself.
+/// Decodes with one stage, twice; a transform and a coder are also asked to undo what they did.
 pub fn decode_stage(data: &[u8]) {
     let registry = Registry::core();
     let (quantizers, transforms) = (registry.quantizers(), registry.transforms());
@@ -19,41 +20,77 @@ pub fn decode_stage(data: &[u8]) {
     }
 }
 
-fn quantizer(stage: &dyn errbar_codec::Quantizer, input: &mut Input<'_>) {
-    let dtype = input.pick(DType::ALL);
-    let Ok(layout) = errbar_codec::Values::layout(dtype, &input.shape()) else { return };
-    let params = input.params();
-    let Ok(code_layout) = stage.code_layout(dtype, &layout, params) else { return };
-    let codes = Codes::from_le_bytes(&code_layout, input.fill(code_layout.bytes())).expect("as many bytes as the layout needs");
-    let first = stage.reconstruct(codes.clone(), dtype, &layout, params);
+/// Codes and parameters that nobody chose, or parameters that the quantizer chose for some values.
+fn quantizer(stage: &dyn Quantizer, input: &mut Input<'_>) {
+    let values = input.values();
+    let mut layout = values.bits.layout();
+    let (dtype, plain) = (values.dtype, layout.clone());
+    let quantized = input.tolerance().and_then(|tolerance| {
+        let wanted = usize::from(input.byte() % 2);
+        stage.quantize(&values, &tolerance, input.bytes(wanted)).ok()
+    });
+    layout.scan.absent = match &quantized {
+        Some(quantized) => quantized.absent.clone(),
+        None => input.absent(layout.len()),
+    };
+    let params = input.params(stage, quantized.map(|quantized| quantized.params));
+    let Ok(code_layout) = stage.code_layout(dtype, &layout, &params) else { return };
+    let codes = input.codes(&code_layout);
+    let first = stage.reconstruct(codes.clone(), dtype, &plain, &params);
     if let Ok(values) = &first {
-        assert_eq!(values.layout(), layout, "{}", stage.name());
-        assert_eq!(stage.reconstruct(codes, dtype, &layout, params).ok().as_ref(), Some(values), "{} decodes differently", stage.name());
+        assert_eq!(values.layout(), plain, "{}", stage.name());
+        assert_eq!(stage.reconstruct(codes, dtype, &plain, &params).ok().as_ref(), Some(values), "{} decodes differently", stage.name());
     }
 }
 
-fn transform(stage: &dyn errbar_codec::Transform, input: &mut Input<'_>) {
-    let layout = input.layout();
-    let params = input.params();
-    let Ok(output) = stage.output(&layout, params) else { return };
-    let codes = Codes::from_le_bytes(&output, input.fill(output.bytes())).expect("as many bytes as the layout needs");
-    if let Ok(plain) = stage.inverse(codes.clone(), &layout, params) {
-        assert_eq!(plain.layout(), layout, "{}", stage.name());
-        assert_eq!(stage.inverse(codes, &layout, params).ok().as_ref(), Some(&plain), "{} decodes differently", stage.name());
+/// What comes back in the place of an absent word is free.
+fn clear_absent(codes: &mut Codes) {
+    if let Some(absent) = codes.scan.absent.clone() {
+        with_words!(&mut codes.words, v => v.iter_mut().zip(&*absent).filter(|(_, absent)| **absent).for_each(|(word, _)| *word = 0));
     }
-    let plain = Codes::from_le_bytes(&layout, input.fill(layout.bytes())).expect("as many bytes as the layout needs");
-    let there = stage.forward(plain.clone(), params).expect("parameters fit the layout");
+}
+
+fn transform(stage: &dyn Transform, input: &mut Input<'_>) {
+    let mut layout = input.layout();
+    // As a pipeline gives them to it.
+    layout.scan.levels.clear();
+    if !stage.keeps_absent() {
+        layout.scan.absent = None;
+    }
+    let plain = input.codes(&layout);
+    let own = stage.chooses(&plain);
+    let params = input.params(stage, own);
+    let Ok(output) = stage.output(&layout, &params) else { return };
+    let codes = input.codes(&output);
+    if let Ok(plain) = stage.inverse(codes.clone(), &layout, &params) {
+        assert_eq!(plain.layout(), layout, "{}", stage.name());
+        assert_eq!(stage.inverse(codes, &layout, &params).ok().as_ref(), Some(&plain), "{} decodes differently", stage.name());
+    }
+    let there = stage.forward(plain.clone(), &params).expect("parameters fit the layout");
     assert_eq!(there.layout(), output, "{}", stage.name());
-    let back = stage.inverse(there, &layout, params).expect("its own codes");
+    let mut back = stage.inverse(there, &layout, &params).expect("its own codes");
+    clear_absent(&mut back);
     assert_eq!(back, plain, "{} does not undo itself", stage.name());
 }
 
-fn coder(stage: &dyn errbar_codec::Coder, input: &mut Input<'_>) {
+/// Bytes that nobody wrote, or that the coder wrote for some codes, with some of them changed.
+fn coder(stage: &dyn Coder, input: &mut Input<'_>) {
     let layout = input.layout();
-    let params = input.params();
-    if let Ok(codes) = stage.decode(input.0, &layout, params) {
+    let params = input.params(stage, None);
+    let mut bytes = None;
+    if !input.byte().is_multiple_of(4) {
+        let codes = input.codes(&layout);
+        if let Ok(mut own) = stage.encode(&codes, &params) {
+            let back = stage.decode(&own, &layout, &params).expect("its own bytes");
+            assert_eq!(back, codes, "{} does not give its codes back", stage.name());
+            input.change(&mut own);
+            bytes = Some(own);
+        }
+    }
+    let bytes = bytes.as_deref().unwrap_or(input.0);
+    if let Ok(codes) = stage.decode(bytes, &layout, &params) {
         assert_eq!(codes.layout(), layout, "{}", stage.name());
         assert_eq!(codes.words.len(), layout.len(), "{}", stage.name());
-        assert_eq!(stage.decode(input.0, &layout, params).ok().as_ref(), Some(&codes), "{} decodes differently", stage.name());
+        assert_eq!(stage.decode(bytes, &layout, &params).ok().as_ref(), Some(&codes), "{} decodes differently", stage.name());
     }
 }

@@ -1,9 +1,10 @@
 //! Any array through any pipeline under any bound: the bound holds, and without one every bit.
 
+use errbar::{CorePlanner, Mode, Planner};
 use errbar_codec::float::Float;
 use errbar_codec::{Limit, Registry, Stage, Tolerance, Values, pipeline};
 use errbar_format::Kind;
-use errbar_format::record::{Bound, PipelineRecord, StageRecord};
+use errbar_format::record::{PipelineRecord, StageRecord};
 
 use super::input::Input;
 
@@ -11,16 +12,15 @@ use super::input::Input;
 pub fn roundtrip(data: &[u8]) {
     let registry = Registry::core();
     let mut input = Input(data);
-    let quantizer = input.pick(registry.quantizers());
-    let transforms = (0..input.byte() % 4).map(|_| {
-        let transform = input.pick(registry.transforms());
-        record(transform, input.params())
-    });
-    let transforms = transforms.collect();
-    let coder = input.pick(registry.coders());
-    let plan = PipelineRecord { quantizer: record(quantizer, &[]), transforms, coder: record(coder, input.params()) };
-    let tolerance = tolerance(&mut input);
+    let planned = input.byte();
+    let built = (planned % 3 > 0).then(|| any_pipeline(&registry, &mut input));
+    let tolerance = input.tolerance();
     let values = input.values();
+    let plan = built.unwrap_or_else(|| {
+        let mode = [Mode::Fast, Mode::Balanced, Mode::Small][usize::from(planned / 3 % 3)];
+        let mut candidates = CorePlanner.families(&values, tolerance.as_ref(), mode).concat();
+        candidates.swap_remove(usize::from(planned / 9) % candidates.len())
+    });
 
     let encoded = match pipeline::encode(&registry, &plan, &values, tolerance.as_ref()) {
         Ok(encoded) => encoded,
@@ -38,26 +38,23 @@ pub fn roundtrip(data: &[u8]) {
     }
 }
 
-fn record(stage: &(impl Stage + ?Sized), params: &[u8]) -> StageRecord {
-    StageRecord { name: stage.name().to_owned(), version: stage.version(), params: params.to_vec() }
+/// Stages that may or may not fit each other.
+fn any_pipeline(registry: &Registry, input: &mut Input<'_>) -> PipelineRecord {
+    let quantizer = input.pick(registry.quantizers());
+    // What a planner may want of a quantizer is a byte at most.
+    let wanted = usize::from(input.byte() % 2);
+    let quantizer = record(quantizer, input.bytes(wanted).to_vec());
+    let transforms = (0..input.byte() % 4).map(|_| {
+        let transform = input.pick(registry.transforms());
+        record(transform, input.params(transform, None))
+    });
+    let transforms = transforms.collect();
+    let coder = input.pick(registry.coders());
+    PipelineRecord { quantizer, transforms, coder: record(coder, input.params(coder, None)) }
 }
 
-fn tolerance(input: &mut Input<'_>) -> Option<Tolerance> {
-    let kind = input.byte() % 4;
-    let bits = input.u64();
-    // A third of the bounds is of a size that data meet; the others are whatever the bits say.
-    let value =
-        if bits.is_multiple_of(3) { [1e-3, 0.5, 1.0, 1e-6, 1e5, 1e-30][(bits / 3 % 6) as usize] } else { f64::from_bits(bits).abs() };
-    if kind == 0 || !value.is_finite() || value == 0.0 {
-        return None;
-    }
-    let mut fill: Vec<u64> = (0..input.byte() % 3).map(|_| input.u64()).collect();
-    fill.sort_unstable();
-    fill.dedup();
-    Some(match kind {
-        1 => Tolerance { bound: Bound::PwRel(value), limit: Limit::Relative(value), fill },
-        _ => Tolerance { bound: Bound::Abs(value), limit: Limit::Abs(value), fill },
-    })
+fn record(stage: &(impl Stage + ?Sized), params: Vec<u8>) -> StageRecord {
+    StageRecord { name: stage.name().to_owned(), version: stage.version(), params }
 }
 
 fn compare(values: &Values, decoded: &Values, tolerance: &Tolerance) {

@@ -6,6 +6,7 @@
 //! cargo xtask example            the worked example of the specification
 //! cargo xtask check              compare specification and code
 //! cargo xtask demo               build the program and do its main job on testdata/sample
+//! cargo xtask exhaustive SECONDS every bit pattern of binary32 through some quantizers; --all: all of them
 //! ```
 
 // A program for developers: what it prints is its result.
@@ -17,6 +18,7 @@ mod conformance;
 mod content;
 mod demo;
 mod example;
+mod exhaustive;
 mod hostile;
 mod vectors;
 
@@ -59,7 +61,8 @@ fn main() -> ExitCode {
         }
         ["check"] => check::run(),
         ["demo"] => demo::run(),
-        _ => Ok(vec!["usage: cargo xtask vectors [--check] | example | check | demo".to_owned()]),
+        ["exhaustive", share] => exhaustive::run(share),
+        _ => Ok(vec!["usage: cargo xtask vectors [--check] | example | check | demo | exhaustive SECONDS | exhaustive --all".to_owned()]),
     });
     match result {
         Ok(problems) if problems.is_empty() => ExitCode::SUCCESS,

@@ -41,7 +41,7 @@ pub enum Command {
     Unpack(Unpack),
     /// List the entries of an archive, or the arrays found in them.
     List(List),
-    /// Say what an archive is, what it needs, and what was lost in it.
+    /// Say what an archive is and needs, what was lost in it, and why it has its stages.
     Info(Info),
     /// Check every checksum, decode every block and compare every hash.
     Verify(Verify),
@@ -106,6 +106,9 @@ pub struct Pack {
     /// Print nothing but errors.
     #[arg(short, long)]
     pub quiet: bool,
+    /// Print why each variable under a bound has its stages.
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
     /// Replace the archive if it exists.
     #[arg(short, long)]
     pub force: bool,
@@ -289,6 +292,9 @@ pub struct Codecs {
 /// `errbar bench`
 #[derive(Args)]
 pub struct Bench {
+    /// Print why each array has its stages.
+    #[arg(short, long)]
+    pub verbose: bool,
     /// Print JSON lines.
     #[arg(long)]
     pub json: bool,

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
-use errbar::{Bound, Error, Receipt, Result};
+use errbar::{Bound, Error, Reason, Receipt, Result};
 use serde_json::{Value, json};
 
 /// The error for output that cannot be written.
@@ -122,6 +122,11 @@ impl Table {
         let header = line(&mut self.columns.iter().map(|column| column.0));
         std::iter::once(header).chain(self.rows.iter().map(|row| line(&mut row.iter().map(String::as_str)))).collect()
     }
+}
+
+/// For programs, why a block has its stages; null where there was no choice.
+pub fn reason(reason: Option<&Reason>) -> Value {
+    reason.map_or(Value::Null, |reason| json!({ "chosen": reason.chosen, "over": reason.over, "saved": reason.saved }))
 }
 
 /// Bytes for people.

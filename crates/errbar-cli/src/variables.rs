@@ -1,8 +1,8 @@
 //! Tables and messages about variables, which several commands print.
 
 use errbar::policy::bound_text;
-use errbar::record::Variable;
-use errbar::{Archive, Result, VariableComparison};
+use errbar::record::{Choice, Variable};
+use errbar::{Archive, Reason, Result, VariableComparison};
 use serde_json::{Value, json};
 
 use crate::output::{self, Align, Out, Table};
@@ -16,6 +16,8 @@ pub struct Stored<'a> {
     coded_bytes: u64,
     /// The stages of its first block; `-` without blocks.
     pipeline: String,
+    /// Why the first block for which there was a choice has its stages, if that is known.
+    reason: Option<Reason>,
 }
 
 impl<'a> Stored<'a> {
@@ -37,9 +39,30 @@ impl<'a> Stored<'a> {
                 0 => "-".into(),
                 _ => output::safe(&errbar::describe(archive.registry(), &archive.block(variable.first_block)?.pipeline)),
             };
-            Ok(Stored { path, variable, raw_bytes, coded_bytes, pipeline })
+            Ok(Stored { path, variable, raw_bytes, coded_bytes, pipeline, reason: None })
         };
         look().map_err(|e: errbar::Error| e.in_entry(path).in_variable(&variable.name))
+    }
+
+    /// Looks up why it has its stages, in the choices of its entry, in which it has the position
+    /// `index`.
+    ///
+    /// # Errors
+    /// [`errbar::Kind::Corrupt`] if the block that is spoken of is damaged.
+    pub fn explain(mut self, archive: &Archive, choices: &[Choice], index: usize) -> Result<Stored<'a>> {
+        let said = choices.iter().find(|choice| choice.variable as usize == index && (0.0..=1.0).contains(&choice.saved));
+        let last = self.variable.first_block.saturating_add(self.variable.n_blocks().unwrap_or(0));
+        if let Some(choice) = said.filter(|choice| (self.variable.first_block..last).contains(&choice.block)) {
+            let block = archive.block(choice.block).map_err(|e| e.in_entry(self.path).in_variable(&self.variable.name))?;
+            let chosen = output::safe(&errbar::describe(archive.registry(), &block.pipeline));
+            self.reason = Some(Reason { chosen, over: output::safe(&choice.over), saved: choice.saved });
+        }
+        Ok(self)
+    }
+
+    /// Why it has its stages, a line; nothing where that is not known.
+    pub fn reason(&self) -> Option<String> {
+        self.reason.as_ref().map(|reason| format!("{}: {reason}", output::variable(self.path, &self.variable.name)))
     }
 
     /// The extent along each dimension, in the order in which the file's own readers index it.
@@ -66,7 +89,9 @@ impl<'a> Stored<'a> {
             "coded_bytes": self.coded_bytes,
             "pipeline": self.pipeline,
         });
-        output::with(output::with(output::message("variable", self.path), fields), output::receipt(variable.receipt.as_ref()))
+        let choice = self.reason.as_ref().map_or_else(|| json!({}), |reason| json!({ "choice": output::reason(Some(reason)) }));
+        let message = output::with(output::with(output::message("variable", self.path), fields), choice);
+        output::with(message, output::receipt(variable.receipt.as_ref()))
     }
 
     /// Adds its row to a table of [`stored`].

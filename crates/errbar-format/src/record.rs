@@ -26,6 +26,14 @@ pub mod feature {
     pub const ALL: &[(u64, &str)] = &[(LOSSY, "LOSSY")];
 }
 
+/// Tags of extensions that this crate knows.
+pub mod extension {
+    /// In an entry: why variables have their stages, a list of [`Choice`](super::Choice).
+    pub const CHOICES: &str = "choices";
+    /// Every tag with the record that it stands in.
+    pub const ALL: &[(&str, &str)] = &[(CHOICES, "Entry")];
+}
+
 /// The version that every record of this edition begins with.
 pub const RECORD_VERSION: u16 = 1;
 
@@ -379,6 +387,20 @@ pub struct Variable {
     pub receipt: Option<Receipt>,
 }
 
+/// Why a block of a variable has its stages: what else there was. For people; nothing is decided
+/// by it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The variable's position in [`FileBody::variables`].
+    pub variable: u32,
+    /// Number of the variable's first block for which there was a choice.
+    pub block: u64,
+    /// The stages of the runner-up in words, such as `uniform linear crans`.
+    pub over: String,
+    /// The share of the runner-up's bytes that the block's own stages save, estimated from samples.
+    pub saved: f64,
+}
+
 /// What the file system says of an entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attributes {
@@ -417,6 +439,28 @@ impl FileHashes {
     /// Of a file that is restored as it was.
     pub fn of(hash: Hash) -> FileHashes {
         FileHashes { original: hash, restored: hash }
+    }
+}
+
+impl Entry {
+    /// Adds why its variables have their stages.
+    ///
+    /// # Errors
+    /// As [`encode`].
+    pub fn add_choices(&mut self, choices: &[Choice]) -> Result<()> {
+        if !choices.is_empty() {
+            self.extensions.push(Extension { tag: extension::CHOICES.into(), data: encode(&choices)? });
+        }
+        Ok(())
+    }
+
+    /// Why its variables have their stages; nothing where that is not said, or not in a form that
+    /// can be read.
+    pub fn choices(&self) -> Vec<Choice> {
+        let said = self.extensions.iter().find(|extension| extension.tag == extension::CHOICES);
+        let read =
+            said.and_then(|extension| decode_first::<Vec<Choice>>(&extension.data).ok().filter(|(_, len)| *len == extension.data.len()));
+        read.map(|(choices, _)| choices).unwrap_or_default()
     }
 }
 

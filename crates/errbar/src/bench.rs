@@ -8,7 +8,7 @@ use errbar_format::record::{Block, BlockPlace, Bound, RECORD_VERSION, Receipt, V
 use errbar_format::{Error, Kind, Result, frame, record};
 
 use crate::pack::{block_bytes, block_shape};
-use crate::planner::{CorePlanner, encode_best};
+use crate::planner::{CorePlanner, Reason, encode_best};
 use crate::policy::Mode;
 use crate::range::Survey;
 use crate::source;
@@ -34,6 +34,8 @@ pub struct BenchReport {
     pub psnr: f64,
     /// The stages of the first block.
     pub pipeline: String,
+    /// Why the first block for which there was a choice has its stages.
+    pub reason: Option<Reason>,
 }
 
 /// Processor seconds that this process has taken.
@@ -80,7 +82,7 @@ pub fn run(path: &Path, bound: Option<Bound>, mode: Mode, runs: u32) -> Result<B
         receipt: None,
     };
     let (registry, mut best, mut coded) = (Registry::core(), (f64::INFINITY, f64::INFINITY), Vec::new());
-    let mut receipt: Option<Receipt> = None;
+    let (mut receipt, mut reason): (Option<Receipt>, Option<Reason>) = (None, None);
     for _ in 0..runs.max(1) {
         let start = cpu_seconds();
         let tolerance = match (&mut survey, bound) {
@@ -97,7 +99,10 @@ pub fn run(path: &Path, bound: Option<Bound>, mode: Mode, runs: u32) -> Result<B
             let (origin, shape) = variable.block_box(k);
             let to = from + shape.iter().product::<u64>() as usize * variable.dtype.size();
             let values = Values::from_bytes(variable.dtype, variable.big_endian, &shape, &raw[from..to])?;
-            let encoded = encode_best(&registry, &CorePlanner, &values, tolerance.as_ref(), mode)?;
+            let (encoded, choice) = encode_best(&registry, &CorePlanner, &values, tolerance.as_ref(), mode)?;
+            if let (None, Some(choice)) = (&reason, choice) {
+                reason = Some(Reason::new(&registry, &pipeline::describe(&registry, &encoded.pipeline), &choice));
+            }
             let decoded = encoded.decoded.to_bytes(variable.big_endian);
             let block = Block {
                 version: RECORD_VERSION,
@@ -156,5 +161,6 @@ pub fn run(path: &Path, bound: Option<Bound>, mode: Mode, runs: u32) -> Result<B
         max_error: receipt.map_or(0.0, |receipt| receipt.max_error),
         psnr: crate::compare::psnr(range, receipt.map_or(0.0, |receipt| receipt.rms_error)),
         pipeline: coded.first().map_or_else(String::new, |coded| pipeline::describe(&registry, &coded.block.pipeline)),
+        reason,
     })
 }

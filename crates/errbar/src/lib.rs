@@ -32,7 +32,7 @@ pub use errbar_format::path::display as display_path;
 pub use errbar_format::record::{self, Bound, Receipt};
 pub use errbar_format::{DType, Error, Kind, Place, Result};
 pub use pack::{PackReport, Packer, Planned, Progress, ProgressFn, VariableReport};
-pub use planner::{CorePlanner, Planner};
+pub use planner::{CorePlanner, Planner, Reason};
 pub use policy::{Mode, Policy};
 pub use storage::{ReadAt, Storage};
 pub use unpack::{UnpackReport, Unpacker};

@@ -19,7 +19,7 @@ use errbar_format::{DType, Error, Hash, Kind, Result};
 
 use crate::atomic::{AtomicFile, EarlyFlush, Existing, parent};
 use crate::parallel::Pool;
-use crate::planner::{CorePlanner, Planner};
+use crate::planner::{CorePlanner, Planner, Reason};
 use crate::policy::{Mode, Policy};
 use crate::source::{self, Found, Named, Names};
 use blocks::Blocks;
@@ -64,6 +64,8 @@ pub struct VariableReport {
     pub coded_bytes: u64,
     /// The stages of its first block.
     pub pipeline: String,
+    /// Why its first block for which there was a choice has its stages.
+    pub reason: Option<Reason>,
 }
 
 /// What packing did.

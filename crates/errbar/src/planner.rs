@@ -1,30 +1,19 @@
 //! Picks the pipeline of each block from a sample.
 
+mod choice;
 mod fast;
 mod lossy;
+mod rank;
 mod sample;
 
 use errbar_codec::pipeline::{self, Encoded, NONE, stage};
-use errbar_codec::{Codes, DType, Limit, Registry, Result, Tolerance, Values, Words, coder, with_words};
+use errbar_codec::{DType, Limit, Registry, Result, Tolerance, Values, Words, coder, with_words};
 use errbar_format::record::{PipelineRecord, StageRecord};
 use errbar_format::zstd_frame;
 
+pub use self::choice::{Choice, Reason};
+use self::rank::{BYTE_RUNS, Ranking, SAMPLE_WORDS};
 use crate::policy::Mode;
-
-/// Words of a sample: enough for stable estimates, little beside a block.
-const SAMPLE_WORDS: usize = 1 << 14;
-
-/// What is near the best estimate, and how many at most are looked at again.
-const NEAR: f64 = 1.1;
-const RARE_NEAR: f64 = 2.0;
-/// Bytes a word below which next to nothing is left to code.
-const RARE: f64 = 0.06;
-/// Samples at most.
-const LOOKS: usize = 2;
-const SMALL_LOOKS: usize = 3;
-const MOST_NEAR: usize = 5;
-/// How far from the best one may be that stands for a family whose others are looked at.
-const FAMILY: f64 = 1.3;
 
 /// Words that take fewer than so many times the bits of their multiples may come cheaper as they
 /// are: a limit near their own spacing leaves many of them to be kept exactly.
@@ -203,73 +192,12 @@ fn is_constant(words: &Words) -> bool {
     with_words!(words, v => v.windows(2).all(|pair| pair[0] == pair[1]))
 }
 
-/// Runs of a sample of plain bytes, which seldom are alike from end to end.
-const BYTE_RUNS: usize = 4;
 /// A sample of plain bytes that shrinks to more than this share stands for a block that is
 /// compressed already, or noise: trying the whole of it would only cost time.
 const HARDLY_SHRINKS: f64 = 0.985;
 
-/// Parts of the values: of plain bytes a few runs together, of others boxes.
-fn parts(values: &Values, tolerance: Option<&Tolerance>, sample_words: usize, count: usize) -> Vec<Values> {
-    let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) else {
-        return sample::boxes(values, tolerance, sample_words, count);
-    };
-    let run = SAMPLE_WORDS.min(bytes.len() / BYTE_RUNS);
-    let starts = (0..BYTE_RUNS).map(|i| (bytes.len() - run) / (BYTE_RUNS - 1) * i);
-    let picked: Vec<u8> = starts.flat_map(|at| &bytes[at..at + run]).copied().collect();
-    vec![Values { dtype: DType::Bytes, bits: Codes::plain(vec![picked.len()], Words::U8(picked)) }]
-}
-
-/// All candidates, counted through the families, the cheapest first; and what the first would take, in
-/// bytes.
-fn rank(
-    registry: &Registry,
-    families: &[Vec<PipelineRecord>],
-    values: &Values,
-    tolerance: Option<&Tolerance>,
-    mode: Mode,
-) -> (Vec<usize>, f64) {
-    let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
-    let n_words = values.bits.words.len();
-    let (sample_words, looks) = if mode == Mode::Small { (4 * SAMPLE_WORDS, SMALL_LOOKS) } else { (SAMPLE_WORDS, LOOKS) };
-    let parts = parts(values, tolerance, sample_words, looks);
-    let cost = |i: usize, part: &Values| pipeline::estimate(registry, candidates[i], part, tolerance, n_words).unwrap_or(f64::MAX);
-    let mut order: Vec<usize> = (0..candidates.len()).collect();
-    let mut costs = vec![f64::MAX; candidates.len()];
-    let Some((glance, longer)) = parts.split_first() else { return (order, f64::MAX) };
-    let firsts: Vec<usize> = families.iter().scan(0, |next, family| Some(std::mem::replace(next, *next + family.len()))).collect();
-    firsts.iter().for_each(|&i| costs[i] = cost(i, glance));
-    let limit = if families.len() > 1 { FAMILY * costs.iter().copied().fold(f64::MAX, f64::min) } else { f64::MAX };
-    for (&first, family) in firsts.iter().zip(families) {
-        if costs[first] <= limit {
-            (first + 1..first + family.len()).for_each(|i| costs[i] = cost(i, glance));
-        }
-    }
-    order.sort_by(|&a, &b| costs[a].total_cmp(&costs[b]));
-    // Longer looks for those that come near the best. The others keep their places: the glance that
-    // rejected them may have misled about all.
-    for (part, seen) in longer.iter().zip(1u8..) {
-        let near = near_best(&order, &costs, n_words);
-        if near < 2 {
-            break;
-        }
-        let seen = f64::from(seen);
-        order[..near].iter().for_each(|&i| costs[i] = (costs[i] * seen + cost(i, part)) / (seen + 1.0));
-        order[..near].sort_by(|&a, &b| costs[a].total_cmp(&costs[b]));
-    }
-    let least = order.first().map_or(f64::MAX, |&i| costs[i]);
-    (order, least)
-}
-
-/// Candidates whose costs are near enough to the first one's that another sample may turn them.
-fn near_best(order: &[usize], costs: &[f64], n_words: usize) -> usize {
-    let best = order.first().map_or(0.0, |&i| costs[i]);
-    // Where nearly nothing is left to code, it is what a sample seldom shows.
-    let limit = if best < RARE * n_words as f64 { RARE_NEAR } else { NEAR } * best;
-    order.iter().take_while(|&&i| costs[i] <= limit).count().min(MOST_NEAR)
-}
-
-/// Codes a block with the best of the planner's candidates, by their size on a sample.
+/// Codes a block with the best of the planner's candidates, by their size on a sample, and says what
+/// it was chosen over, if there was another.
 ///
 /// # Errors
 /// None that storing the values exactly does not cause: it is the last resort.
@@ -279,28 +207,28 @@ pub fn encode_best(
     values: &Values,
     tolerance: Option<&Tolerance>,
     mode: Mode,
-) -> Result<Encoded> {
+) -> Result<(Encoded, Option<Choice>)> {
     let families = planner.families(values, tolerance, mode);
     let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
-    let mut order: Vec<usize> = (0..candidates.len()).collect();
     let raw = values.bits.layout().bytes();
     let is_long = values.dtype == DType::Bytes && raw >= 16 * BYTE_RUNS * SAMPLE_WORDS;
+    let mut ranking = Ranking::unseen(candidates.len());
     if candidates.len() > 1 || is_long {
-        let least;
-        (order, least) = rank(registry, &families, values, tolerance, mode);
-        if is_long && least > HARDLY_SHRINKS * raw as f64 {
-            order.clear();
+        ranking = Ranking::new(registry, &families, values, tolerance, mode);
+        if is_long && ranking.least() > HARDLY_SHRINKS * raw as f64 {
+            ranking.order.clear();
         }
     }
-    for i in order {
+    for &i in &ranking.order {
         if let Ok(encoded) = pipeline::encode(registry, candidates[i], values, tolerance) {
             if encoded.payload.len() >= raw {
                 break;
             }
-            return Ok(encoded);
+            return Ok((encoded, Choice::new(&candidates, &ranking.order, &ranking.looks, i)));
         }
     }
-    pipeline::encode(registry, &pipeline(NONE, &[], stage("store", Vec::new())), values, tolerance)
+    let stored = pipeline::encode(registry, &pipeline(NONE, &[], stage("store", Vec::new())), values, tolerance)?;
+    Ok((stored, None))
 }
 
 #[cfg(test)]
@@ -309,7 +237,7 @@ mod tests {
 
     fn level(bytes: Vec<u8>) -> String {
         let values = Values::from_bytes(DType::Bytes, false, &[bytes.len() as u64], bytes).expect("bytes");
-        let encoded = encode_best(&Registry::core(), &CorePlanner, &values, None, Mode::Balanced).expect("coded");
+        let (encoded, _) = encode_best(&Registry::core(), &CorePlanner, &values, None, Mode::Balanced).expect("coded");
         pipeline::describe(&Registry::core(), &encoded.pipeline)
     }
 

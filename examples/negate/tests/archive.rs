@@ -15,13 +15,13 @@ const NEEDS: &str = "needs transform example.org/negate version 1";
 struct NegatePlanner;
 
 impl Planner for NegatePlanner {
-    fn candidates(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<PipelineRecord> {
+    fn families(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<Vec<PipelineRecord>> {
         if values.dtype == DType::Bytes {
-            return CorePlanner.candidates(values, tolerance, mode);
+            return CorePlanner.families(values, tolerance, mode);
         }
         let negate = StageRecord { name: Negate.name().into(), version: Negate.version(), params: Vec::new() };
         let zstd = stage("zstd", coder::Zstd::params(1));
-        vec![PipelineRecord { quantizer: stage("none", Vec::new()), transforms: vec![negate], coder: zstd }]
+        vec![vec![PipelineRecord { quantizer: stage("none", Vec::new()), transforms: vec![negate], coder: zstd }]]
     }
 }
 

@@ -38,6 +38,7 @@ fn in_code() -> Vec<(&'static str, Words)> {
         ("quantizers", stages.quantizers().iter().map(|s| stage(s.name(), s.version())).collect()),
         ("transforms", stages.transforms().iter().map(|s| stage(s.name(), s.version())).collect()),
         ("coders", stages.coders().iter().map(|s| stage(s.name(), s.version())).collect()),
+        ("extensions", record::extension::ALL.iter().map(|(tag, record)| format!("name={tag} record={record}")).collect()),
         ("formats", dissectors().map(|name| format!("name={name} page=formats/{name}.md")).collect()),
     ]
 }
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn both_directions_are_compared() {
         assert_eq!(compare(&sound()), Vec::<String>::new());
-        for key in ["frame_kinds", "dtypes", "limits", "coders", "formats", "features"] {
+        for key in ["frame_kinds", "dtypes", "limits", "coders", "formats", "features", "extensions"] {
             let mut less = sound();
             less.get_mut(key).and_then(Value::as_array_mut).expect("a list").pop();
             assert_eq!(compare(&less).len(), 1, "{key}");

@@ -2,7 +2,7 @@
 
 use errbar_format::DType;
 use errbar_format::frame::{ANCILLARY, kind};
-use errbar_format::record::{Attributes, BlockPlace, Document, Entry, Extension, FileHashes, RECORD_VERSION, Segment};
+use errbar_format::record::{Attributes, BlockPlace, Choice, Document, Entry, Extension, FileHashes, RECORD_VERSION, Segment, extension};
 
 use super::{text, three, three_builder, write_text};
 use crate::builder::{Archive, Builder, Leaf, encode, hash, zstd};
@@ -31,6 +31,8 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept("accept-runs", runs(), "runs of two blocks, cut and whole, behind other segments"),
         Vector::accept("accept-variable-between-bytes", npy(), "a .npy file: header in the entry, array in blocks"),
         Vector::accept("accept-two-variables", two_variables(), "two named arrays in one file with bytes between them"),
+        Vector::accept("accept-choices", choices(), "a file that says why one of its variables has its stages"),
+        Vector::accept("accept-choices-unreadable", unreadable_choices(), "choices that cannot be read are skipped as unknown tags are"),
         Vector::accept("accept-dtypes", dtypes(false), "every element type, stored"),
         Vector::accept("accept-big-endian", dtypes(true), "every element type, big-endian in the file: hashes are of the file's bytes"),
         Vector::accept("accept-column-major", column_major(), "an array whose first index varies fastest: blocks follow storage order"),
@@ -192,7 +194,21 @@ fn plain(array: &Array, bytes: &[u8]) -> Coded {
 }
 
 fn two_variables() -> Archive {
-    let mut b = Builder::new("two-variables");
+    two_variables_with("two-variables", |_| {})
+}
+
+fn choices() -> Archive {
+    let choice = Choice { variable: 1, block: 1, over: "none delta zstd(level 6)".into(), saved: 0.125 };
+    two_variables_with("choices", |entry| entry.add_choices(&[choice]).expect("a small record"))
+}
+
+fn unreadable_choices() -> Archive {
+    let extension = Extension { tag: extension::CHOICES.into(), data: vec![0xFF; 11] };
+    two_variables_with("choices-unreadable", |entry| entry.extensions.push(extension))
+}
+
+fn two_variables_with(name: &str, edit: impl FnOnce(&mut Entry)) -> Archive {
+    let mut b = Builder::new(name);
     let path = "data.bin";
     let mut variables = Vec::new();
     let mut content = Vec::new();
@@ -207,7 +223,9 @@ fn two_variables() -> Archive {
     }
     let gap = Segment::Inline(b"----".to_vec());
     let segments = vec![Segment::Variable { index: 0 }, gap.clone(), Segment::Variable { index: 1 }, gap];
-    b.entry(file(path, segments, variables, &content));
+    let mut entry = file(path, segments, variables, &content);
+    edit(&mut entry);
+    b.entry(entry);
     b.finish()
 }
 

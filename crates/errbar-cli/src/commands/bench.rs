@@ -12,7 +12,7 @@ pub fn run(args: &Bench) -> Result<Exit> {
     let columns = [("file", Align::Left), ("dtype", Align::Left), ("shape", Align::Left), ("ratio", Align::Right)];
     let more = [("encode MB/s", Align::Right), ("decode MB/s", Align::Right), ("worst error", Align::Right), ("PSNR dB", Align::Right)];
     let mut table = Table::new(&[&columns[..], &more, &[("pipeline", Align::Left)]].concat());
-    let mut problems: Vec<Error> = Vec::new();
+    let (mut problems, mut reasons): (Vec<Error>, Vec<String>) = (Vec::new(), Vec::new());
     for path in &args.files {
         let report = match errbar::bench::run(path, bound, args.mode.into(), args.runs) {
             Ok(report) => report,
@@ -36,9 +36,11 @@ pub fn run(args: &Bench) -> Result<Exit> {
                 "max_error": report.max_error,
                 "psnr": report.psnr,
                 "pipeline": report.pipeline,
+                "choice": output::reason(report.reason.as_ref()),
             }))?;
             continue;
         }
+        reasons.extend(report.reason.filter(|_| args.verbose).map(|reason| format!("{}: {reason}", errbar::display_path(name))));
         let speed = |seconds: f64| if seconds > 0.0 { format!("{:.0}", report.raw_bytes as f64 / seconds / 1e6) } else { "-".into() };
         table.row([
             errbar::display_path(name),
@@ -54,6 +56,7 @@ pub fn run(args: &Bench) -> Result<Exit> {
     }
     let mut out = Out::new();
     out.table(&table)?;
+    reasons.iter().try_for_each(|reason| out.line(reason))?;
     out.finish()?;
     Ok(message::exit_of(&problems))
 }

@@ -62,17 +62,21 @@ pub fn run(args: &Info) -> Result<Exit> {
             Err(problem) => totals.problems.push(problem),
         }
     }
-    let mut variables = variables::stored();
+    let (mut variables, mut reasons) = (variables::stored(), Vec::new());
     for entry in archive.entries() {
         let entry = entry?;
         totals.n_entries += 1;
         let Body::File(file) = &entry.body else { continue };
         totals.n_files += 1;
         totals.file_bytes = totals.file_bytes.saturating_add(file.size);
-        for variable in &file.variables {
-            match Stored::new(&archive, &entry.path, variable) {
+        let choices = entry.choices();
+        for (i, variable) in file.variables.iter().enumerate() {
+            match Stored::new(&archive, &entry.path, variable).and_then(|stored| stored.explain(&archive, &choices, i)) {
                 Ok(stored) if args.json => out.json(&stored.json())?,
-                Ok(stored) => stored.row(&mut variables),
+                Ok(stored) => {
+                    stored.row(&mut variables);
+                    reasons.extend(stored.reason());
+                }
                 Err(problem) => totals.problems.push(problem),
             }
         }
@@ -82,9 +86,10 @@ pub fn run(args: &Info) -> Result<Exit> {
         out.json(&facts)?;
     } else {
         print_facts(&mut out, &facts)?;
-        for table in [stages_table(&totals.stages), variables, blocks].iter().filter(|table| !table.lines().is_empty()) {
+        let tables = [stages_table(&totals.stages).lines(), variables.lines(), reasons, blocks.lines()];
+        for lines in tables.iter().filter(|lines| !lines.is_empty()) {
             out.line("")?;
-            out.table(table)?;
+            lines.iter().try_for_each(|line| out.line(line))?;
         }
     }
     out.finish()?;

@@ -49,7 +49,7 @@ pub fn run(args: &Pack) -> Result<Exit> {
         if lossy && report.variables.is_empty() {
             message::say("errbar: note: no floating-point variable matched a bound; everything is stored exactly");
         }
-        print_report(&report, piped)?;
+        print_report(&report, piped, args.verbose)?;
     }
     Ok(message::exit_of(&report.problems))
 }
@@ -73,7 +73,7 @@ fn pack_to_stdout(packer: &Packer, args: &Pack) -> Result<PackReport> {
     Ok(report)
 }
 
-fn print_report(report: &PackReport, piped: bool) -> Result<()> {
+fn print_report(report: &PackReport, piped: bool, verbose: bool) -> Result<()> {
     let columns = [
         ("variable", Align::Left),
         ("bound", Align::Left),
@@ -96,22 +96,24 @@ fn print_report(report: &PackReport, piped: bool) -> Result<()> {
             variable.pipeline.clone(),
         ]);
     }
-    let summary = format!(
+    let mut lines = table.lines();
+    for variable in report.variables.iter().filter(|_| verbose) {
+        lines.extend(variable.reason.as_ref().map(|reason| format!("{}: {reason}", output::variable(&variable.path, &variable.name))));
+    }
+    lines.push(format!(
         "packed {} ({}), {} into {}, ratio {}",
         output::count(report.n_entries, "entry"),
         output::count(report.n_files, "file"),
         output::size(report.raw_bytes),
         output::size(report.archive_bytes),
         output::ratio(report.raw_bytes, report.archive_bytes),
-    );
+    ));
     if piped {
-        table.lines().iter().for_each(|line| message::say(line));
-        message::say(&summary);
+        lines.iter().for_each(|line| message::say(line));
         return Ok(());
     }
     let mut out = Out::new();
-    out.table(&table)?;
-    out.line(&summary)?;
+    lines.iter().try_for_each(|line| out.line(line))?;
     out.finish()
 }
 
@@ -126,6 +128,7 @@ fn print_json(report: &PackReport, archive: &Path) -> Result<()> {
             "raw_bytes": variable.raw_bytes,
             "coded_bytes": variable.coded_bytes,
             "pipeline": variable.pipeline,
+            "choice": output::reason(variable.reason.as_ref()),
         });
         let message = output::with(output::message("variable", &variable.path), fields);
         out.json(&output::with(message, output::receipt(variable.receipt.as_ref())))?;

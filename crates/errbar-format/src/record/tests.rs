@@ -168,6 +168,21 @@ fn eb_r02_no_record_above_16_mib_is_written() {
 }
 
 #[test]
+fn choices_come_back_and_others_than_these_are_none() {
+    let mut entry = Entry { path: b"l".to_vec(), body: Body::Directory, attributes: None, extensions: vec![] };
+    entry.add_choices(&[]).expect("nothing to add");
+    assert_eq!((entry.extensions.len(), entry.choices()), (0, vec![]));
+    let choices = vec![Choice { variable: 1, block: 7, over: "uniform linear crans".into(), saved: 0.041 }];
+    entry.add_choices(&choices).expect("small");
+    assert_eq!(hex(&entry.extensions[0].data), "01010714".to_owned() + "756e69666f726d206c696e656172206372616e73" + "cba145b6f3fda43f");
+    assert_eq!(entry.choices(), choices);
+    entry.extensions[0].data.push(0);
+    assert_eq!(entry.choices(), []);
+    entry.extensions[0].data.truncate(12);
+    assert_eq!(entry.choices(), []);
+}
+
+#[test]
 fn eb_r02_small_integers_count_at_full_width() {
     let most = (1 << 21) - 1;
     let bytes = encode(&vec![0u64; most]).expect("16 MiB in all");

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use errbar_codec::{DType, Registry, Tolerance, Values, check, pipeline};
 use errbar_format::record::{
-    Attributes, Block, BlockPlace, Body, Bound, Entry, FileBody, FileHashes, RECORD_VERSION, Receipt, Segment, Tail,
+    Attributes, Block, BlockPlace, Body, Bound, Choice, Entry, FileBody, FileHashes, RECORD_VERSION, Receipt, Segment, Tail,
 };
 use errbar_format::{Error, Result};
 
 use super::VariableReport;
 use crate::parallel::{Lane, Pool};
-use crate::planner::{Planner, encode_best};
+use crate::planner::{Planner, Reason, encode_best};
 use crate::policy::Mode;
 use crate::write::Writer;
 
@@ -48,11 +48,12 @@ struct Coded {
     decoded: Option<Vec<u8>>,
     variable: Option<usize>,
     pipeline: String,
+    reason: Option<Reason>,
 }
 
 fn code(registry: &Registry, planner: &dyn Planner, number: u64, job: Job) -> Result<Coded> {
     let values = Values::from_bytes(job.dtype, job.big_endian, &job.shape, job.bytes)?;
-    let encoded = encode_best(registry, planner, &values, job.tolerance.as_deref(), job.mode)?;
+    let (encoded, choice) = encode_best(registry, planner, &values, job.tolerance.as_deref(), job.mode)?;
     let decoded = encoded.decoded.into_bytes(job.big_endian);
     let description = pipeline::describe(registry, &encoded.pipeline);
     Ok(Coded {
@@ -74,6 +75,7 @@ fn code(registry: &Registry, planner: &dyn Planner, number: u64, job: Job) -> Re
         n_words: values.bits.words.len() as u64,
         decoded: job.lossy_file.then_some(decoded),
         variable: job.variable,
+        reason: choice.map(|choice| Reason::new(registry, &description, &choice)),
         pipeline: description,
     })
 }
@@ -90,6 +92,8 @@ struct Running {
     words: u64,
     coded_bytes: u64,
     pipeline: Option<String>,
+    /// The number of the first block for which there was a choice, and why it was made.
+    reason: Option<(u64, Reason)>,
     receipt: Option<Receipt>,
 }
 
@@ -285,6 +289,8 @@ impl<W: Write> Blocks<W> {
         if let Some(file) = owner.and_then(|id| self.file(id)).filter(|file| !file.dropped) {
             if let Some(running) = coded.variable.and_then(|v| file.variables.get_mut(v)) {
                 running.coded_bytes += frame_len;
+                let number = coded.block.number;
+                running.reason = running.reason.take().or(coded.reason.map(|reason| (number, reason)));
                 running.pipeline.get_or_insert(coded.pipeline);
                 running.receipt = match (running.receipt, coded.block.receipt) {
                     (Some(a), Some(b)) => Some(check::join(&a, &b, running.words)),
@@ -308,7 +314,15 @@ impl<W: Write> Blocks<W> {
             let Some(mut waiting) = self.waiting.pop_front() else { break };
             self.first += 1;
             let Some(mut entry) = waiting.entry.take().filter(|_| !waiting.dropped) else { continue };
+            let mut choices = Vec::new();
             if let Body::File(file) = &mut entry.body {
+                let with_reasons = waiting.variables.iter().enumerate().filter_map(|(i, running)| Some((i, running.reason.as_ref()?)));
+                choices.extend(with_reasons.map(|(i, (block, reason))| Choice {
+                    variable: i as u32,
+                    block: *block,
+                    over: reason.over.clone(),
+                    saved: reason.saved,
+                }));
                 for ((variable, running), bound) in file.variables.iter_mut().zip(&waiting.variables).zip(&waiting.bounds) {
                     variable.receipt = running.receipt;
                     if let Some(bound) = *bound {
@@ -322,6 +336,7 @@ impl<W: Write> Blocks<W> {
                             raw_bytes: variable.check()?,
                             coded_bytes: running.coded_bytes,
                             pipeline: running.pipeline.clone().unwrap_or_default(),
+                            reason: running.reason.as_ref().map(|(_, reason)| reason.clone()),
                         });
                     }
                 }
@@ -330,6 +345,7 @@ impl<W: Write> Blocks<W> {
                     hashes.restored = *restored.finalize().as_bytes();
                 }
             }
+            entry.add_choices(&choices)?;
             self.writer.entry(&entry)?;
         }
         Ok(())

@@ -1,0 +1,114 @@
+//! The order in which candidates are worth trying, by what they make of samples.
+
+use errbar_codec::{Codes, DType, Registry, Tolerance, Values, Words, pipeline};
+use errbar_format::record::PipelineRecord;
+
+use super::sample;
+use crate::policy::Mode;
+
+/// Words of a sample: enough for stable estimates, little beside a block.
+pub(super) const SAMPLE_WORDS: usize = 1 << 14;
+
+/// What is near the best estimate, and how many at most are looked at again.
+const NEAR: f64 = 1.1;
+const RARE_NEAR: f64 = 2.0;
+/// Bytes a word below which next to nothing is left to code.
+const RARE: f64 = 0.06;
+/// Samples at most.
+const LOOKS: usize = 2;
+const SMALL_LOOKS: usize = 3;
+const MOST_NEAR: usize = 5;
+/// How far from the best one may be that stands for a family whose others are looked at.
+const FAMILY: f64 = 1.3;
+
+/// Runs of a sample of plain bytes, which seldom are alike from end to end.
+pub(super) const BYTE_RUNS: usize = 4;
+/// All candidates, counted through the families.
+pub(super) struct Ranking {
+    /// The cheapest first.
+    pub(super) order: Vec<usize>,
+    /// What each was estimated at, in bytes, sample by sample; fewer samples for those that fell behind.
+    pub(super) looks: Vec<Vec<f64>>,
+}
+
+impl Ranking {
+    /// In the order of the planner's preference.
+    pub(super) fn unseen(n: usize) -> Ranking {
+        Ranking { order: (0..n).collect(), looks: vec![Vec::new(); n] }
+    }
+
+    /// A glance at the first of each family and at the others of those that come near the best; then
+    /// longer looks at what is near.
+    pub(super) fn new(
+        registry: &Registry,
+        families: &[Vec<PipelineRecord>],
+        values: &Values,
+        tolerance: Option<&Tolerance>,
+        mode: Mode,
+    ) -> Ranking {
+        let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
+        let n_words = values.bits.words.len();
+        let (sample_words, looks) = if mode == Mode::Small { (4 * SAMPLE_WORDS, SMALL_LOOKS) } else { (SAMPLE_WORDS, LOOKS) };
+        let parts = parts(values, tolerance, sample_words, looks);
+        let cost = |i: usize, part: &Values| pipeline::estimate(registry, candidates[i], part, tolerance, n_words).unwrap_or(f64::MAX);
+        let mut ranking = Ranking::unseen(candidates.len());
+        let Some((glance, longer)) = parts.split_first() else { return ranking };
+        let firsts: Vec<usize> = families.iter().scan(0, |next, family| Some(std::mem::replace(next, *next + family.len()))).collect();
+        firsts.iter().for_each(|&i| ranking.looks[i].push(cost(i, glance)));
+        let best = firsts.iter().map(|&i| ranking.cost(i)).fold(f64::MAX, f64::min);
+        let limit = if families.len() > 1 { FAMILY * best } else { f64::MAX };
+        for (&first, family) in firsts.iter().zip(families) {
+            if ranking.cost(first) <= limit {
+                (first + 1..first + family.len()).for_each(|i| ranking.looks[i].push(cost(i, glance)));
+            }
+        }
+        ranking.sort(candidates.len());
+        for part in longer {
+            let near = ranking.near(n_words);
+            if near < 2 {
+                break;
+            }
+            let Ranking { order, looks } = &mut ranking;
+            order[..near].iter().for_each(|&i| looks[i].push(cost(i, part)));
+            // The others keep their places: the glance that rejected them may have misled about all.
+            ranking.sort(near);
+        }
+        ranking
+    }
+
+    /// What a candidate would take: the mean of the looks.
+    fn cost(&self, i: usize) -> f64 {
+        let looks = &self.looks[i];
+        if looks.is_empty() { f64::MAX } else { looks.iter().sum::<f64>() / looks.len() as f64 }
+    }
+
+    /// What the first would take.
+    pub(super) fn least(&self) -> f64 {
+        self.order.first().map_or(f64::MAX, |&i| self.cost(i))
+    }
+
+    fn sort(&mut self, n: usize) {
+        let mut order = std::mem::take(&mut self.order);
+        order[..n].sort_by(|&a, &b| self.cost(a).total_cmp(&self.cost(b)));
+        self.order = order;
+    }
+
+    /// Candidates whose costs are near enough to the first one's that another sample may turn them.
+    fn near(&self, n_words: usize) -> usize {
+        let best = self.least();
+        // Where nearly nothing is left to code, it is what a sample seldom shows.
+        let limit = if best < RARE * n_words as f64 { RARE_NEAR } else { NEAR } * best;
+        self.order.iter().take_while(|&&i| self.cost(i) <= limit).count().min(MOST_NEAR)
+    }
+}
+
+/// Parts of the values: of plain bytes a few runs together, of others boxes.
+fn parts(values: &Values, tolerance: Option<&Tolerance>, sample_words: usize, count: usize) -> Vec<Values> {
+    let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) else {
+        return sample::boxes(values, tolerance, sample_words, count);
+    };
+    let run = SAMPLE_WORDS.min(bytes.len() / BYTE_RUNS);
+    let starts = (0..BYTE_RUNS).map(|i| (bytes.len() - run) / (BYTE_RUNS - 1) * i);
+    let picked: Vec<u8> = starts.flat_map(|at| &bytes[at..at + run]).copied().collect();
+    vec![Values { dtype: DType::Bytes, bits: Codes::plain(vec![picked.len()], Words::U8(picked)) }]
+}
