@@ -43,7 +43,7 @@ fn record(stage: &(impl Stage + ?Sized), params: &[u8]) -> StageRecord {
 }
 
 fn tolerance(input: &mut Input<'_>) -> Option<Tolerance> {
-    let kind = input.byte() % 4;
+    let kind = input.byte() % 5;
     let bits = input.u64();
     // A third of the bounds is of a size that data meet; the others are whatever the bits say.
     let value =
@@ -55,8 +55,13 @@ fn tolerance(input: &mut Input<'_>) -> Option<Tolerance> {
     fill.sort_unstable();
     fill.dedup();
     Some(match kind {
-        1 => Tolerance { bound: Bound::PwRel(value), limit: Limit::Relative(value), fill },
-        _ => Tolerance { bound: Bound::Abs(value), limit: Limit::Abs(value), fill },
+        2 => {
+            let relative = [1e-2, 1e-4][usize::from(input.byte() % 2)];
+            let bounds = vec![Bound::Abs(value), Bound::PwRel(relative)];
+            Tolerance { bounds, limit: Limit::Both { absolute: value, relative }, fill }
+        }
+        1 => Tolerance { bounds: vec![Bound::PwRel(value)], limit: Limit::Relative(value), fill },
+        _ => Tolerance { bounds: vec![Bound::Abs(value)], limit: Limit::Abs(value), fill },
     })
 }
 
@@ -76,11 +81,16 @@ fn compare(values: &Values, decoded: &Values, tolerance: &Tolerance) {
         let (x, y) = (float.to_f64(x), float.to_f64(y));
         let within = match tolerance.limit {
             Limit::Abs(limit) => within_exactly(x, y, limit),
-            // The product of two doubles is not exact; one step beside it is a safe judgement.
-            Limit::Relative(limit) => (x - y).abs() <= (limit * x.abs()).next_up(),
+            Limit::Relative(limit) => within_relative(x, y, limit),
+            Limit::Both { absolute, relative } => within_exactly(x, y, absolute) && within_relative(x, y, relative),
         };
         assert!(within, "word {i}: {x:e} became {y:e} under {:?}", tolerance.limit);
     }
+}
+
+/// `|x - y| <= limit * |x|`: the product of two doubles is not exact; one step beside it is a safe judgement.
+fn within_relative(x: f64, y: f64, limit: f64) -> bool {
+    (x - y).abs() <= (limit * x.abs()).next_up()
 }
 
 /// `|x - y| <= limit`, in integers.

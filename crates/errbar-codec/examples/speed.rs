@@ -57,7 +57,7 @@ fn fastest<T>(mut run: impl FnMut() -> Result<T>) -> Result<(f64, T)> {
 fn main() -> Result<()> {
     let bytes = field();
     let mb = bytes.len() as f64 / 1e6;
-    let tolerance = Tolerance { bound: Bound::Abs(0.01), limit: Limit::Abs(0.01), fill: Vec::new() };
+    let tolerance = Tolerance { bounds: vec![Bound::Abs(0.01)], limit: Limit::Abs(0.01), fill: Vec::new() };
     let plan = |quantizer: &str, transforms: &[StageRecord], coder: StageRecord| PipelineRecord {
         quantizer: stage(quantizer, Vec::new()),
         transforms: transforms.to_vec(),

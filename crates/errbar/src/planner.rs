@@ -1,8 +1,9 @@
 //! Picks the pipeline of each block from a sample.
 
+mod combined;
 mod fast;
 mod lossy;
-mod sample;
+pub(crate) mod sample;
 
 use errbar_codec::pipeline::{self, Encoded, NONE, stage};
 use errbar_codec::{Codes, DType, Limit, Registry, Result, Tolerance, Values, Words, coder, with_words};
@@ -86,27 +87,29 @@ impl Planner for CorePlanner {
             }
             return plans;
         }
-        match (mode, tolerance) {
-            (Mode::Balanced | Mode::Small, Some(tolerance @ Tolerance { limit: Limit::Abs(_), .. })) => {
+        let limit = tolerance.map(|tolerance| combined::binding(values, tolerance));
+        let mut plans = match (mode, tolerance, limit) {
+            (Mode::Balanced | Mode::Small, Some(tolerance), Some(Limit::Abs(_))) => {
                 return lossy::candidates(values, tolerance, mode);
             }
-            (Mode::Fast, Some(Tolerance { limit: Limit::Abs(limit), .. })) => {
-                if let Some(plans) = fast_plans(values, *limit) {
-                    return plans;
-                }
-            }
-            _ => {}
-        }
+            (Mode::Fast, _, Some(Limit::Abs(limit))) => match fast_plans(values, limit) {
+                Some(plans) => return plans,
+                None => Vec::new(),
+            },
+            (Mode::Balanced | Mode::Small, Some(tolerance), Some(Limit::Both { .. })) => lossy::candidates(values, tolerance, mode),
+            _ => Vec::new(),
+        };
         let unsigned = |width| match width {
             2 => DType::U16,
             4 => DType::U32,
             _ => DType::U64,
         };
-        let mut plans = Vec::new();
-        if let Some(tolerance) = tolerance {
-            let quantizers: &[&str] = match tolerance.limit {
+        if let Some(limit) = limit {
+            let quantizers: &[&str] = match limit {
                 Limit::Abs(_) => &["uniform"],
                 Limit::Relative(_) => &["log", "bitround"],
+                Limit::Both { .. } if mode == Mode::Fast => &["log", "uniform"],
+                Limit::Both { .. } => &["log"],
             };
             for &quantizer in quantizers {
                 // Where a quantizer chooses the width with its step, the codes are tried at every width.
@@ -230,6 +233,8 @@ pub fn encode_best(
     tolerance: Option<&Tolerance>,
     mode: Mode,
 ) -> Result<Encoded> {
+    let tolerance = tolerance.filter(|_| values.dtype.is_float()).map(|tolerance| tolerance.for_block(values)).transpose()?;
+    let tolerance = tolerance.as_deref();
     let candidates = planner.candidates(values, tolerance, mode);
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     let mut costs = vec![f64::MAX; candidates.len()];

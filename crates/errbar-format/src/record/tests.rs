@@ -65,8 +65,8 @@ fn eb_r01_golden_block_record() {
 #[test]
 fn eb_r01_golden_receipt_and_entry() {
     let receipt = Receipt {
-        bound: Bound::Rel(0.5),
-        limit: 1.0,
+        bounds: vec![Bound::Rel(0.5)],
+        limit: Limit::Abs(1.0),
         max_error: 0.25,
         max_error_at: 7,
         rms_error: 0.125,
@@ -75,8 +75,10 @@ fn eb_r01_golden_receipt_and_entry() {
         exact: 2,
     };
     let golden = concat!(
+        "0100000000000000",
         "01000000",
         "000000000000e03f",
+        "00000000",
         "000000000000f03f",
         "000000000000d03f",
         "0700000000000000",
