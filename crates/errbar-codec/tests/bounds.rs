@@ -49,8 +49,8 @@ fn every_16_bit_float_stays_within_every_bound() {
             let quantizer = match limit {
                 Limit::Abs(0.0) => "none",
                 Limit::Abs(_) => "uniform",
-                Limit::Relative(_) => "bitround",
-                Limit::Both { .. } => "log",
+                Limit::Both { relative: 0.25.., .. } => "log",
+                Limit::Relative(_) | Limit::Both { .. } => "bitround",
             };
             let encoded = encode(&original, quantizer, ("zstd", coder::Zstd::params(1)), limit);
             let Words::U16(decoded) = &encoded.decoded.bits.words else { panic!("words of another width") };

@@ -13,8 +13,8 @@ use crate::pack::unreadable;
 use crate::policy::bound_text;
 use crate::range::{Power, Survey};
 use solve::{Problem, Side, Start, octave, solve};
-use trial::Outcome;
 pub(crate) use trial::Trials;
+use trial::{Outcome, Size};
 
 /// What keeps a target in spite of roundings in the figures that it is compared with.
 const ROUNDING: f64 = 1e-9;
@@ -60,23 +60,23 @@ impl Goal {
         match self {
             Goal::Error(_) if outcome.rms() == 0.0 => f64::NEG_INFINITY,
             Goal::Error(most) => octave(outcome.rms() * (1.0 + ROUNDING)) - octave(most),
-            Goal::Ratio(least) => bits_a_word(outcome, outcome.raw_bytes as f64 / least - outcome.coded_bytes as f64),
+            Goal::Ratio(least) => bits_a_word(outcome.size, outcome.size.bytes as f64 / least - outcome.coded_bytes as f64),
         }
     }
 
-    fn problem(self, outcome: &Outcome, most: f64) -> Problem {
+    fn problem(self, size: Size, most: f64) -> Problem {
         match self {
             Goal::Error(_) => Problem { side: Side::Below, slack: ERROR_SLACK, most },
             Goal::Ratio(least) => {
-                let slack = bits_a_word(outcome, SIZE_SLACK * outcome.raw_bytes as f64 / least);
+                let slack = bits_a_word(size, SIZE_SLACK * size.bytes as f64 / least);
                 Problem { side: Side::Above, slack, most }
             }
         }
     }
 }
 
-fn bits_a_word(outcome: &Outcome, bytes: f64) -> f64 {
-    8.0 * bytes / outcome.words.max(1) as f64
+fn bits_a_word(size: Size, bytes: f64) -> f64 {
+    8.0 * bytes / size.words.max(1) as f64
 }
 
 /// `10^x` by operations that every machine does alike, to a few units in the last place.
@@ -159,12 +159,12 @@ fn search(
     };
     let mut worth_trying_exactly = true;
     if let Some(boxes) = &boxes {
-        let exact = trials.code(boxes, None)?;
         if let Goal::Ratio(least) = goal {
-            worth_trying_exactly = exact.ratio() >= NEARLY_LOSSLESS * least;
+            worth_trying_exactly = trials.code(boxes, None)?.ratio() >= NEARLY_LOSSLESS * least;
         }
-        let solved =
-            solve(&goal.problem(&exact, most), start, SAMPLE_TRIALS, |limit| Ok(goal.excess(&trials.code(boxes, under(limit).as_ref())?)))?;
+        let solved = solve(&goal.problem(boxes.size(), most), start, SAMPLE_TRIALS, |limit| {
+            Ok(goal.excess(&trials.code(boxes, under(limit).as_ref())?))
+        })?;
         start = Start { limit: solved.met.unwrap_or(solved.next.limit), ..solved.next };
     }
     if let Goal::Ratio(least) = goal
@@ -174,8 +174,7 @@ fn search(
         return Ok(None);
     }
     let mut best_ratio = 0f64;
-    let size = Outcome { words: trials.words(), raw_bytes: trials.array.bytes().unwrap_or(0), ..Outcome::default() };
-    let solved = solve(&goal.problem(&size, most), start, WHOLE_TRIALS, |limit| {
+    let solved = solve(&goal.problem(trials.size(), most), start, WHOLE_TRIALS, |limit| {
         let outcome = whole(under(limit).as_ref())?;
         best_ratio = best_ratio.max(outcome.ratio());
         Ok(goal.excess(&outcome))
@@ -190,7 +189,7 @@ fn search(
 /// No tolerance, for a ratio that is met without; `lossy` is the best one with errors.
 fn exactly(least: f64, trials: &Trials<'_>, lossy: Option<f64>) -> Result<Option<Tolerance>> {
     let exact = trials.whole(None, 0)?;
-    if exact.raw_bytes == 0 || exact.ratio() >= least {
+    if exact.size.bytes == 0 || exact.ratio() >= least {
         return Ok(None);
     }
     let nearest = match lossy {

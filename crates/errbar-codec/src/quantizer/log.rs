@@ -4,7 +4,7 @@ use crate::check::{allows, surely_allows};
 use crate::codes::Word;
 use crate::float::{Float, with_floats};
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
-use crate::{Codes, Layout, Limit, Tolerance, Values, Words, with_words};
+use crate::{Codes, Layout, Tolerance, Values, Words, with_words};
 
 /// Powers of two at multiples of a step: `x' = sign * 2^(k * step)`, rounded once to the type of
 /// the values; zero has a code of its own. Serves relative limits. A code spans all numbers from
@@ -434,8 +434,8 @@ impl Stage for Log {
 
 impl Quantizer for Log {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, _: &[u8]) -> Result<Quantized> {
-        let Limit::Relative(limit) = tolerance.limit else {
-            return Err(Error::usage("log serves relative limits only"));
+        let Some(limit) = tolerance.limit.relative() else {
+            return Err(Error::usage("log serves relative limits, alone or with an absolute one"));
         };
         let float = Float::of(values.dtype)?;
         let (params, words, exact) = with_floats!(float, &values.bits.words, (words, to_f64, narrow) => {
@@ -465,6 +465,7 @@ impl Quantizer for Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Limit;
 
     #[test]
     fn powers_and_logarithms_are_as_near_as_they_say() {

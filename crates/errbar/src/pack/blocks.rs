@@ -42,8 +42,8 @@ pub(crate) struct Job {
 pub(crate) struct Coded {
     pub(crate) block: Block,
     payload: Vec<u8>,
-    pub(crate) decoded_len: u64,
-    pub(crate) n_words: u64,
+    decoded_len: u64,
+    n_words: u64,
     /// What decoding gives, for files that are not restored as they were.
     decoded: Option<Vec<u8>>,
     variable: Option<usize>,

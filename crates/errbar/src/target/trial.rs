@@ -22,25 +22,31 @@ const LEAST_WORDS: u64 = 1 << 18;
 const WORDS_A_BOX: u64 = 1 << 18;
 const BOXES: (u64, u64) = (4, 16);
 
+/// How much there is to code.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Size {
+    pub(super) words: u64,
+    pub(super) bytes: u64,
+}
+
 /// What coding came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Outcome {
-    /// Words.
-    pub(super) words: u64,
-    /// Those that are numbers and not missing.
-    pub(super) numbers: u64,
+    pub(super) size: Size,
+    /// Words that are numbers and not missing.
+    numbers: u64,
     /// Sum of the squared errors.
-    pub(super) squares: f64,
-    /// Bytes before coding.
-    pub(super) raw_bytes: u64,
+    squares: f64,
     /// Bytes of block frames; of boxes, of their payloads.
     pub(super) coded_bytes: u64,
 }
 
 impl Outcome {
-    fn add(&mut self, words: u64, raw_bytes: u64, receipt: Option<&Receipt>, coded_bytes: u64) {
-        self.words += words;
-        self.raw_bytes += raw_bytes;
+    fn new(size: Size, numbers: u64) -> Outcome {
+        Outcome { size, numbers, squares: 0.0, coded_bytes: 0 }
+    }
+
+    fn add(&mut self, receipt: Option<&Receipt>, coded_bytes: u64) {
         self.squares += receipt.map_or(0.0, |r| r.rms_error * r.rms_error * r.finite as f64);
         self.coded_bytes += coded_bytes;
     }
@@ -52,7 +58,7 @@ impl Outcome {
 
     /// Bytes before coding over those after.
     pub(super) fn ratio(&self) -> f64 {
-        self.raw_bytes as f64 / self.coded_bytes.max(1) as f64
+        self.size.bytes as f64 / self.coded_bytes.max(1) as f64
     }
 }
 
@@ -73,9 +79,10 @@ pub(crate) struct Trials<'a> {
 }
 
 impl Trials<'_> {
-    /// Words of the variable.
-    pub(super) fn words(&self) -> u64 {
-        self.array.bytes().unwrap_or(0) / self.array.dtype.word() as u64
+    /// How large the variable is.
+    pub(super) fn size(&self) -> Size {
+        let bytes = self.array.bytes().unwrap_or(0);
+        Size { words: bytes / self.array.dtype.word() as u64, bytes }
     }
 
     fn read(&self, offset: u64, len: u64) -> Result<Vec<u8>> {
@@ -94,11 +101,8 @@ impl Trials<'_> {
     pub(super) fn whole(&self, tolerance: Option<&Tolerance>, numbers: u64) -> Result<Outcome> {
         let variable = variable(self.array, tolerance.is_some(), self.mode);
         let tolerance = tolerance.cloned().map(Arc::new);
-        let mut outcome = Outcome { numbers, ..Outcome::default() };
+        let mut outcome = Outcome::new(self.size(), numbers);
         let mut lane = Lane::on(self.pool);
-        let mut add = |(receipt, words, raw_bytes, frame_len): (Option<Receipt>, u64, u64, u64)| {
-            outcome.add(words, raw_bytes, receipt.as_ref(), frame_len);
-        };
         let mut offset = 0;
         for k in 0..variable.n_blocks().unwrap_or(0) {
             let (origin, shape) = variable.block_box(k);
@@ -119,14 +123,16 @@ impl Trials<'_> {
             let trial = move || -> Result<_> {
                 let coded = code(&registry, &*planner, k, job)?;
                 let frame_len = coded.frame_len()?;
-                Ok((coded.block.receipt, coded.n_words, coded.decoded_len, frame_len))
+                Ok((coded.block.receipt, frame_len))
             };
             if let Some(coded) = lane.submit(trial)? {
-                add(coded?);
+                let (receipt, frame_len) = coded?;
+                outcome.add(receipt.as_ref(), frame_len);
             }
         }
         while let Some(coded) = lane.next()? {
-            add(coded?);
+            let (receipt, frame_len) = coded?;
+            outcome.add(receipt.as_ref(), frame_len);
         }
         Ok(outcome)
     }
@@ -138,7 +144,7 @@ impl Trials<'_> {
     pub(super) fn boxes(&self, tolerance: &Tolerance) -> Result<Option<Boxes>> {
         let variable = variable(self.array, true, self.mode);
         let n_blocks = variable.n_blocks().unwrap_or(0);
-        let words = self.words();
+        let words = self.size().words;
         if words < LEAST_WORDS || n_blocks == 0 {
             return Ok(None);
         }
@@ -169,11 +175,10 @@ impl Trials<'_> {
     /// # Errors
     /// As coding.
     pub(super) fn code(&self, boxes: &Boxes, tolerance: Option<&Tolerance>) -> Result<Outcome> {
-        let mut outcome = Outcome { numbers: boxes.numbers, ..Outcome::default() };
+        let mut outcome = Outcome::new(boxes.size(), boxes.numbers);
         for values in &boxes.values {
             let encoded = encode_best(self.registry, &**self.planner, values, tolerance, boxes.mode)?;
-            let (words, raw) = (values.bits.words.len() as u64, values.bits.layout().bytes() as u64);
-            outcome.add(words, raw, encoded.receipt.as_ref(), encoded.payload.len() as u64);
+            outcome.add(encoded.receipt.as_ref(), encoded.payload.len() as u64);
         }
         Ok(outcome)
     }
@@ -184,4 +189,14 @@ pub(super) struct Boxes {
     values: Vec<Values>,
     numbers: u64,
     mode: Mode,
+}
+
+impl Boxes {
+    /// How large they are together.
+    pub(super) fn size(&self) -> Size {
+        self.values.iter().fold(Size::default(), |size, values| Size {
+            words: size.words + values.bits.words.len() as u64,
+            bytes: size.bytes + values.bits.layout().bytes() as u64,
+        })
+    }
 }
