@@ -207,7 +207,7 @@ fn logs() -> Archive {
     add(&mut b, &floats("width-4", DType::F64, &[60]), &store, Some(&relative(1e-8)));
     for dtype in FLOATS {
         let signed = |i: u64| if i.is_multiple_of(5) { 0.0 } else { smooth(i) };
-        add(&mut b, &of_values(&format!("even-{}", dtype.name()), dtype, &[60], signed), &store, Some(&both(0.5, 0.05)));
+        add(&mut b, &of_values(&format!("with-even-{}", dtype.name()), dtype, &[60], signed), &store, Some(&both(0.5, 0.05)));
     }
     b.finish()
 }
