@@ -69,7 +69,8 @@ pub(super) fn solve(problem: &Problem, start: Start, trials: u32, mut excess: im
     };
     let nearer = if side == Side::Below { f64::max } else { f64::min };
     let (bottom, top) = (octave(f64::MIN_POSITIVE), octave(most));
-    let (mut low, mut high, mut before): (Option<(f64, f64)>, Option<(f64, f64)>, Option<(f64, f64)>) = (None, None, None);
+    // Octaves with their excess.
+    let [mut low, mut high, mut before]: [Option<(f64, f64)>; 3] = [None; 3];
     let mut met: Option<f64> = None;
     let (mut at, mut slope) = (octave(start.limit).clamp(bottom, top), start.slope);
     for trial in 0..trials {
