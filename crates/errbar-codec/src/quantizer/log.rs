@@ -254,9 +254,11 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         }
         let least = least.map(|lanes| lanes.into_iter().fold(f64::MAX, f64::min));
         let largest = largest.map(|lanes| lanes.into_iter().fold(0.0, f64::max));
-        let lowest = if largest == [0.0; 2] { 0.0 } else { cells.level::<EVEN>(least[0].min(least[1])) };
+        // Even levels of numbers far beyond their distance are too many to count: those are kept exactly.
+        let most = MAX_LEVEL as f64;
+        let lowest = if largest == [0.0; 2] { 0.0 } else { cells.level::<EVEN>(least[0].min(least[1])).min(most) };
         // What a magnitude stands for, without its sign.
-        let rank = |x: f64| cells.level::<EVEN>(x) - lowest + 1.0;
+        let rank = |x: f64| (cells.level::<EVEN>(x) - lowest + 1.0).min(most);
         let has = largest.map(|x| x > 0.0);
         let from = if has[1] { -rank(largest[1]) } else { f64::from(!zeros && has[0]) };
         let to = if has[0] { rank(largest[0]) } else { -f64::from(!zeros && has[1]) };
