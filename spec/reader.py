@@ -35,7 +35,7 @@ from typing import Any
 import blake3
 import numpy as np
 from reader_base import (
-    DTYPES, MAX_BLOCK, MAX_DIMS, MAX_DOCUMENT, MAX_INLINE, MAX_LEVEL, MAX_NAME, MAX_PAGE, MAX_PARAMS, MAX_PATH, MAX_PAYLOAD, MAX_RECORD,
+    DTYPES, MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_INLINE, MAX_LEVEL, MAX_NAME, MAX_PAGE, MAX_PARAMS, MAX_PATH, MAX_PAYLOAD, MAX_RECORD,
     MAX_TRANSFORMS, PAGE_TARGET, ArchiveError, DType, corrupt, limit, product, refused, unsupported, unzstd,
 )  # fmt: skip
 from reader_stages import decode_words
@@ -300,9 +300,15 @@ TAIL_RECORD = record(
     n_entries=fixed_u64, n_blocks=fixed_u64, index_offset=fixed_u64, entries=PAGE_REF, blocks=PAGE_REF, meta=PAGE_REF,
 )  # fmt: skip
 STAGE = record(name=text, version=u16, params=blob)
+VALUE = {"value": f64}
+BOUND = one_of(
+    abs=VALUE, rel=VALUE, pw_rel=VALUE, digits={"value": u8}, psnr=VALUE, rmse=VALUE, sqnr=VALUE, ratio=VALUE,
+    where={"low": f64, "high": f64, "value": f64},
+)  # fmt: skip
 RECEIPT = record(
-    bound=one_of(abs={"value": f64}, rel={"value": f64}, pw_rel={"value": f64}, digits={"value": u8}),
-    limit=f64, max_error=f64, max_error_at=u64, rms_error=f64, finite=u64, non_finite=u64, exact=u64,
+    bounds=many(BOUND),
+    limit=one_of(abs={"absolute": f64}, relative={"relative": f64}, both={"absolute": f64, "relative": f64}),
+    max_error=f64, max_error_at=u64, rms_error=f64, finite=u64, non_finite=u64, exact=u64,
 )  # fmt: skip
 BLOCK_RECORD = record(
     version=version,
@@ -383,10 +389,11 @@ def check_shape(shape: list[int], dtype: DType) -> int:
 
 def check_receipt(r: Any, words: int) -> None:
     sound = r.finite + r.non_finite == words and r.exact <= words and r.max_error_at < max(words, 1)
-    sound = sound and r.limit >= 0 and r.max_error >= 0 and r.rms_error >= 0  # false for NaN
-    if r.bound.kind in ("abs", "rel"):
-        sound = sound and r.max_error <= r.limit
-    if not sound:
+    limits = [getattr(r.limit, name) for name in ("absolute", "relative") if hasattr(r.limit, name)]
+    sound = sound and all(limit >= 0 for limit in limits) and r.max_error >= 0 and r.rms_error >= 0  # false for NaN
+    if r.limit.kind != "relative":
+        sound = sound and r.max_error <= r.limit.absolute
+    if not (sound and 1 <= len(r.bounds) <= MAX_BOUNDS):
         raise corrupt("EB-B06", "receipt contradicts itself or the number of words")
 
 
@@ -1111,7 +1118,7 @@ def list_entries(archive: Archive) -> None:
         why = choices(entry)
         for i, v in enumerate(body.variables if body.kind == "file" else []):
             r = v.receipt
-            asked = f"  {r.bound.kind} {r.bound.value:g}, worst {r.max_error:g}" if r else ""
+            asked = f"  {', '.join(f'{b.kind} {b.value:g}' for b in r.bounds)}; worst {r.max_error:g}" if r else ""
             print(f"    {v.name!r} {v.dtype.name} {v.shape}{' column-major' if v.column_major else ''}{asked}{why.get(i, '')}")
 
 

@@ -71,28 +71,36 @@ class Log:
         "3feffffffffa7135", "3fe62e42fef9cc69", "3fcebfbe0aa03df0", "3fac6b08da70cce3",
         "3f83b29d8bb0b97e", "3f55d877598350de", "3f2446c79efd4834", "3ef00c0e4e15189c"))  # fmt: skip
 
-    def parse(self, p: bytes) -> tuple[float, int, int, int]:
-        params(len(p) == 25, "log takes 25 bytes")
-        step, lowest, base, width = struct.unpack("<dqqB", p)
+    def parse(self, p: bytes) -> tuple[float, int, int, int, tuple[int, float, float] | None]:
+        params(len(p) in (25, 49), "log takes 25 or 49 bytes")
+        step, lowest, base, width = struct.unpack("<dqqB", p[:25])
+        even = struct.unpack("<qdd", p[25:]) if len(p) == 49 else None
+        if even:
+            sound = abs(even[0]) <= 1 << 50 and math.isfinite(even[1]) and math.isfinite(even[2]) and even[2] > 0
+            params(sound, "even levels are impossible")
         sound = math.isfinite(step) and step > 0 and abs(lowest) <= 1 << 50 and width in (1, 2, 4, 8)
         params(sound, "step, lowest level or width is impossible")
-        return step, lowest, base, width
+        return step, lowest, base, width, even
 
     def layout(self, dtype: DType, values: Layout, p: bytes) -> Layout:
         need_float(dtype)
         return replace(values, width=self.parse(p)[3])
 
     def reconstruct(self, codes: np.ndarray, dtype: DType, values: Layout, p: bytes) -> np.ndarray:
-        step, lowest, base, _ = self.parse(p)
+        step, lowest, base, _, even = self.parse(p)
         with np.errstate(all="ignore"):
             d = (codes.astype(np.uint64) + np.uint64(base % (1 << 64))).view(np.int64).astype(np.float64)
-            z = np.clip((np.abs(d) + np.float64(lowest - 1)) * np.float64(step), -1022.0, 1023.0)
+            level = np.abs(d) + np.float64(lowest - 1)
+            z = np.clip(level * np.float64(step), -1022.0, 1023.0)
             n = np.rint(z)
             f = z - n
             x = np.full_like(f, self.C[7])
             for c in self.C[6::-1]:
                 x = x * f + c
             x = x * np.ldexp(1.0, n.astype(np.int64))
+            if even:
+                last, origin, distance = np.float64(even[0]), np.float64(even[1]), np.float64(even[2])
+                x = np.where(level > last, origin + (level - last) * distance, x)
             x = np.where(d == 0, 0.0, np.where(d < 0, -x, x))
             return words_of(x, dtype)
 

@@ -135,7 +135,7 @@ impl<'a> Input<'a> {
 
     /// A bound, or none.
     pub fn tolerance(&mut self) -> Option<Tolerance> {
-        let kind = self.byte() % 4;
+        let kind = self.byte() % 5;
         let bits = self.u64();
         // Half of the bounds are of a size that data meet; the others are whatever the bits say.
         let usual = [1e-3, 0.5, 1.0, 1e-6, 1e5, 1e-30, 0.1, 0.01];
@@ -147,8 +147,13 @@ impl<'a> Input<'a> {
         fill.sort_unstable();
         fill.dedup();
         Some(match kind {
-            1 => Tolerance { bound: Bound::PwRel(value), limit: Limit::Relative(value), fill },
-            _ => Tolerance { bound: Bound::Abs(value), limit: Limit::Abs(value), fill },
+            1 => Tolerance { bounds: vec![Bound::PwRel(value)], limit: Limit::Relative(value), fill },
+            2 => {
+                let relative = [1e-2, 1e-4][usize::from(self.byte() % 2)];
+                let bounds = vec![Bound::Abs(value), Bound::PwRel(relative)];
+                Tolerance { bounds, limit: Limit::Both { absolute: value, relative }, fill }
+            }
+            _ => Tolerance { bounds: vec![Bound::Abs(value)], limit: Limit::Abs(value), fill },
         })
     }
 }

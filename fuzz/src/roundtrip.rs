@@ -73,11 +73,16 @@ fn compare(values: &Values, decoded: &Values, tolerance: &Tolerance) {
         let (x, y) = (float.to_f64(x), float.to_f64(y));
         let within = match tolerance.limit {
             Limit::Abs(limit) => within_exactly(x, y, limit),
-            // The product of two doubles is not exact; one step beside it is a safe judgement.
-            Limit::Relative(limit) => (x - y).abs() <= (limit * x.abs()).next_up(),
+            Limit::Relative(limit) => within_relative(x, y, limit),
+            Limit::Both { absolute, relative } => within_exactly(x, y, absolute) && within_relative(x, y, relative),
         };
         assert!(within, "word {i}: {x:e} became {y:e} under {:?}", tolerance.limit);
     }
+}
+
+/// `|x - y| <= limit * |x|`: the product of two doubles is not exact; one step beside it is a safe judgement.
+fn within_relative(x: f64, y: f64, limit: f64) -> bool {
+    (x - y).abs() <= (limit * x.abs()).next_up()
 }
 
 /// `|x - y| <= limit`, in integers.

@@ -207,7 +207,7 @@ impl Builder {
                 big_endian: array.big_endian,
                 pipeline: coded.pipeline,
                 exact_len: coded.exact_len,
-                receipt: coded.receipt,
+                receipt: coded.receipt.clone(),
                 ..stored(self.next_block(), place, array.dtype, &extent, &coded.decoded)
             };
             self.block(&block, &coded.payload);
@@ -217,7 +217,10 @@ impl Builder {
                 from += n * item;
             });
             if let Some(receipt) = coded.receipt {
-                variable.receipt = Some(variable.receipt.map_or(receipt, |sum| errbar_codec::check::join(&sum, &receipt, words)));
+                variable.receipt = Some(match variable.receipt {
+                    Some(sum) => errbar_codec::check::join(&sum, &receipt, words),
+                    None => receipt,
+                });
             }
             words += (coded.decoded.len() / array.dtype.word()) as u64;
         }

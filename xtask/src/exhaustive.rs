@@ -72,7 +72,7 @@ fn patterns(chunk: u64, scattered: bool) -> Vec<u32> {
 }
 
 fn tolerance(ask: Ask, patterns: &[u32]) -> Tolerance {
-    let abs = |limit| Tolerance { bound: Bound::Abs(limit), limit: Limit::Abs(limit), fill: Vec::new() };
+    let abs = |limit| Tolerance { bounds: vec![Bound::Abs(limit)], limit: Limit::Abs(limit), fill: Vec::new() };
     match ask {
         Ask::Abs(limit) => abs(limit),
         Ask::Share(share) => {
@@ -81,7 +81,7 @@ fn tolerance(ask: Ask, patterns: &[u32]) -> Tolerance {
             // Chunks without a number get a limit, too.
             abs((share * largest).max(f64::MIN_POSITIVE))
         }
-        Ask::Relative(limit) => Tolerance { bound: Bound::PwRel(limit), limit: Limit::Relative(limit), fill: Vec::new() },
+        Ask::Relative(limit) => Tolerance { bounds: vec![Bound::PwRel(limit)], limit: Limit::Relative(limit), fill: Vec::new() },
     }
 }
 
@@ -92,6 +92,7 @@ fn allowed(x: f32, y: f32, limit: Limit) -> bool {
     let surely = match limit {
         Limit::Abs(limit) => error < limit,
         Limit::Relative(share) => error < share * x.abs() * (1.0 - 1e-9),
+        Limit::Both { absolute, relative } => error < absolute.min(relative * x.abs() * (1.0 - 1e-9)),
     };
     surely || error == 0.0 || within(x, y, limit)
 }

@@ -118,7 +118,11 @@ pub struct Pack {
     /// Effort where no rule of the policy says otherwise.
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     pub mode: Mode,
-    /// Allow a loss, as [PATH[:VARIABLE]=]BOUND with the bound abs=, rel=, pw_rel= or digits=; later rules win.
+    /// Allow a loss, as [PATH[:VARIABLE]=]BOUND; later rules win.
+    ///
+    /// A bound is abs=, rel=, pw_rel= or digits=, which every value keeps, or one target for a whole variable: psnr=
+    /// or sqnr= in decibels, rmse=, or ratio=. Bounds joined by commas hold together, and where(>300)=abs=0.001 among
+    /// them is about the values in a range: >A, >=A, <A, <=A or A..B.
     #[arg(short, long = "bound", value_name = "BOUND")]
     pub bounds: Vec<String>,
     /// Read rules from this TOML file; they come before those of --bound.
@@ -304,7 +308,7 @@ pub struct Bench {
     /// Effort.
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     pub mode: Mode,
-    /// Allow a loss: abs=, rel=, pw_rel= or digits=.
+    /// Allow a loss: abs=, rel=, pw_rel=, digits=, psnr=, sqnr=, rmse= or ratio=, joined by commas.
     #[arg(short, long, value_name = "BOUND")]
     pub bound: Option<String>,
     /// Runs, of which the fastest counts.

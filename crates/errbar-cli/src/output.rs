@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
+use errbar::record::Limit;
 use errbar::{Bound, Error, Reason, Receipt, Result};
 use serde_json::{Value, json};
 
@@ -169,6 +170,11 @@ pub fn number(value: f64) -> String {
     if value == 0.0 { "0".into() } else { format!("{value:.4e}") }
 }
 
+/// Decibels for people; a dash where nothing was lost.
+pub fn decibels(value: f64) -> String {
+    if value.is_finite() { format!("{value:.1}") } else { "-".into() }
+}
+
 /// A shape such as `180x360`; `scalar` without dimensions.
 pub fn shape(shape: &[u64]) -> String {
     match shape {
@@ -177,9 +183,32 @@ pub fn shape(shape: &[u64]) -> String {
     }
 }
 
-/// A bound for people.
-pub fn bound(bound: Option<&Bound>) -> String {
-    bound.map_or_else(|| "exact".into(), errbar::policy::bound_text)
+/// Bounds for people.
+pub fn bounds(bounds: &[Bound]) -> String {
+    if bounds.is_empty() { "exact".into() } else { errbar::policy::bounds_text(bounds) }
+}
+
+/// Bounds for programs; null without any.
+pub fn bounds_json(bounds: &[Bound]) -> Option<String> {
+    (!bounds.is_empty()).then(|| errbar::policy::bounds_text(bounds))
+}
+
+/// What bounds came to, for people: an error, or a share of the value.
+pub fn limit(limit: Limit) -> String {
+    match limit {
+        Limit::Abs(value) | Limit::Relative(value) => number(value),
+        Limit::Both { absolute, relative } => format!("{} and {} |x|", number(absolute), number(relative)),
+    }
+}
+
+/// What bounds came to, as fields: `limit` is on the error, or on its share of the value where
+/// that alone is limited; where both are, `relative_limit` is on the share.
+pub fn limit_json(limit: Option<Limit>) -> Value {
+    match limit {
+        None => json!({ "limit": null }),
+        Some(Limit::Abs(value) | Limit::Relative(value)) => json!({ "limit": value }),
+        Some(Limit::Both { absolute, relative }) => json!({ "limit": absolute, "relative_limit": relative }),
+    }
 }
 
 /// Text out of an archive, so that it cannot act on a terminal.
@@ -221,15 +250,17 @@ pub fn with(mut object: Value, more: Value) -> Value {
 pub fn receipt(receipt: Option<&Receipt>) -> Value {
     match receipt {
         None => json!({}),
-        Some(r) => json!({
-            "limit": r.limit,
-            "max_error": r.max_error,
-            "max_error_at": r.max_error_at,
-            "rms_error": r.rms_error,
-            "finite": r.finite,
-            "non_finite": r.non_finite,
-            "exact": r.exact,
-        }),
+        Some(r) => with(
+            limit_json(Some(r.limit)),
+            json!({
+                "max_error": r.max_error,
+                "max_error_at": r.max_error_at,
+                "rms_error": r.rms_error,
+                "finite": r.finite,
+                "non_finite": r.non_finite,
+                "exact": r.exact,
+            }),
+        ),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Tables and messages about variables, which several commands print.
 
-use errbar::policy::bound_text;
-use errbar::record::{Choice, Variable};
+use errbar::record::{Choice, Limit, Variable};
 use errbar::{Archive, Reason, Result, VariableComparison};
 use serde_json::{Value, json};
 
@@ -84,7 +83,7 @@ impl<'a> Stored<'a> {
             "big_endian": variable.big_endian,
             "column_major": variable.column_major,
             "n_blocks": variable.n_blocks(),
-            "bound": variable.receipt.as_ref().map(|receipt| bound_text(&receipt.bound)),
+            "bound": variable.receipt.as_ref().and_then(|receipt| output::bounds_json(&receipt.bounds)),
             "raw_bytes": self.raw_bytes,
             "coded_bytes": self.coded_bytes,
             "pipeline": self.pipeline,
@@ -101,7 +100,8 @@ impl<'a> Stored<'a> {
             output::variable(self.path, &self.variable.name),
             self.variable.dtype.name().into(),
             output::shape(&self.shape()),
-            output::bound(receipt.map(|receipt| &receipt.bound)),
+            output::bounds(receipt.map_or(&[], |receipt| &receipt.bounds)),
+            receipt.map_or_else(|| "-".into(), |receipt| output::limit(receipt.limit)),
             receipt.map_or_else(|| "-".into(), |receipt| output::number(receipt.max_error)),
             receipt.map_or_else(|| "all".into(), |receipt| receipt.exact.to_string()),
             output::ratio(self.raw_bytes, self.coded_bytes),
@@ -114,9 +114,9 @@ impl<'a> Stored<'a> {
 /// A table for variables in an archive.
 pub fn stored() -> Table {
     let what = [("variable", Align::Left), ("dtype", Align::Left), ("shape", Align::Left)];
-    let loss = [("bound", Align::Left), ("worst error", Align::Right), ("kept exact", Align::Right)];
+    let loss = [("bound", Align::Left), ("limit", Align::Right), ("worst error", Align::Right), ("kept exact", Align::Right)];
     let cost = [("ratio", Align::Right), ("size", Align::Right), ("pipeline", Align::Left)];
-    Table::new(&[what, loss, cost].concat())
+    Table::new(&[&what[..], &loss, &cost].concat())
 }
 
 /// The table of compared variables.
@@ -129,11 +129,11 @@ pub fn compared(variables: &[VariableComparison]) -> Table {
             output::variable(&variable.path, &variable.name),
             variable.dtype.name().into(),
             output::shape(&variable.shape),
-            output::bound(variable.bound.as_ref()),
-            output::number(variable.limit),
+            output::bounds(&variable.bounds),
+            variable.limit.map_or_else(|| "0".into(), output::limit),
             output::number(variable.max_error),
             output::number(variable.rms_error),
-            if variable.psnr.is_finite() { format!("{:.1}", variable.psnr) } else { "-".into() },
+            output::decibels(variable.psnr),
             variable.violations.to_string(),
         ]);
     }
@@ -150,13 +150,14 @@ pub fn compared_json(out: &mut Out, variables: &[VariableComparison]) -> Result<
             "variable": variable.name,
             "dtype": variable.dtype.name(),
             "shape": variable.shape,
-            "bound": variable.bound.as_ref().map(bound_text),
-            "limit": variable.limit,
+            "bound": output::bounds_json(&variable.bounds),
             "max_error": variable.max_error,
             "rms_error": variable.rms_error,
             "psnr": variable.psnr,
+            "sqnr": variable.sqnr,
             "violations": variable.violations,
         });
+        let fields = output::with(fields, output::limit_json(variable.limit.or(Some(Limit::Abs(0.0)))));
         out.json(&output::with(output::message("variable", &variable.path), fields))
     })
 }

@@ -138,11 +138,12 @@ fn group<'a>(c: &'a mut Criterion, name: String, bytes: usize) -> BenchmarkGroup
 }
 
 fn tolerance(limit: Limit) -> Tolerance {
-    let bound = match limit {
-        Limit::Abs(value) => Bound::Abs(value),
-        Limit::Relative(value) => Bound::PwRel(value),
+    let bounds = match limit {
+        Limit::Abs(value) => vec![Bound::Abs(value)],
+        Limit::Relative(value) => vec![Bound::PwRel(value)],
+        Limit::Both { absolute, relative } => vec![Bound::Abs(absolute), Bound::PwRel(relative)],
     };
-    Tolerance { bound, limit, fill: Vec::new() }
+    Tolerance { bounds, limit, fill: Vec::new() }
 }
 
 fn quantize(c: &mut Criterion, field: &Field, stage: &dyn Quantizer) {

@@ -1,27 +1,21 @@
 //! The proof: every decoded value against the original, in arithmetic that cannot flatter.
 
+pub use errbar_format::record::Limit;
 use errbar_format::record::{Bound, Receipt};
+use std::borrow::Cow;
+
 use errbar_format::{Error, Result};
 
 use crate::codes::Word;
 use crate::float::Float;
 use crate::{Values, Words, with_words};
 
-/// The limit that every finite value of a variable is held to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Limit {
-    /// `|x - x'| <= limit`.
-    Abs(f64),
-    /// `|x - x'| <= limit * |x|`.
-    Relative(f64),
-}
-
 /// What may be lost of a variable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tolerance {
-    /// What the user asked for.
-    pub bound: Bound,
-    /// What that comes to for this variable.
+    /// What the user asked for. Bounds on some values only are looked at here as they stand.
+    pub bounds: Vec<Bound>,
+    /// What the others come to for this variable.
     pub limit: Limit,
     /// Bit patterns of missing values, ascending; kept exactly.
     pub fill: Vec<u64>,
@@ -31,6 +25,48 @@ impl Tolerance {
     /// Whether a bit pattern stands for a missing value.
     pub fn is_fill(&self, bits: u64) -> bool {
         !self.fill.is_empty() && self.fill.binary_search(&bits).is_ok()
+    }
+
+    /// Whether `y` may stand for the finite value `x`.
+    pub fn allows(&self, x: f64, y: f64) -> bool {
+        allows(self.limit, x, y) && self.regions().all(|(from, to, abs)| !(from <= x && x <= to) || within_abs(x, y, abs))
+    }
+
+    /// What is allowed of `values`, with bounds on some values only held for all where there are such
+    /// values.
+    ///
+    /// # Errors
+    /// As [`Float::of`].
+    pub fn for_block(&self, values: &Values) -> Result<Cow<'_, Tolerance>> {
+        let regions: Vec<(f64, f64, f64)> = self.regions().collect();
+        if regions.is_empty() {
+            return Ok(Cow::Borrowed(self));
+        }
+        let float = Float::of(values.dtype)?;
+        let mut tightest = f64::INFINITY;
+        with_words!(&values.bits.words, v => for word in v {
+            let x = float.to_f64(word.to_u64());
+            for &(from, to, abs) in &regions {
+                if from <= x && x <= to && x.is_finite() {
+                    tightest = tightest.min(abs);
+                }
+            }
+        });
+        if tightest == f64::INFINITY {
+            return Ok(Cow::Borrowed(self));
+        }
+        let absolute = self.limit.absolute().map_or(tightest, |limit| limit.min(tightest));
+        let limit = Limit::of(Some(absolute), self.limit.relative()).unwrap_or(self.limit);
+        Ok(Cow::Owned(Tolerance { limit, ..self.clone() }))
+    }
+
+    /// Bounds on values from one number to another that the limit does not imply.
+    fn regions(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
+        let is_implied = |abs: f64| self.limit.absolute().is_some_and(|limit| limit <= abs);
+        self.bounds.iter().filter_map(move |bound| match *bound {
+            Bound::Where { from, to, abs } if !is_implied(abs) => Some((from, to, abs)),
+            _ => None,
+        })
     }
 }
 
@@ -60,30 +96,21 @@ pub fn within_relative(x: f64, y: f64, limit: f64) -> bool {
     allowed > 0.0 && (x - y).abs().next_up() <= allowed
 }
 
-impl Limit {
-    /// Whether `y` may stand for the finite value `x`.
-    pub fn allows(self, x: f64, y: f64) -> bool {
-        match self {
-            Limit::Abs(limit) => within_abs(x, y, limit),
-            Limit::Relative(limit) => within_relative(x, y, limit),
-        }
-    }
+/// Whether `y` may stand for the finite value `x` under `limit`.
+pub fn allows(limit: Limit, x: f64, y: f64) -> bool {
+    limit.absolute().is_none_or(|limit| within_abs(x, y, limit)) && limit.relative().is_none_or(|limit| within_relative(x, y, limit))
+}
 
-    /// Whether [`Limit::allows`] is certain from the rounded `error` alone; cheap.
-    pub(crate) fn surely_allows(self, x: f64, error: f64) -> bool {
-        match self {
-            Limit::Abs(limit) => error < limit,
-            // Covers the steps that the exact check takes towards each other where floats are
-            // normal, and is far from zero where they are not.
-            Limit::Relative(limit) => error * (1.0 + 4.0 * f64::EPSILON) + 1e-300 < limit * x.abs(),
-        }
-    }
-
-    /// The number in it.
-    pub fn value(self) -> f64 {
-        match self {
-            Limit::Abs(value) | Limit::Relative(value) => value,
-        }
+/// Whether [`allows`] is certain from the rounded `error` alone; cheap.
+#[inline(always)]
+pub(crate) fn surely_allows(limit: Limit, x: f64, error: f64) -> bool {
+    // Covers the steps that the exact check takes towards each other where floats are normal, and
+    // is far from zero where they are not.
+    let relative = |limit: f64| error * (1.0 + 4.0 * f64::EPSILON) + 1e-300 < limit * x.abs();
+    match limit {
+        Limit::Abs(limit) => error < limit,
+        Limit::Relative(limit) => relative(limit),
+        Limit::Both { absolute, relative: limit } => (error < absolute) & relative(limit),
     }
 }
 
@@ -133,10 +160,17 @@ struct Comparer<'a> {
 
 impl Comparer<'_> {
     fn all<W: Word>(&mut self, a: &[W], b: &[W], to_f64: impl Fn(W) -> f64) {
+        let limit = self.tolerance.limit;
+        let regions: Vec<(f64, f64, f64)> = self.tolerance.regions().collect();
+        if !regions.is_empty() {
+            let in_regions = |x: f64, error: f64| regions.iter().all(|&(from, to, abs)| !(from <= x && x <= to) || error < abs);
+            return self.runs(a, b, &to_f64, |x, error| surely_allows(limit, x, error) && in_regions(x, error));
+        }
         // Which limit it is must not be asked in the loop.
-        match self.tolerance.limit {
-            Limit::Abs(limit) => self.runs(a, b, &to_f64, |x, error| Limit::Abs(limit).surely_allows(x, error)),
-            Limit::Relative(limit) => self.runs(a, b, &to_f64, |x, error| Limit::Relative(limit).surely_allows(x, error)),
+        match limit {
+            Limit::Abs(limit) => self.runs(a, b, &to_f64, |x, error| surely_allows(Limit::Abs(limit), x, error)),
+            Limit::Relative(limit) => self.runs(a, b, &to_f64, |x, error| surely_allows(Limit::Relative(limit), x, error)),
+            both @ Limit::Both { .. } => self.runs(a, b, &to_f64, |x, error| surely_allows(both, x, error)),
         }
     }
 
@@ -187,7 +221,7 @@ impl Comparer<'_> {
         }
         let fixed = !finite || self.tolerance.is_fill(bits);
         let (x, y, sound) = (to_f64(x), to_f64(y), self.float.is_finite(y.to_u64()));
-        if fixed || !sound || !self.tolerance.limit.allows(x, y) {
+        if fixed || !sound || !self.tolerance.allows(x, y) {
             self.violations.push(at as u32);
         }
         match fixed {
@@ -239,17 +273,16 @@ impl Tally {
     }
 
     fn receipt(&self, tolerance: &Tolerance) -> Receipt {
-        let limit = tolerance.limit.value();
         // One step up covers the rounding of the difference; where the exact error is proven to
         // be within the limit, the limit is the tighter truth.
         let mut max_error = if self.max_error == 0.0 { 0.0 } else { self.max_error.next_up() };
-        if matches!(tolerance.limit, Limit::Abs(_)) && self.max_error <= limit {
+        if let Some(limit) = tolerance.limit.absolute().filter(|&limit| self.max_error <= limit) {
             max_error = max_error.min(limit);
         }
         let sum_of_squares: f64 = self.sums_of_squares.iter().sum();
         Receipt {
-            bound: tolerance.bound,
-            limit,
+            bounds: tolerance.bounds.clone(),
+            limit: tolerance.limit,
             max_error,
             max_error_at: self.max_error_at,
             rms_error: if self.finite == 0 { 0.0 } else { (sum_of_squares / self.finite as f64).sqrt() },
@@ -272,7 +305,8 @@ pub fn join(a: &Receipt, b: &Receipt, before: u64) -> Receipt {
         finite,
         non_finite: a.non_finite + b.non_finite,
         exact: a.exact + b.exact,
-        ..*a
+        limit: a.limit.or(b.limit),
+        bounds: a.bounds.clone(),
     }
 }
 
@@ -310,14 +344,16 @@ mod tests {
                 for y in
                     [x, x.next_up(), x * (1.0 + limit), (x * (1.0 + limit)).next_down(), x * (1.0 - limit), x * (1.0 - 0.9 * limit), 0.0]
                 {
-                    for limit in [Limit::Abs(limit * x.abs()), Limit::Relative(limit)] {
-                        let sure = limit.surely_allows(x, (x - y).abs());
-                        assert!(!sure || limit.allows(x, y), "{x:e} {y:e} {limit:?}");
+                    let both = Limit::Both { absolute: limit * x.abs(), relative: limit };
+                    for limit in [Limit::Abs(limit * x.abs()), Limit::Relative(limit), both] {
+                        let sure = surely_allows(limit, x, (x - y).abs());
+                        assert!(!sure || allows(limit, x, y), "{x:e} {y:e} {limit:?}");
                     }
                 }
             }
         }
-        assert!(Limit::Relative(1e-3).surely_allows(1.0, 0.999e-3));
+        assert!(surely_allows(Limit::Relative(1e-3), 1.0, 0.999e-3));
+        assert!(!surely_allows(Limit::Both { absolute: 1e-4, relative: 1e-3 }, 1.0, 0.999e-3));
     }
 
     #[test]

@@ -7,15 +7,12 @@ use errbar_codec::{Codes, DType, Registry, Values, Words, coder};
 use errbar_format::record::{Bound, PipelineRecord};
 
 fn encode(values: &Values, quantizer: &str, coder: (&str, Vec<u8>), limit: Limit) -> Encoded {
-    let bound = match limit {
-        Limit::Abs(x) => Bound::Abs(x),
-        Limit::Relative(x) => Bound::PwRel(x),
-    };
+    let bounds = [limit.absolute().map(Bound::Abs), limit.relative().map(Bound::PwRel)].into_iter().flatten().collect();
     let plan =
         PipelineRecord { quantizer: stage(quantizer, vec![]), transforms: vec![stage("lorenzo", vec![1])], coder: stage(coder.0, coder.1) };
     let registry = Registry::core();
     let encoded =
-        pipeline::encode(&registry, &plan, values, Some(&Tolerance { bound, limit, fill: vec![] })).expect("a float within a bound");
+        pipeline::encode(&registry, &plan, values, Some(&Tolerance { bounds, limit, fill: vec![] })).expect("a float within a bound");
     let shape: Vec<u64> = values.bits.dims.iter().map(|&d| d as u64).collect();
     let decoded = pipeline::decode(&registry, &encoded.pipeline, values.dtype, &shape, &encoded.payload, encoded.exact_len)
         .expect("what was encoded");
@@ -45,11 +42,15 @@ fn every_16_bit_float_stays_within_every_bound() {
     let all: Vec<u16> = (0..=u16::MAX).collect();
     for (dtype, value) in [(DType::F16, f16 as fn(u16) -> f64), (DType::BF16, bf16)] {
         let original = values(dtype, all.clone());
-        for limit in [0.0, 1e-9, 1e-4, 0.25, 0.3, 1.0, 1000.0].iter().flat_map(|&x| [Limit::Abs(x), Limit::Relative(x)]) {
+        for limit in [0.0, 1e-9, 1e-4, 0.25, 0.3, 1.0, 1000.0]
+            .iter()
+            .flat_map(|&x| [Limit::Abs(x), Limit::Relative(x), Limit::Both { absolute: 0.01, relative: x }])
+        {
             let quantizer = match limit {
                 Limit::Abs(0.0) => "none",
                 Limit::Abs(_) => "uniform",
-                Limit::Relative(_) => "bitround",
+                Limit::Both { relative: 0.25.., .. } => "log",
+                Limit::Relative(_) | Limit::Both { .. } => "bitround",
             };
             let encoded = encode(&original, quantizer, ("zstd", coder::Zstd::params(1)), limit);
             let Words::U16(decoded) = &encoded.decoded.bits.words else { panic!("words of another width") };
@@ -60,6 +61,7 @@ fn every_16_bit_float_stays_within_every_bound() {
                 let within = match limit {
                     Limit::Abs(limit) => (a - b).abs() <= limit,
                     Limit::Relative(limit) => (a - b).abs() <= limit * a.abs(),
+                    Limit::Both { absolute, relative } => (a - b).abs() <= absolute.min(relative * a.abs()),
                 };
                 assert!(x == y || (a.is_finite() && within), "{} {limit:?}: {x:#06x} became {y:#06x}", dtype.name());
             }

@@ -1,5 +1,6 @@
 //! Every stage of the core before the judge, alone and in pipelines.
 
+use errbar_codec::check::allows;
 use errbar_codec::conformance::{self, Case, SplitMix64};
 use errbar_codec::float::Float;
 use errbar_codec::pipeline::{self, Encoded, stage};
@@ -17,18 +18,12 @@ fn store() -> StageRecord {
 }
 
 fn tolerance(limit: Limit) -> Tolerance {
-    let bound = match limit {
-        Limit::Abs(value) => Bound::Abs(value),
-        Limit::Relative(value) => Bound::PwRel(value),
-    };
-    Tolerance { bound, limit, fill: Vec::new() }
+    let bounds = [limit.absolute().map(Bound::Abs), limit.relative().map(Bound::PwRel)].into_iter().flatten().collect();
+    Tolerance { bounds, limit, fill: Vec::new() }
 }
 
 fn quantizer_for(limit: Limit) -> &'static str {
-    match limit {
-        Limit::Abs(_) => "uniform",
-        Limit::Relative(_) => "bitround",
-    }
+    if limit.absolute().is_some() { "uniform" } else { "bitround" }
 }
 
 /// Codes a list of words through `uniform` or `bitround`, decodes it again and has it judged.
@@ -338,7 +333,11 @@ fn any_quantizer() -> impl Strategy<Value = &'static str> {
 
 fn any_limit() -> impl Strategy<Value = Limit> {
     let value = prop_oneof![Just(1e-300), Just(1e300), 1e-6..2.0f64];
-    (any::<bool>(), value).prop_map(|(abs, value)| if abs { Limit::Abs(value) } else { Limit::Relative(value) })
+    (0..3, value.clone(), value).prop_map(|(kind, absolute, relative)| match kind {
+        0 => Limit::Abs(absolute),
+        1 => Limit::Relative(relative),
+        _ => Limit::Both { absolute, relative },
+    })
 }
 
 proptest! {
@@ -375,16 +374,14 @@ proptest! {
     #[test]
     fn the_fast_check_never_allows_what_exact_arithmetic_refuses(x in any::<f64>(), steps in -3i64..=3, limit in any_limit()) {
         prop_assume!(x.is_finite());
-        let edge = match limit {
-            Limit::Abs(limit) => x + limit,
-            Limit::Relative(limit) => x + limit * x,
-        };
+        let most = limit.absolute().unwrap_or(f64::MAX).min(limit.relative().unwrap_or(f64::MAX) * x.abs());
+        let edge = x + most;
         let y = f64::from_bits((edge.to_bits() as i64).wrapping_add(steps) as u64);
         prop_assume!(y.is_finite());
         let exact = conformance::within(x, y, limit);
         match limit {
-            Limit::Abs(_) => prop_assert_eq!(limit.allows(x, y), exact),
-            Limit::Relative(_) => prop_assert!(exact || !limit.allows(x, y)),
+            Limit::Abs(_) => prop_assert_eq!(allows(limit, x, y), exact),
+            _ => prop_assert!(exact || !allows(limit, x, y)),
         }
     }
 

@@ -14,6 +14,8 @@ pub const PAGE_TARGET: usize = 48 << 10;
 pub const MAX_PATH: usize = 65_535;
 /// Dimensions of a variable.
 pub const MAX_DIMS: usize = 8;
+/// Bounds in a receipt.
+pub const MAX_BOUNDS: usize = 16;
 /// Transforms in a pipeline.
 pub const MAX_TRANSFORMS: usize = 6;
 /// Bytes in a stage's parameters.

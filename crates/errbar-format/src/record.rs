@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::limits::MAX_PAGE;
 use crate::{DType, Error, Hash, Result};
 
+mod bound;
 mod check;
 mod full_width;
+
+pub use bound::{Bound, Limit, Receipt};
 
 /// Features that a reader must know to read an archive. An unknown bit means: unsupported.
 pub mod feature {
@@ -123,40 +126,6 @@ pub struct PipelineRecord {
     pub transforms: Vec<StageRecord>,
     /// Codes to bytes.
     pub coder: StageRecord,
-}
-
-/// What the user asked.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Bound {
-    /// `|x - x'| <= value`.
-    Abs(f64),
-    /// `|x - x'| <= value * (max - min)` of the variable.
-    Rel(f64),
-    /// `|x - x'| <= value * |x|`.
-    PwRel(f64),
-    /// Half a unit of the n-th significant decimal digit.
-    Digits(u8),
-}
-
-/// What was found by decoding a block before it was written, or over all blocks of a variable.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// The bound asked for.
-    pub bound: Bound,
-    /// The limit every word was held to: on `|x - x'|`, for `PwRel` and `Digits` on `|x - x'| / |x|`.
-    pub limit: f64,
-    /// Largest `|x - x'|` over the finite words, rounded up.
-    pub max_error: f64,
-    /// Index, in C order of the words of the block or variable, where it was found.
-    pub max_error_at: u64,
-    /// Root of the mean of `(x - x')²` over the finite words.
-    pub rms_error: f64,
-    /// Words compared: the finite ones.
-    pub finite: u64,
-    /// NaN and infinite words, kept bit for bit.
-    pub non_finite: u64,
-    /// Words that the codes do not carry and that are stored as they were.
-    pub exact: u64,
 }
 
 /// BLOCK: all that is needed to decode a block and to place it.

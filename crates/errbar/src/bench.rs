@@ -1,17 +1,22 @@
 //! What coding a file costs and gives, measured in memory.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use errbar_codec::{DType, Registry, Values, check, pipeline};
 use errbar_dissect::{Piece, ReadAt, dissect, dissectors};
-use errbar_format::record::{Block, BlockPlace, Bound, RECORD_VERSION, Receipt, Variable};
+use errbar_format::record::{Block, BlockPlace, Bound, Limit, RECORD_VERSION, Receipt};
 use errbar_format::{Error, Kind, Result, frame, record};
 
-use crate::pack::{block_bytes, block_shape};
-use crate::planner::{CorePlanner, Reason, encode_best};
+use crate::compare::decibels;
+use crate::pack::variable;
+use crate::parallel::Pool;
+use crate::planner::{CorePlanner, Planner, Reason, encode_best};
 use crate::policy::Mode;
 use crate::range::Survey;
 use crate::source;
+use crate::target::Trials;
 
 /// What [`run`] measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,13 +35,22 @@ pub struct BenchReport {
     pub decode_s: f64,
     /// Largest `|x - x'|` over the finite words; 0 for what is no float.
     pub max_error: f64,
-    /// `20 log10(range / rms error)` in decibels; infinite when nothing was lost.
+    /// `20 log10(range / rms error)` in decibels, missing values left out; infinite when nothing was
+    /// lost.
     pub psnr: f64,
+    /// `10 log10(sum of x² / sum of (x - x')²)` in decibels, missing values left out; infinite when
+    /// nothing was lost.
+    pub sqnr: f64,
+    /// What the bounds came to; nothing where no error was allowed.
+    pub limit: Option<Limit>,
     /// The stages of the first block.
     pub pipeline: String,
     /// Why the first block for which there was a choice has its stages.
     pub reason: Option<Reason>,
 }
+
+/// What the records of blocks call the file.
+const PATH: &[u8] = b"a.npy";
 
 /// Processor seconds that this process has taken.
 fn cpu_seconds() -> f64 {
@@ -53,8 +67,8 @@ struct Coded {
 /// and checks what comes back.
 ///
 /// # Errors
-/// [`Kind::Io`] if the file cannot be read, [`Kind::Usage`] if it holds no array.
-pub fn run(path: &Path, bound: Option<Bound>, mode: Mode, runs: u32) -> Result<BenchReport> {
+/// [`Kind::Io`] if the file cannot be read, [`Kind::Usage`] if it holds no array or a target cannot be met.
+pub fn run(path: &Path, bounds: &[Bound], mode: Mode, runs: u32) -> Result<BenchReport> {
     let named = |e: Error| e.in_entry(path.as_os_str().as_encoded_bytes());
     let (file, _) = source::open(path).map_err(|e| named(Error::io("cannot be read", e)))?;
     let (pieces, _) = dissect(&file, dissectors());
@@ -68,38 +82,39 @@ pub fn run(path: &Path, bound: Option<Bound>, mode: Mode, runs: u32) -> Result<B
     });
     let array = array.ok_or_else(|| named(Error::usage("no array was found in the file")))?;
     let len = array.bytes().unwrap_or(0);
-    let mut survey = array.dtype.is_float().then(|| Survey::new(array.dtype, array.big_endian)).transpose()?;
     let mut raw = vec![0; usize::try_from(len).map_err(|_| named(Error::usage("array does not fit memory")))?];
     file.read_at(&mut raw, at).map_err(|e| named(Error::io("cannot be read", e)))?;
-    let variable = Variable {
-        block_shape: block_shape(&array.shape, array.dtype.size() as u64, block_bytes(bound.is_some() && array.dtype.is_float(), mode)),
-        name: array.name,
-        dtype: array.dtype,
-        big_endian: array.big_endian,
-        column_major: array.column_major,
-        shape: array.shape,
-        first_block: 0,
-        receipt: None,
+    let bytes = &&raw[..];
+    let (registry, planner): (Arc<Registry>, Arc<dyn Planner>) = (Arc::new(Registry::core()), Arc::new(CorePlanner));
+    let (pool, cancel) = (Pool::new(1)?, AtomicBool::new(false));
+    let trials = Trials {
+        file: bytes,
+        at: 0,
+        array: &array,
+        path: PATH,
+        mode,
+        registry: &registry,
+        planner: &planner,
+        pool: &pool,
+        cancel: &cancel,
     };
-    let (registry, mut best, mut coded) = (Registry::core(), (f64::INFINITY, f64::INFINITY), Vec::new());
-    let (mut receipt, mut reason): (Option<Receipt>, Option<Reason>) = (None, None);
+    let (mut best, mut coded) = ((f64::INFINITY, f64::INFINITY), Vec::new());
+    let mut limit = None;
+    let mut receipt: Option<Receipt> = None;
+    let mut reason: Option<Reason> = None;
     for _ in 0..runs.max(1) {
         let start = cpu_seconds();
-        let tolerance = match (&mut survey, bound) {
-            (Some(survey), Some(bound)) => {
-                *survey = Survey::new(variable.dtype, variable.big_endian)?;
-                let fill = survey.all_passes(&&raw[..], 0, len).map_err(|e| named(Error::io("cannot be read", e)))?;
-                survey.tolerance(bound, fill)
-            }
-            _ => None,
-        };
+        let is_bounded = array.dtype.is_float() && !bounds.is_empty();
+        let tolerance = if is_bounded { trials.tolerance(bounds).map_err(named)? } else { None };
+        let variable = variable(&array, tolerance.is_some(), mode);
+        limit = tolerance.as_ref().map(|tolerance| tolerance.limit);
         coded.clear();
         let mut from = 0;
         for k in 0..variable.n_blocks().unwrap_or(0) {
             let (origin, shape) = variable.block_box(k);
             let to = from + shape.iter().product::<u64>() as usize * variable.dtype.size();
             let values = Values::from_bytes(variable.dtype, variable.big_endian, &shape, &raw[from..to])?;
-            let (encoded, choice) = encode_best(&registry, &CorePlanner, &values, tolerance.as_ref(), mode)?;
+            let (encoded, choice) = encode_best(&registry, &*planner, &values, tolerance.as_ref(), mode)?;
             if let (None, Some(choice)) = (&reason, choice) {
                 reason = Some(Reason::new(&registry, &pipeline::describe(&registry, &encoded.pipeline), &choice));
             }
@@ -107,7 +122,7 @@ pub fn run(path: &Path, bound: Option<Bound>, mode: Mode, runs: u32) -> Result<B
             let block = Block {
                 version: RECORD_VERSION,
                 number: k,
-                place: BlockPlace::Box { path: b"a.npy".to_vec(), variable: String::new(), origin },
+                place: BlockPlace::Box { path: PATH.to_vec(), variable: variable.name.clone(), origin },
                 dtype: variable.dtype,
                 big_endian: variable.big_endian,
                 shape,
@@ -135,7 +150,7 @@ pub fn run(path: &Path, bound: Option<Bound>, mode: Mode, runs: u32) -> Result<B
         receipt = None;
         let mut words = 0;
         for Coded { block, .. } in &coded {
-            receipt = match (receipt, block.receipt) {
+            receipt = match (receipt, block.receipt.clone()) {
                 (Some(a), Some(b)) => Some(check::join(&a, &b, words)),
                 (a, b) => a.or(b),
             };
@@ -150,16 +165,24 @@ pub fn run(path: &Path, bound: Option<Bound>, mode: Mode, runs: u32) -> Result<B
         coded_bytes += frame::write(&mut std::io::sink(), (frame::kind::BLOCK, 0), (0, 0), &record::encode(block)?, payload)
             .map_err(|e| Error::io("cannot count bytes", e))?;
     }
-    let range = survey.as_ref().map_or(0.0, Survey::range);
+    let (mut range, mut signal, mut error) = (0.0, 0.0, 0.0);
+    if let Some(receipt) = &receipt {
+        let mut survey = Survey::new(array.dtype, array.big_endian)?;
+        let fill = survey.all_passes(bytes, 0, len).map_err(|e| named(Error::io("cannot be read", e)))?;
+        let power = survey.power(bytes, 0, len, &fill).map_err(|e| named(Error::io("cannot be read", e)))?;
+        (range, signal, error) = (survey.range(), power.rms, power.rms_error(receipt));
+    }
     Ok(BenchReport {
-        dtype: variable.dtype,
-        shape: variable.index_shape(),
+        dtype: array.dtype,
+        shape: array.index_shape(),
         raw_bytes: len,
         coded_bytes,
         encode_s: best.0,
         decode_s: best.1,
         max_error: receipt.map_or(0.0, |receipt| receipt.max_error),
-        psnr: crate::compare::psnr(range, receipt.map_or(0.0, |receipt| receipt.rms_error)),
+        psnr: decibels(range, error),
+        sqnr: decibels(signal, error),
+        limit,
         pipeline: coded.first().map_or_else(String::new, |coded| pipeline::describe(&registry, &coded.block.pipeline)),
         reason,
     })

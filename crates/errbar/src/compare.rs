@@ -15,8 +15,9 @@ use errbar_format::{Error, Kind, Result, path};
 
 use crate::archive::{Archive, BlockSource, Content, Piece, check_hash};
 use crate::pack::{Progress, ProgressFn};
-use crate::range::Survey;
+use crate::range::{Power, Survey};
 use crate::source::{self, Found};
+use crate::target;
 
 /// Values compared at once.
 const CHUNK: usize = 16 << 20;
@@ -32,17 +33,20 @@ pub struct VariableComparison {
     pub dtype: DType,
     /// Extent along each dimension, in the order in which the file's own readers index it.
     pub shape: Vec<u64>,
-    /// The bound it was stored under; nothing: exact.
-    pub bound: Option<Bound>,
-    /// What that bound comes to for the original's values: absolute, for `pw_rel` and `digits` a
-    /// share of the value.
-    pub limit: f64,
+    /// The bounds it was stored under; none: exact.
+    pub bounds: Vec<Bound>,
+    /// What these come to for the original's values; nothing: exact.
+    pub limit: Option<Limit>,
     /// Largest `|x - x'|` over the finite words, rounded up.
     pub max_error: f64,
     /// Root of the mean of `(x - x')²` over the finite words.
     pub rms_error: f64,
-    /// `20 log10(range / rms_error)` in decibels; infinite where nothing differs.
+    /// `20 log10(range / rms error)` in decibels, missing values left out; infinite where nothing
+    /// differs.
     pub psnr: f64,
+    /// `10 log10(sum of x² / sum of (x - x')²)` in decibels, missing values left out; infinite where
+    /// nothing differs.
+    pub sqnr: f64,
     /// Words outside the limit, and missing or non-finite ones that are not what they were.
     pub violations: u64,
 }
@@ -355,7 +359,8 @@ struct FileComparison<'a> {
 /// What is known of a variable while its rows go by.
 struct Running {
     tolerance: Tolerance,
-    range: f64,
+    survey: Survey,
+    power: Power,
     words: u64,
     receipt: Option<Receipt>,
     violations: u64,
@@ -409,37 +414,57 @@ impl FileComparison<'_> {
             Ok(())
         })?;
         check_hash(self.file, &hasher)?;
-        self.conclude(running, report);
+        self.conclude(running, report)?;
         match first_difference {
             Some(at) => Err(differs(&format!("content differs from byte {at} on"))),
             None => Ok(()),
         }
     }
 
-    fn conclude(&self, running: Vec<Option<Running>>, report: &mut CompareReport) {
+    fn conclude(&self, running: Vec<Option<Running>>, report: &mut CompareReport) -> Result<()> {
         for (variable, running) in self.file.variables.iter().zip(running) {
-            let Some(Running { tolerance, range, receipt: Some(found), violations, .. }) = running else { continue };
-            let bound = variable.receipt.map(|receipt| receipt.bound);
-            if bound.is_some() && violations > 0 {
-                let what = format!("{violations} values are not within {}", crate::policy::bound_text(&tolerance.bound));
+            let Some(Running { tolerance, survey, power, receipt: Some(found), violations, .. }) = running else { continue };
+            let bounds = variable.receipt.as_ref().map(|receipt| receipt.bounds.clone()).unwrap_or_default();
+            let mut differ = |what: String| {
                 report.differences.push(differs(&what).in_entry(&self.entry.path).in_variable(&variable.name));
+            };
+            if !bounds.is_empty() && violations > 0 {
+                differ(format!("{violations} values are not within {}", crate::policy::bounds_text(&bounds)));
             }
-            if bound.is_none() && found.max_error == 0.0 && violations == 0 {
+            let rms = power.rms_error(&found);
+            if let Some(target) = target::of(&bounds)
+                && let Some(fault) = target::fault(target, &survey, power, rms, self.ratio(variable)?)
+            {
+                differ(fault);
+            }
+            if bounds.is_empty() && found.max_error == 0.0 && violations == 0 {
                 continue;
             }
+            let is_bounded = !bounds.is_empty();
             report.variables.push(VariableComparison {
                 path: self.entry.path.clone(),
                 name: variable.name.clone(),
                 dtype: variable.dtype,
                 shape: variable.index_shape(),
-                bound,
-                limit: if bound.is_some() { tolerance.limit.value() } else { 0.0 },
+                bounds,
+                limit: is_bounded.then_some(tolerance.limit),
                 max_error: found.max_error,
                 rms_error: found.rms_error,
-                psnr: psnr(range, found.rms_error),
-                violations: if bound.is_some() { violations } else { 0 },
+                psnr: decibels(survey.range(), rms),
+                sqnr: decibels(power.rms, rms),
+                violations: if is_bounded { violations } else { 0 },
             });
         }
+        Ok(())
+    }
+
+    /// Bytes of a variable over bytes of its block frames.
+    fn ratio(&self, variable: &Variable) -> Result<f64> {
+        let mut coded = 0;
+        for number in variable.first_block..variable.first_block + variable.n_blocks().unwrap_or(0) {
+            coded += self.archive.find_block(number)?.frame_len;
+        }
+        Ok(variable.check()? as f64 / coded.max(1) as f64)
     }
 
     /// What a variable's values are held to: its bound, worked out from the original's values.
@@ -448,24 +473,26 @@ impl FileComparison<'_> {
             return Ok(None);
         }
         let mut survey = Survey::new(variable.dtype, variable.big_endian)?;
-        let fill = survey.all_passes(&self.other, at, variable.check()?).map_err(|e| Error::io("cannot be read", e))?;
-        let range = survey.range();
-        let nothing = Tolerance { bound: Bound::Abs(0.0), limit: Limit::Abs(f64::INFINITY), fill: Vec::new() };
-        let tolerance = match variable.receipt {
-            Some(receipt) => survey.tolerance(receipt.bound, fill).unwrap_or(Tolerance {
-                bound: receipt.bound,
-                limit: Limit::Abs(0.0),
-                fill: Vec::new(),
-            }),
-            None => nothing,
+        let fail = |e| Error::io("cannot be read", e);
+        let (other, len) = (&self.other, variable.check()?);
+        let fill = survey.all_passes(other, at, len).map_err(fail)?;
+        let power = survey.power(other, at, len, &fill).map_err(fail)?;
+        let tolerance = match &variable.receipt {
+            Some(Receipt { bounds, limit, .. }) => {
+                // What a target came to is guaranteed as well.
+                let found = limit.absolute().filter(|_| target::of(bounds).is_some());
+                let nothing = || Tolerance { bounds: bounds.clone(), limit: Limit::Abs(0.0), fill: Vec::new() };
+                survey.tolerance(bounds, found, &fill).unwrap_or_else(nothing)
+            }
+            None => Tolerance { bounds: Vec::new(), limit: Limit::Abs(f64::INFINITY), fill: Vec::new() },
         };
-        Ok(Some(Running { tolerance, range, words: 0, receipt: None, violations: 0 }))
+        Ok(Some(Running { tolerance, survey, power, words: 0, receipt: None, violations: 0 }))
     }
 }
 
-/// `20 log10(range / rms)`.
-pub(crate) fn psnr(range: f64, rms: f64) -> f64 {
-    if rms == 0.0 { f64::INFINITY } else { 20.0 * (range / rms).log10() }
+/// `20 log10(signal / error)`.
+pub(crate) fn decibels(signal: f64, error: f64) -> f64 {
+    if error == 0.0 { f64::INFINITY } else { 20.0 * (signal / error).log10() }
 }
 
 fn read(file: &File, at: u64, len: usize, buffer: &mut Vec<u8>) -> Result<()> {

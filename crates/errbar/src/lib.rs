@@ -20,6 +20,7 @@ pub mod policy;
 mod range;
 mod source;
 pub mod storage;
+mod target;
 pub mod unpack;
 pub mod verify;
 mod write;

@@ -23,8 +23,10 @@ use crate::planner::{CorePlanner, Planner, Reason};
 use crate::policy::{Mode, Policy};
 use crate::source::{self, Found, Named, Names};
 use blocks::Blocks;
+pub(crate) use blocks::{Job, code};
 pub use file::Planned;
-pub(crate) use file::{block_bytes, block_shape};
+pub(crate) use file::variable;
+pub(crate) use load::unreadable;
 use load::{Batch, Item, Loader};
 
 /// How far a run has come.
@@ -55,7 +57,7 @@ pub struct VariableReport {
     /// Extent along each dimension, in the order in which the file's own readers index it.
     pub shape: Vec<u64>,
     /// What was asked.
-    pub bound: Bound,
+    pub bounds: Vec<Bound>,
     /// What was found by decoding; nothing where the variable was kept exact.
     pub receipt: Option<Receipt>,
     /// Bytes before coding.
@@ -201,15 +203,17 @@ impl Packer {
         self
     }
 
-    /// What each variable of a tree would get: bound, rule and mode, nothing written.
+    /// What each variable of a tree would get: bound, rule and mode, nothing written. A target is
+    /// searched for as in earnest, which codes its variable several times.
     ///
     /// # Errors
     /// [`Kind::Io`] if the root cannot be listed; what fails below it is in the problems.
     pub fn dry_run(&self, root: &Path) -> Result<(Vec<Planned>, Vec<Error>)> {
         check_root(root)?;
+        let pool = Pool::new(self.threads)?;
         let (mut planned, mut problems) = (Vec::new(), Vec::new());
         for found in source::walk(root) {
-            let result = found.and_then(|found| file::plan(&found, &self.policy, self.mode, &mut planned));
+            let result = found.and_then(|found| file::plan(self, &pool, &found, &mut planned));
             problems.extend(result.err());
         }
         Ok((planned, problems))
@@ -286,6 +290,7 @@ impl Packer {
         let mut loader = Loader::new(&pool, &self.policy, self.mode);
         let mut run = Run {
             packer: self,
+            pool: pool.clone(),
             blocks: Blocks::new(writer, Arc::clone(&self.registry), Arc::clone(&self.planner), &pool),
             names: Names::default(),
             links: HashMap::new(),
@@ -317,6 +322,7 @@ fn check_root(root: &Path) -> Result<()> {
 /// One packing in progress.
 struct Run<'a, W: Write> {
     packer: &'a Packer,
+    pool: Pool,
     blocks: Blocks<W>,
     names: Names,
     /// First path of every file with several names, by device and inode.

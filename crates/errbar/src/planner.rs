@@ -1,10 +1,11 @@
 //! Picks the pipeline of each block from a sample.
 
 mod choice;
+mod combined;
 mod fast;
 mod lossy;
 mod rank;
-mod sample;
+pub(crate) mod sample;
 
 use errbar_codec::pipeline::{self, Encoded, NONE, stage};
 use errbar_codec::{DType, Limit, Registry, Result, Tolerance, Values, Words, coder, with_words};
@@ -55,24 +56,32 @@ fn pco_level(mode: Mode) -> u8 {
 
 impl Planner for CorePlanner {
     fn families(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<Vec<PipelineRecord>> {
-        match (mode, tolerance) {
-            _ if is_constant(&values.bits.words) => {}
-            (Mode::Balanced | Mode::Small, Some(tolerance @ Tolerance { limit: Limit::Abs(_), .. })) if values.dtype.word() > 1 => {
+        let limit = tolerance.map(|tolerance| combined::binding(values, tolerance));
+        match (mode, tolerance, limit) {
+            _ if values.dtype.word() == 1 || is_constant(&values.bits.words) => {}
+            (Mode::Balanced | Mode::Small, Some(tolerance), Some(Limit::Abs(_))) => {
                 return lossy::families(values, tolerance, mode);
             }
-            (Mode::Fast, Some(Tolerance { limit: Limit::Abs(limit), .. })) => {
-                if let Some(plans) = fast_plans(values, *limit) {
+            (Mode::Balanced | Mode::Small, Some(tolerance), Some(Limit::Both { .. })) => {
+                let mut families = lossy::families(values, tolerance, mode);
+                // It leaves words that miss the relative limit for the proof to find: a sample does not tell.
+                families.retain(|family| family.iter().all(|plan| plan.quantizer.name != "interp"));
+                families.push(candidates(values, limit, mode));
+                return families;
+            }
+            (Mode::Fast, _, Some(Limit::Abs(limit))) => {
+                if let Some(plans) = fast_plans(values, limit) {
                     return vec![plans];
                 }
             }
             _ => {}
         }
-        vec![candidates(values, tolerance, mode)]
+        vec![candidates(values, limit, mode)]
     }
 }
 
 /// What is tried where no family is known.
-fn candidates(values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<PipelineRecord> {
+fn candidates(values: &Values, limit: Option<Limit>, mode: Mode) -> Vec<PipelineRecord> {
     let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
     let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
     let (order, delta) = (stage("order", vec![]), stage("delta", vec![]));
@@ -102,10 +111,12 @@ fn candidates(values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec
         _ => DType::U64,
     };
     let mut plans = Vec::new();
-    if let Some(tolerance) = tolerance {
-        let quantizers: &[&str] = match tolerance.limit {
+    if let Some(limit) = limit {
+        let quantizers: &[&str] = match limit {
             Limit::Abs(_) => &["uniform"],
             Limit::Relative(_) => &["log", "bitround"],
+            Limit::Both { .. } if mode == Mode::Fast => &["log", "uniform"],
+            Limit::Both { .. } => &["log"],
         };
         for &quantizer in quantizers {
             // Where a quantizer chooses the width with its step, the codes are tried at every width.
@@ -118,6 +129,9 @@ fn candidates(values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec
                 plans.push(pipeline(quantizer, &[&lorenzo], stage("bitpack", vec![])));
                 plans.push(pipeline(quantizer, &[&shuffle], zstd()));
                 continue;
+            }
+            if quantizer == "log" {
+                plans.push(pipeline(quantizer, &[&stage("linear", vec![])], stage("crans", vec![])));
             }
             for &width in widths {
                 if grid {
@@ -208,6 +222,8 @@ pub fn encode_best(
     tolerance: Option<&Tolerance>,
     mode: Mode,
 ) -> Result<(Encoded, Option<Choice>)> {
+    let tolerance = tolerance.filter(|_| values.dtype.is_float()).map(|tolerance| tolerance.for_block(values)).transpose()?;
+    let tolerance = tolerance.as_deref();
     let families = planner.families(values, tolerance, mode);
     let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
     let raw = values.bits.layout().bytes();

@@ -1,13 +1,17 @@
 //! Rules that give each path and variable a bound and a mode.
 
+mod bound;
+
 use std::fmt;
-use std::str::FromStr;
 
 use errbar_dissect::Raw;
 use errbar_format::record::Bound;
 use errbar_format::{DType, Error, Result};
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
+
+pub(crate) use bound::bound_text;
+pub use bound::{bounds_text, parse_bounds};
 
 /// How much effort coding may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -61,7 +65,8 @@ struct Rule {
     text: String,
     path: Option<Pattern>,
     variable: Option<Pattern>,
-    bound: Option<Option<Bound>>,
+    /// Nothing where the rule says nothing of bounds.
+    bounds: Option<Vec<Bound>>,
     mode: Option<Mode>,
     raw: Option<Raw>,
 }
@@ -80,8 +85,8 @@ impl Rule {
 /// What a policy says of a variable.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choice {
-    /// The bound, or nothing: exact.
-    pub bound: Option<Bound>,
+    /// The bounds, all of which hold; none: exact.
+    pub bounds: Vec<Bound>,
     /// The rule's own mode.
     pub mode: Option<Mode>,
     /// The rule that decided about the bound, as written.
@@ -93,55 +98,6 @@ pub struct Choice {
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     rules: Vec<Rule>,
-}
-
-/// A bound as written on the command line: `abs=0.01`, `rel=1e-4`, `pw_rel=1e-3`, `digits=4`, or
-/// `lossless` (`None`).
-///
-/// # Errors
-/// [`errbar_format::Kind::Usage`] for anything else.
-///
-/// ```
-/// use errbar::Bound;
-/// assert_eq!(errbar::policy::parse_bound("abs=0.01").unwrap(), Some(Bound::Abs(0.01)));
-/// assert_eq!(errbar::policy::parse_bound("lossless").unwrap(), None);
-/// assert!(errbar::policy::parse_bound("abs=-1").is_err());
-/// ```
-pub fn parse_bound(text: &str) -> Result<Option<Bound>> {
-    let bad =
-        |why: &str| Error::usage(format!("bound '{text}': {why}")).advise("write abs=0.01, rel=1e-4, pw_rel=1e-3, digits=4 or lossless");
-    if text == "lossless" {
-        return Ok(None);
-    }
-    let (kind, value) = text.split_once('=').ok_or_else(|| bad("no such bound"))?;
-    if kind == "digits" {
-        return match value.parse::<u8>() {
-            Ok(digits) if (1..=17).contains(&digits) => Ok(Some(Bound::Digits(digits))),
-            _ => Err(bad("digits must be 1 to 17")),
-        };
-    }
-    let value = f64::from_str(value).map_err(|_| bad("not a number"))?;
-    if !value.is_finite() || value < 0.0 {
-        return Err(bad("must be finite and not negative"));
-    }
-    let bound = match kind {
-        "abs" => Bound::Abs(value),
-        "rel" => Bound::Rel(value),
-        "pw_rel" => Bound::PwRel(value),
-        _ => return Err(bad("no such bound")),
-    };
-    // An error of at most zero is no error.
-    Ok((value > 0.0).then_some(bound))
-}
-
-/// A bound in the words that [`parse_bound`] reads.
-pub fn bound_text(bound: &Bound) -> String {
-    match bound {
-        Bound::Abs(value) => format!("abs={value:?}"),
-        Bound::Rel(value) => format!("rel={value:?}"),
-        Bound::PwRel(value) => format!("pw_rel={value:?}"),
-        Bound::Digits(digits) => format!("digits={digits}"),
-    }
 }
 
 fn patterns(text: &str) -> Result<(Option<Pattern>, Option<Pattern>)> {
@@ -159,7 +115,8 @@ impl Policy {
         Policy::default()
     }
 
-    /// Adds a rule `[PATH[:VARIABLE]=]BOUND`, such as `abs=0.01` or `*.npy=rel=1e-4`.
+    /// Adds a rule `[PATH[:VARIABLE]=]BOUND`, such as `abs=0.01` or `*.npy=rel=1e-4,psnr=60`, with the
+    /// bounds of [`parse_bounds`].
     ///
     /// # Errors
     /// [`errbar_format::Kind::Usage`] if it is none.
@@ -167,22 +124,14 @@ impl Policy {
     /// ```
     /// let mut policy = errbar::Policy::lossless();
     /// policy.add("run*/T.npy=abs=0.01")?;
-    /// assert!(policy.choice(b"run7/T.npy", "").bound.is_some());
-    /// assert!(policy.choice(b"run7/p.npy", "").bound.is_none());
+    /// assert!(!policy.choice(b"run7/T.npy", "").bounds.is_empty());
+    /// assert!(policy.choice(b"run7/p.npy", "").bounds.is_empty());
     /// # Ok::<(), errbar::Error>(())
     /// ```
     pub fn add(&mut self, rule: &str) -> Result<()> {
-        let equals: Vec<usize> = rule.match_indices('=').map(|(i, _)| i).collect();
-        let lossless = rule == "lossless" || rule.ends_with("=lossless");
-        // The bound is the last `MODE=VALUE`, or the last word.
-        let cut = match (lossless, equals.len()) {
-            (true, 0) | (false, 0 | 1) => None,
-            (true, n) => Some(equals[n - 1]),
-            (false, n) => Some(equals[n - 2]),
-        };
-        let (pattern, bound) = cut.map_or(("", rule), |at| (&rule[..at], &rule[at + 1..]));
-        let (path, variable) = patterns(pattern)?;
-        self.rules.push(Rule { text: rule.to_owned(), path, variable, bound: Some(parse_bound(bound)?), mode: None, raw: None });
+        let (pattern, bounds) = rule.split_at(bound::start_of_bounds(rule));
+        let (path, variable) = patterns(pattern.strip_suffix('=').unwrap_or(pattern))?;
+        self.rules.push(Rule { text: rule.to_owned(), path, variable, bounds: Some(parse_bounds(bounds)?), mode: None, raw: None });
         Ok(())
     }
 
@@ -208,12 +157,12 @@ impl Policy {
         for rule in file.rule {
             let (path, variable) = patterns(&rule.pattern)?;
             let raw = rule.raw.map(RawRule::check).transpose()?;
-            let bound = rule.bound.as_deref().map(parse_bound).transpose()?;
+            let bounds = rule.bound.as_deref().map(parse_bounds).transpose()?;
             let mut text = rule.pattern;
             if let Some(words) = &rule.bound {
                 text = format!("{text}={words}");
             }
-            self.rules.push(Rule { text, path, variable, bound, mode: rule.mode, raw });
+            self.rules.push(Rule { text, path, variable, bounds, mode: rule.mode, raw });
         }
         Ok(())
     }
@@ -222,8 +171,8 @@ impl Policy {
     pub fn choice(&self, path: &[u8], variable: &str) -> Choice {
         let mut choice = Choice::default();
         for rule in self.rules.iter().filter(|rule| rule.matches(path, Some(variable))) {
-            if let Some(bound) = rule.bound {
-                choice.bound = bound;
+            if let Some(bounds) = &rule.bounds {
+                choice.bounds.clone_from(bounds);
                 choice.rule = Some(rule.text.clone());
             }
             choice.mode = rule.mode.or(choice.mode);
@@ -238,7 +187,7 @@ impl Policy {
 
     /// Whether any rule allows a loss.
     pub fn is_lossy(&self) -> bool {
-        self.rules.iter().any(|rule| matches!(rule.bound, Some(Some(_))))
+        self.rules.iter().any(|rule| rule.bounds.as_ref().is_some_and(|bounds| !bounds.is_empty()))
     }
 }
 
@@ -298,16 +247,16 @@ mod tests {
     #[test]
     fn the_last_matching_rule_decides() {
         let policy = policy(&["abs=1", "*.npy=rel=1e-3", "a/*.npy=lossless", "**:T*=digits=3"]);
-        let bound = |path: &str, variable: &str| policy.choice(path.as_bytes(), variable).bound;
-        assert_eq!(bound("x.dat", ""), Some(Bound::Abs(1.0)));
-        assert_eq!(bound("b/c.npy", ""), Some(Bound::Rel(1e-3)));
-        assert_eq!(bound("a/c.npy", ""), None);
-        assert_eq!(bound("a/c.npy", "Temp"), Some(Bound::Digits(3)));
+        let bound = |path: &str, variable: &str| policy.choice(path.as_bytes(), variable).bounds;
+        assert_eq!(bound("x.dat", ""), [Bound::Abs(1.0)]);
+        assert_eq!(bound("b/c.npy", ""), [Bound::Rel(1e-3)]);
+        assert_eq!(bound("a/c.npy", ""), []);
+        assert_eq!(bound("a/c.npy", "Temp"), [Bound::Digits(3)]);
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for bad in ["", "abs", "abs=", "abs=nan", "abs=inf", "rel=-1", "digits=0", "digits=18", "foo=1", "[=abs=1", "abs=1,pw_rel=2"] {
+        for bad in ["", "abs", "abs=", "abs=nan", "abs=inf", "rel=-1", "digits=0", "digits=18", "foo=1", "[=abs=1", "abs=1,foo=2"] {
             assert_eq!(Policy::lossless().add(bad).expect_err(bad).kind, errbar_format::Kind::Usage, "{bad}");
         }
         for bad in ["[[rule]]\nmatch=1", "[[rule]]\nmatch='x'\nbond='abs=1'", "[[rule]]\nmatch='x'\nraw={dtype='f3',shape=[1]}", "x"] {

@@ -7,7 +7,7 @@ use errbar_codec::float::Float;
 use errbar_codec::{Limit, Result, Tolerance};
 use errbar_dissect::ReadAt;
 use errbar_format::DType;
-use errbar_format::record::Bound;
+use errbar_format::record::{Bound, Receipt};
 
 /// A finite value this large may mean "missing".
 const FILL_MAGNITUDE: f64 = 1e15;
@@ -266,18 +266,7 @@ impl Survey {
     /// Looks through `len` bytes of `file` from `at` on, as often as needed; gives the fill values
     /// found, ascending.
     pub(crate) fn all_passes(&mut self, file: &dyn ReadAt, at: u64, len: u64) -> io::Result<Vec<u64>> {
-        let mut buffer = Vec::new();
-        let mut each = |see: &mut dyn FnMut(&[u8])| -> io::Result<()> {
-            let mut from = at;
-            while from < at + len {
-                // A multiple of every word's size.
-                buffer.resize((at + len - from).min(CHUNK) as usize, 0);
-                file.read_at(&mut buffer, from)?;
-                see(&buffer);
-                from += buffer.len() as u64;
-            }
-            Ok(())
-        };
+        let mut each = |see: &mut dyn FnMut(&[u8])| each_chunk(file, at, len, see);
         each(&mut |bytes| self.first_pass(bytes))?;
         let suspects = self.far_suspects();
         let mut fill = if suspects.is_empty() { Vec::new() } else { self.far_fill(&suspects, &mut each)? };
@@ -295,17 +284,79 @@ impl Survey {
         if self.max > self.min { self.max - self.min } else { 0.0 }
     }
 
-    /// What `bound` comes to for this variable; nothing if it allows no error.
-    pub(crate) fn tolerance(&self, bound: Bound, fill: Vec<u64>) -> Option<Tolerance> {
-        let limit = match bound {
-            Bound::Abs(value) => Limit::Abs(value),
-            Bound::Rel(value) if self.max > self.min => Limit::Abs(share_of_range(value, self.min, self.max)),
-            Bound::Rel(_) => return None,
-            Bound::PwRel(value) => Limit::Relative(value),
-            Bound::Digits(digits) => Limit::Relative(digits_limit(digits)),
-        };
-        (limit.value() > 0.0).then_some(Tolerance { bound, limit, fill })
+    /// The largest magnitude of the ordinary values.
+    pub(crate) fn largest(&self) -> f64 {
+        if self.max >= self.min { self.max.max(-self.min) } else { 0.0 }
     }
+
+    /// What `bounds` come to for this variable, where `found` is the absolute limit by which a target
+    /// among them is met; nothing if they allow no error.
+    pub(crate) fn tolerance(&self, bounds: &[Bound], found: Option<f64>, fill: &[u64]) -> Option<Tolerance> {
+        let (mut absolute, mut relative) = (found.unwrap_or(f64::INFINITY), f64::INFINITY);
+        for bound in bounds {
+            match *bound {
+                Bound::Abs(value) => absolute = absolute.min(value),
+                Bound::Rel(value) if self.max > self.min => absolute = absolute.min(share_of_range(value, self.min, self.max)),
+                Bound::Rel(_) => return None,
+                Bound::PwRel(value) => relative = relative.min(value),
+                Bound::Digits(digits) => relative = relative.min(digits_limit(digits)),
+                Bound::Psnr(_) | Bound::Rmse(_) | Bound::Sqnr(_) | Bound::Ratio(_) | Bound::Where { .. } => {}
+            }
+        }
+        let finite = |limit: f64| limit.is_finite().then_some(limit);
+        let limit = Limit::of(finite(absolute), finite(relative))?;
+        (absolute > 0.0 && relative > 0.0).then(|| Tolerance { bounds: bounds.to_vec(), limit, fill: fill.to_vec() })
+    }
+
+    /// The numbers that are not missing, and the root of the mean of their squares.
+    pub(crate) fn power(&mut self, file: &dyn ReadAt, at: u64, len: u64, fill: &[u64]) -> io::Result<Power> {
+        // In units of the largest, whose square may be beyond the largest binary64.
+        let unit = if self.largest() > 0.0 { self.largest() } else { 1.0 };
+        let (mut sums, mut count) = ([0.0; LANES], 0);
+        each_chunk(file, at, len, &mut |bytes| {
+            self.each_run(bytes, |survey, run| {
+                for (i, &bits) in run.iter().enumerate() {
+                    let x = survey.float.to_f64(bits);
+                    if x.is_finite() && (fill.is_empty() || fill.binary_search(&bits).is_err()) {
+                        sums[i % LANES] += (x / unit) * (x / unit);
+                        count += 1;
+                    }
+                }
+            });
+        })?;
+        let sum: f64 = sums.iter().sum();
+        Ok(Power { count, rms: if count == 0 { 0.0 } else { unit * (sum / count as f64).sqrt() } })
+    }
+}
+
+/// The numbers of a variable: finite words that are no fill values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Power {
+    /// How many there are.
+    pub(crate) count: u64,
+    /// The root of the mean of their squares.
+    pub(crate) rms: f64,
+}
+
+impl Power {
+    /// The root mean square error of the numbers alone, from that of all finite words.
+    pub(crate) fn rms_error(&self, receipt: &Receipt) -> f64 {
+        if self.count == 0 { 0.0 } else { receipt.rms_error * (receipt.finite as f64 / self.count as f64).sqrt() }
+    }
+}
+
+/// Shows `len` bytes of `file` from `at` on, piece by piece.
+fn each_chunk(file: &dyn ReadAt, at: u64, len: u64, see: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    let mut from = at;
+    while from < at + len {
+        // A multiple of every word's size.
+        buffer.resize((at + len - from).min(CHUNK) as usize, 0);
+        file.read_at(&mut buffer, from)?;
+        see(&buffer);
+        from += buffer.len() as u64;
+    }
+    Ok(())
 }
 
 /// Something that shows all bytes of a variable, piece by piece.
@@ -342,7 +393,11 @@ mod tests {
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_be_bytes()).collect();
         let mut survey = Survey::new(DType::F64, true).expect("floats");
         let fill = survey.all_passes(&&bytes[..], 0, bytes.len() as u64).expect("memory");
-        survey.tolerance(bound, fill)
+        survey.tolerance(&[bound], None, &fill)
+    }
+
+    fn limit(tolerance: &Tolerance) -> f64 {
+        tolerance.limit.absolute().expect("an absolute limit")
     }
 
     #[test]
@@ -352,7 +407,7 @@ mod tests {
         values.push(f64::NAN);
         let tolerance = survey(&values, Bound::Rel(0.01)).expect("a range");
         assert_eq!(tolerance.fill, [1e20f64.to_bits()]);
-        assert!(tolerance.limit.value() <= 1.99 && tolerance.limit.value() > 1.989999);
+        assert!(limit(&tolerance) <= 1.99 && limit(&tolerance) > 1.989999);
     }
 
     #[test]
@@ -361,7 +416,7 @@ mod tests {
         values.extend([-9999.0; 50]);
         let tolerance = survey(&values, Bound::Rel(0.01)).expect("a range");
         assert_eq!(tolerance.fill, [(-9999f64).to_bits()]);
-        assert!(tolerance.limit.value() <= 0.36 && tolerance.limit.value() > 0.3599);
+        assert!(limit(&tolerance) <= 0.36 && limit(&tolerance) > 0.3599);
         values.truncate(2002);
         assert_eq!(survey(&values, Bound::Rel(0.01)).map(|t| t.fill), Some(Vec::new()));
     }
@@ -372,14 +427,14 @@ mod tests {
         values.push(1e20);
         let tolerance = survey(&values, Bound::Rel(0.01)).expect("a range");
         assert!(tolerance.fill.is_empty());
-        assert!(tolerance.limit.value() > 9e17);
+        assert!(limit(&tolerance) > 9e17);
     }
 
     #[test]
     fn no_range_means_exact_and_overflow_is_no_range_of_infinity() {
         assert_eq!(survey(&[3.0; 9], Bound::Rel(0.1)), None);
         assert_eq!(survey(&[], Bound::Rel(0.1)), None);
-        let limit = survey(&[f64::MAX, -f64::MAX, 0.0], Bound::Rel(0.25)).expect("a range").limit.value();
+        let limit = limit(&survey(&[f64::MAX, -f64::MAX, 0.0], Bound::Rel(0.25)).expect("a range"));
         assert!(limit <= f64::MAX / 2.0 && limit > f64::MAX * 0.499);
     }
 }

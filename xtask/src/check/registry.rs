@@ -32,7 +32,7 @@ fn in_code() -> Vec<(&'static str, Words)> {
         ("dtypes", DType::ALL.iter().map(dtype).collect()),
         (
             "limits",
-            limits!(MAX_RECORD MAX_PAYLOAD MAX_BLOCK MAX_PAGE PAGE_TARGET MAX_PATH MAX_DIMS MAX_TRANSFORMS MAX_PARAMS MAX_NAME MAX_INLINE
+            limits!(MAX_RECORD MAX_PAYLOAD MAX_BLOCK MAX_PAGE PAGE_TARGET MAX_PATH MAX_DIMS MAX_BOUNDS MAX_TRANSFORMS MAX_PARAMS MAX_NAME MAX_INLINE
                 MAX_LEVEL MAX_DOCUMENT),
         ),
         ("quantizers", stages.quantizers().iter().map(|s| stage(s.name(), s.version())).collect()),

@@ -2,7 +2,7 @@
 
 use errbar_codec::check;
 use errbar_format::limits::{MAX_BLOCK, MAX_NAME, MAX_PARAMS};
-use errbar_format::record::{Block, BlockPlace, Bound, FileHashes, Receipt, Segment};
+use errbar_format::record::{Block, BlockPlace, Bound, FileHashes, Limit, Receipt, Segment};
 use errbar_format::{DType, Kind};
 
 use super::accept::counting;
@@ -125,7 +125,16 @@ fn set_box(block: &mut Block, path: &str, variable: &str, origin: u64) {
 }
 
 fn receipt(words: u64) -> Receipt {
-    Receipt { bound: Bound::Abs(0.5), limit: 0.5, max_error: 0.25, max_error_at: 1, rms_error: 0.1, finite: words, non_finite: 0, exact: 0 }
+    Receipt {
+        bounds: vec![Bound::Abs(0.5)],
+        limit: Limit::Abs(0.5),
+        max_error: 0.25,
+        max_error_at: 1,
+        rms_error: 0.1,
+        finite: words,
+        non_finite: 0,
+        exact: 0,
+    }
 }
 
 /// `bad`, an array of twelve binary32 in three blocks, whose receipts are edited; and `good`.
@@ -146,9 +155,14 @@ fn with_receipts(name: &str, mut each: impl FnMut(usize, &mut Option<Receipt>), 
 }
 
 fn receipts() -> Vec<Vector> {
-    let edits: [Edit<Receipt>; 6] = [
+    let edits: [Edit<Receipt>; 9] = [
         ("error-above-limit", "the largest error is within the limit", |receipt| receipt.max_error = 0.75),
-        ("limit-nan", "a limit is a number", |receipt| receipt.limit = f64::NAN),
+        ("limit-nan", "a limit is a number", |receipt| receipt.limit = Limit::Abs(f64::NAN)),
+        ("relative-limit-negative", "no limit is negative", |receipt| {
+            receipt.limit = Limit::Both { absolute: 0.5, relative: -1.0 };
+        }),
+        ("no-bounds", "a receipt is about a bound", |receipt| receipt.bounds.clear()),
+        ("many-bounds", "a receipt has at most MAX_BOUNDS bounds", |receipt| receipt.bounds = vec![Bound::Abs(0.5); 17]),
         ("negative-error", "an error is not negative", |receipt| receipt.max_error = -0.25),
         ("counts", "finite and other words are all words", |receipt| receipt.finite += 1),
         ("exact", "no more exact words than words", |receipt| receipt.exact = 5),

@@ -153,11 +153,16 @@ fn pcos() -> Archive {
 }
 
 pub fn abs(limit: f64) -> Tolerance {
-    Tolerance { bound: Bound::Abs(limit), limit: Limit::Abs(limit), fill: Vec::new() }
+    Tolerance { bounds: vec![Bound::Abs(limit)], limit: Limit::Abs(limit), fill: Vec::new() }
 }
 
 pub fn relative(limit: f64) -> Tolerance {
-    Tolerance { bound: Bound::PwRel(limit), limit: Limit::Relative(limit), fill: Vec::new() }
+    Tolerance { bounds: vec![Bound::PwRel(limit)], limit: Limit::Relative(limit), fill: Vec::new() }
+}
+
+fn both(absolute: f64, relative: f64) -> Tolerance {
+    let bounds = vec![Bound::Abs(absolute), Bound::PwRel(relative)];
+    Tolerance { bounds, limit: Limit::Both { absolute, relative }, fill: Vec::new() }
 }
 
 fn uniforms() -> Archive {
@@ -200,6 +205,10 @@ fn logs() -> Archive {
     );
     add(&mut b, &of_values("special", DType::F64, &[60], special), &store, Some(&relative(1e-3)));
     add(&mut b, &floats("width-4", DType::F64, &[60]), &store, Some(&relative(1e-8)));
+    for dtype in FLOATS {
+        let signed = |i: u64| if i.is_multiple_of(5) { 0.0 } else { smooth(i) };
+        add(&mut b, &of_values(&format!("with-even-{}", dtype.name()), dtype, &[60], signed), &store, Some(&both(0.5, 0.05)));
+    }
     b.finish()
 }
 
@@ -256,14 +265,14 @@ fn receipts() -> Archive {
     let uniform = plan("uniform", &[], "zstd", &[3]);
     let bitround = plan("bitround", &[], "zstd", &[3]);
     add(&mut b, &floats("abs", DType::F32, &[40]), &uniform, Some(&abs(0.1)));
-    let digits = Tolerance { bound: Bound::Digits(3), limit: Limit::Relative(5e-4f64.next_down()), fill: Vec::new() };
+    let digits = Tolerance { bounds: vec![Bound::Digits(3)], limit: Limit::Relative(5e-4f64.next_down()), fill: Vec::new() };
     add(&mut b, &floats("digits", DType::F32, &[40]), &bitround, Some(&digits));
     // Words kept by `none` under a bound have a receipt too: nothing was lost, and that is shown.
     add(&mut b, &floats("none-under-bound", DType::F32, &[40]), &plan("none", &[], "zstd", &[3]), Some(&abs(0.1)));
     add(&mut b, &floats("pw-rel", DType::F64, &[40]), &bitround, Some(&relative(1e-4)));
     let (least, most) = (0..40).map(smooth).fold((f64::MAX, f64::MIN), |(least, most), x| (least.min(x), most.max(x)));
     let limit = (0.001 * (most - least).next_down()).next_down();
-    let rel = Tolerance { bound: Bound::Rel(0.001), limit: Limit::Abs(limit), fill: Vec::new() };
+    let rel = Tolerance { bounds: vec![Bound::Rel(0.001)], limit: Limit::Abs(limit), fill: Vec::new() };
     add(&mut b, &floats("rel", DType::F64, &[40]), &uniform, Some(&rel));
     b.finish()
 }
@@ -301,6 +310,11 @@ pub fn uniform_params(step: f64, base: i64, width: u8) -> Vec<u8> {
 
 fn log_params(step: f64, lowest: i64, base: i64, width: u8) -> Vec<u8> {
     [&step.to_le_bytes()[..], &lowest.to_le_bytes(), &base.to_le_bytes(), &[width]].concat()
+}
+
+/// With even levels.
+fn even_params(last: i64, origin: f64, distance: f64) -> Vec<u8> {
+    [log_params(0.5, 0, 0, 4), last.to_le_bytes().into(), origin.to_le_bytes().into(), distance.to_le_bytes().into()].concat()
 }
 
 fn refused() -> Vec<Vector> {
@@ -386,7 +400,15 @@ fn refused() -> Vec<Vector> {
     }
     c04("log-lowest", with_params(("log", &log_params(0.5, -(1 << 50) - 1, 0, 4)), &[], "store", &[]), "levels are within 2^50");
     c04("log-width", with_params(("log", &log_params(0.5, 0, 0, 5)), &[], "store", &[]), "codes have 1, 2, 4 or 8 bytes");
-    c04("log-long", with_params(("log", &[&log[..], &[0]].concat()), &[], "store", &[]), "log has 25 bytes of parameters");
+    c04("log-long", with_params(("log", &[&log[..], &[0]].concat()), &[], "store", &[]), "log has 25 or 49 bytes of parameters");
+    for (name, params) in [
+        ("last", even_params(1 << 51, 1.0, 1.0)),
+        ("origin", even_params(3, f64::INFINITY, 1.0)),
+        ("distance", even_params(3, 1.0, 0.0)),
+        ("distance-nan", even_params(3, 1.0, f64::NAN)),
+    ] {
+        c04(&format!("log-even-{name}"), with_params(("log", &params), &[], "store", &[]), "even levels are where levels can be");
+    }
     c04("bitpack-params", with_params(none, &[], "bitpack", &[0]), "bitpack has no parameters");
     c04("bitround-keep", with_params(("bitround", &[24]), &[], "store", &[]), "binary32 has 23 fraction bits");
     c04("bitround-none", with_params(("bitround", &[]), &[], "store", &[]), "bitround has one byte of parameters");

@@ -8,13 +8,19 @@ use crate::message::{self, Exit};
 use crate::output::{self, Align, Out, Table};
 
 pub fn run(args: &Bench) -> Result<Exit> {
-    let bound = args.bound.as_deref().map(policy::parse_bound).transpose()?.flatten();
+    let bounds = args.bound.as_deref().map(policy::parse_bounds).transpose()?.unwrap_or_default();
     let columns = [("file", Align::Left), ("dtype", Align::Left), ("shape", Align::Left), ("ratio", Align::Right)];
-    let more = [("encode MB/s", Align::Right), ("decode MB/s", Align::Right), ("worst error", Align::Right), ("PSNR dB", Align::Right)];
+    let more = [
+        ("encode MB/s", Align::Right),
+        ("decode MB/s", Align::Right),
+        ("worst error", Align::Right),
+        ("PSNR dB", Align::Right),
+        ("SQNR dB", Align::Right),
+    ];
     let mut table = Table::new(&[&columns[..], &more, &[("pipeline", Align::Left)]].concat());
     let (mut problems, mut reasons): (Vec<Error>, Vec<String>) = (Vec::new(), Vec::new());
     for path in &args.files {
-        let report = match errbar::bench::run(path, bound, args.mode.into(), args.runs) {
+        let report = match errbar::bench::run(path, &bounds, args.mode.into(), args.runs) {
             Ok(report) => report,
             Err(problem) => {
                 message::report(&problem, args.json)?;
@@ -25,7 +31,7 @@ pub fn run(args: &Bench) -> Result<Exit> {
         let name = path.as_os_str().as_encoded_bytes();
         if args.json {
             // A program may wait for each line: files take long.
-            output::json_line(json!({
+            let fields = json!({
                 "file": path.to_string_lossy(),
                 "dtype": report.dtype.name(),
                 "shape": report.shape,
@@ -35,9 +41,11 @@ pub fn run(args: &Bench) -> Result<Exit> {
                 "decode_s": report.decode_s,
                 "max_error": report.max_error,
                 "psnr": report.psnr,
+                "sqnr_db": report.sqnr,
                 "pipeline": report.pipeline,
                 "choice": output::reason(report.reason.as_ref()),
-            }))?;
+            });
+            output::json_line(output::with(fields, output::limit_json(report.limit)))?;
             continue;
         }
         reasons.extend(report.reason.filter(|_| args.verbose).map(|reason| format!("{}: {reason}", errbar::display_path(name))));
@@ -50,7 +58,8 @@ pub fn run(args: &Bench) -> Result<Exit> {
             speed(report.encode_s),
             speed(report.decode_s),
             output::number(report.max_error),
-            if report.psnr.is_finite() { format!("{:.1}", report.psnr) } else { "-".into() },
+            output::decibels(report.psnr),
+            output::decibels(report.sqnr),
             report.pipeline,
         ]);
     }

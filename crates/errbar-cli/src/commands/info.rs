@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use errbar::policy::bound_text;
 use errbar::record::{Block, BlockPlace, BlockRef, Body, StageRecord, feature};
 use errbar::{Archive, Error, Registry, Result};
 use serde_json::{Value, json};
@@ -224,7 +223,7 @@ fn block_json(archive: &Archive, place: &BlockRef, block: &Block) -> Value {
         "coded_bytes": place.frame_len,
         "frame_offset": place.offset,
         "pipeline": pipeline(archive, block),
-        "bound": block.receipt.as_ref().map(|receipt| bound_text(&receipt.bound)),
+        "bound": block.receipt.as_ref().and_then(|receipt| output::bounds_json(&receipt.bounds)),
         "decoded_hash": output::hex(&block.decoded_hash),
     });
     output::with(output::with(position, fields), output::receipt(block.receipt.as_ref()))

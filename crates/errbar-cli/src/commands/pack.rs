@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use errbar::policy::bound_text;
+use errbar::policy::bounds_text;
 use errbar::{Error, PackReport, Packer, Policy, Result};
 use serde_json::json;
 
@@ -87,8 +87,8 @@ fn print_report(report: &PackReport, piped: bool, verbose: bool) -> Result<()> {
         let found = |field: fn(&errbar::Receipt) -> String| variable.receipt.as_ref().map_or_else(|| "-".into(), field);
         table.row([
             output::variable(&variable.path, &variable.name),
-            bound_text(&variable.bound),
-            found(|receipt| output::number(receipt.limit)),
+            bounds_text(&variable.bounds),
+            found(|receipt| output::limit(receipt.limit)),
             variable.receipt.as_ref().map_or_else(|| "0".into(), |receipt| output::number(receipt.max_error)),
             variable.receipt.as_ref().map_or_else(|| "all".into(), |receipt| receipt.exact.to_string()),
             output::ratio(variable.raw_bytes, variable.coded_bytes),
@@ -124,7 +124,7 @@ fn print_json(report: &PackReport, archive: &Path) -> Result<()> {
             "variable": variable.name,
             "dtype": variable.dtype.name(),
             "shape": variable.shape,
-            "bound": bound_text(&variable.bound),
+            "bound": bounds_text(&variable.bounds),
             "raw_bytes": variable.raw_bytes,
             "coded_bytes": variable.coded_bytes,
             "pipeline": variable.pipeline,
@@ -161,19 +161,19 @@ fn dry_run(packer: &Packer, args: &Pack) -> Result<Exit> {
                 "variable": variable.variable,
                 "dtype": variable.dtype.name(),
                 "shape": variable.shape,
-                "bound": variable.bound.as_ref().map(bound_text),
-                "limit": variable.limit,
+                "bound": output::bounds_json(&variable.bounds),
                 "mode": variable.mode.word(),
                 "why": variable.why,
             });
+            let fields = output::with(fields, output::limit_json(variable.limit));
             out.json(&output::with(output::message("variable", &variable.path), fields))?;
         }
         table.row([
             output::variable(&variable.path, &variable.variable),
             variable.dtype.name().into(),
             output::shape(&variable.shape),
-            output::bound(variable.bound.as_ref()),
-            variable.limit.map_or_else(|| "-".into(), output::number),
+            output::bounds(&variable.bounds),
+            variable.limit.map_or_else(|| "-".into(), output::limit),
             variable.mode.word().into(),
             output::safe(&variable.why),
         ]);

@@ -78,11 +78,9 @@ impl Wide {
 /// [`crate::check`] decides the same faster. For relative limits it may refuse what lies within a
 /// rounding of the limit; it must never allow what this refuses.
 pub fn within(x: f64, y: f64, limit: Limit) -> bool {
-    let allowed = match limit {
-        Limit::Abs(limit) => Wide::magnitude(limit),
-        Limit::Relative(limit) => Wide::product(limit, x),
-    };
-    Wide::distance(x, y) <= allowed
+    let error = Wide::distance(x, y);
+    let absolute = limit.absolute().is_none_or(|limit| error <= Wide::magnitude(limit));
+    absolute && limit.relative().is_none_or(|limit| error <= Wide::product(limit, x))
 }
 
 #[cfg(test)]
@@ -102,5 +100,8 @@ mod tests {
         assert!(within(least, 0.0, Limit::Relative(1.0)));
         assert!(!within(least, 0.0, Limit::Relative(1f64.next_down())));
         assert!(within(-0.0, 0.0, Limit::Relative(0.0)));
+        assert!(within(8.0, 9.0, Limit::Both { absolute: 1.0, relative: 0.125 }));
+        assert!(!within(8.0, 9.0, Limit::Both { absolute: 0.5, relative: 0.125 }));
+        assert!(!within(8.0, 9.0, Limit::Both { absolute: 1.0, relative: 0.1 }));
     }
 }

@@ -1,9 +1,10 @@
 use errbar_format::{DType, Error, Result};
 
+use crate::check::surely_allows;
 use crate::codes::Word;
 use crate::float::Float;
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
-use crate::{Codes, Layout, Limit, Tolerance, Values, Words, with_words};
+use crate::{Codes, Layout, Tolerance, Values, Words, with_words};
 
 /// Rounds to a number of fraction bits, ties to even, and drops the others, which are zero
 /// (Zender, Bit Grooming, Geosci. Model Dev. 2016; Klöwer et al., Nature Comput. Sci. 2021).
@@ -65,7 +66,7 @@ impl Rounding<'_> {
                 let (bits, code) = (word.to_u64(), round(word, self.shift));
                 let y = code << self.shift;
                 let fixed = !self.float.is_finite(bits) || self.tolerance.is_fill(bits);
-                if fixed || !self.float.is_finite(y) || !self.tolerance.limit.allows(to_f64(word), to_f64(W::from_u64(y))) {
+                if fixed || !self.float.is_finite(y) || !self.tolerance.allows(to_f64(word), to_f64(W::from_u64(y))) {
                     exact.push(codes.len() as u32);
                     // The bits that the code can hold are as good a neighbour as any.
                     codes.push(W::from_u64(bits >> self.shift));
@@ -89,7 +90,7 @@ impl Rounding<'_> {
             let rounded = W::from_u64(code.to_u64() << self.shift);
             let (x, y) = (to_f64(word), to_f64(rounded));
             sound &= self.float.is_finite(word.to_u64()) && self.float.is_finite(rounded.to_u64());
-            sound &= x == y || self.tolerance.limit.surely_allows(x, (x - y).abs());
+            sound &= x == y || surely_allows(self.tolerance.limit, x, (x - y).abs());
         }
         (sound && !self.tolerance.fill.iter().any(|&fill| run.contains(&W::from_u64(fill)))).then_some(codes)
     }
@@ -126,7 +127,7 @@ impl Stage for BitRound {
 
 impl Quantizer for BitRound {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, _: &[u8]) -> Result<Quantized> {
-        let Limit::Relative(limit) = tolerance.limit else {
+        let Some(limit) = tolerance.limit.relative() else {
             return Err(Error::usage("bitround serves relative limits only"));
         };
         let float = Float::of(values.dtype)?;

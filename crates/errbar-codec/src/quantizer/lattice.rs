@@ -5,7 +5,7 @@ use crate::float::{Float, with_floats};
 use crate::lattice::Present;
 use crate::quantizer::words_nearest;
 use crate::stage::{Quantized, Quantizer, Stage, bad_params, no_params};
-use crate::{Codes, Layout, Limit, Tolerance, Values, Words, with_words};
+use crate::{Codes, Layout, Tolerance, Values, Words, with_words};
 
 /// Values that sit on `offset + k * unit` as integers: exactly, or every so many of them together
 /// under a limit that is coarser than the unit. See `spec/stages/lattice.md`.
@@ -44,7 +44,7 @@ impl Lattice {
     /// Whether `values` are on a lattice that serves a limit better than multiples of twice the
     /// limit: what planners ask before they propose it.
     pub fn serves(values: &Values, tolerance: &Tolerance) -> bool {
-        let (Limit::Abs(limit), Ok(float)) = (tolerance.limit, Float::of(values.dtype)) else { return false };
+        let (Some(limit), Ok(float)) = (tolerance.limit.absolute(), Float::of(values.dtype)) else { return false };
         let absent = absent(values, float, tolerance);
         let present = Present { values, float, absent: absent.contains(&true).then_some(&absent) };
         present.lattice(limit, 2.0 * limit).is_some()
@@ -85,7 +85,7 @@ impl Stage for Lattice {
 impl Quantizer for Lattice {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
         no_params(wanted)?;
-        let Limit::Abs(limit) = tolerance.limit else {
+        let Some(limit) = tolerance.limit.absolute() else {
             return Err(Error::usage("lattice serves absolute limits only"));
         };
         let float = Float::of(values.dtype)?;
@@ -107,7 +107,7 @@ impl Quantizer for Lattice {
                 // Where there is none, the code before costs least, unless it need not be written at all.
                 last = if absent { last } else { (k - base) as u32 };
                 // Coarse types round what lies between their own values.
-                if absent || !tolerance.limit.allows(to_f64(word), narrow(params.value(last.into()))) {
+                if absent || !tolerance.allows(to_f64(word), narrow(params.value(last.into()))) {
                     unserved.push(i as u32);
                 }
                 last

@@ -1,14 +1,16 @@
 use errbar_format::{DType, Error, Result};
 
+use crate::check::{allows, surely_allows};
 use crate::codes::Word;
 use crate::float::{Float, with_floats};
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
-use crate::{Codes, Layout, Limit, Tolerance, Values, Words, with_words};
+use crate::{Codes, Layout, Tolerance, Values, Words, with_words};
 
 /// Powers of two at multiples of a step: `x' = sign * 2^(k * step)`, rounded once to the type of
 /// the values; zero has a code of its own. Serves relative limits. A code spans all numbers from
 /// `x' / (1 + r)` to `x' / (1 - r)`, the widest cell that a limit r allows, which is half a bit a
-/// word less than any cells of equal width within a binade. See `spec/stages/log.md`.
+/// word less than any cells of equal width within a binade. Where an absolute limit is the tighter one,
+/// from some level on, levels are at multiples of an even step instead. See `spec/stages/log.md`.
 #[derive(Clone, Copy, Debug)]
 pub struct Log;
 
@@ -89,19 +91,44 @@ struct Params {
     /// What code 0 stands for: positive for positive numbers, 0 for 0.
     base: i64,
     width: usize,
+    even: Option<Even>,
 }
+
+/// Levels at an even distance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Even {
+    /// The last level that is a power of two.
+    last: f64,
+    /// Where the even ones would have this level.
+    origin: f64,
+    step: f64,
+}
+
+/// None: all levels are powers of two.
+const NOT_EVEN: Even = Even { last: f64::INFINITY, origin: 0.0, step: 0.0 };
 
 impl Params {
     fn parse(params: &[u8]) -> Result<Params> {
-        let bytes: &[u8; 25] = params.try_into().map_err(|_| bad_params("log takes 25 bytes"))?;
+        let Some((bytes, even)) = params.split_first_chunk::<25>().filter(|(_, even)| matches!(even.len(), 0 | 24)) else {
+            return Err(bad_params("log takes 25 or 49 bytes"));
+        };
         let word = |at: usize| std::array::from_fn(|i| bytes[at + i]);
+        let number = |i: usize| f64::from_le_bytes(std::array::from_fn(|j| even[8 * i + j]));
+        let last = |even: &[u8]| i64::from_le_bytes(std::array::from_fn(|i| even[i]));
+        let even = match even.is_empty() {
+            true => None,
+            false if last(even).unsigned_abs() > MAX_LEVEL as u64 => return Err(bad_params("log's last power is impossible")),
+            false => Some(Even { last: last(even) as f64, origin: number(1), step: number(2) }),
+        };
         let params = Params {
             step: f64::from_le_bytes(word(0)),
             lowest: i64::from_le_bytes(word(8)),
             base: i64::from_le_bytes(word(16)),
             width: bytes[24].into(),
+            even,
         };
-        let sound = params.step.is_finite() && params.step > 0.0 && matches!(params.width, 1 | 2 | 4 | 8);
+        let even = even.is_none_or(|even| even.origin.is_finite() && even.step.is_finite() && even.step > 0.0);
+        let sound = even && params.step.is_finite() && params.step > 0.0 && matches!(params.width, 1 | 2 | 4 | 8);
         match sound && params.lowest.unsigned_abs() <= MAX_LEVEL as u64 {
             true => Ok(params),
             false => Err(bad_params("log's step, lowest level or width is impossible")),
@@ -109,7 +136,11 @@ impl Params {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        [&self.step.to_le_bytes()[..], &self.lowest.to_le_bytes(), &self.base.to_le_bytes(), &[self.width as u8]].concat()
+        let mut bytes = [&self.step.to_le_bytes()[..], &self.lowest.to_le_bytes(), &self.base.to_le_bytes(), &[self.width as u8]].concat();
+        if let Some(Even { last, origin, step }) = self.even {
+            bytes.extend([(last as i64).to_le_bytes(), origin.to_le_bytes(), step.to_le_bytes()].concat());
+        }
+        bytes
     }
 }
 
@@ -119,12 +150,22 @@ struct Cells {
     inverse: f64,
     /// Added to logarithms, it makes the nearest level that of the cell.
     shift: f64,
+    even: Even,
+    /// Magnitudes above this have even levels.
+    even_from: f64,
+}
+
+/// The number that a level stands for.
+#[inline(always)]
+fn value_of<const EVEN: bool>(level: f64, step: f64, even: Even) -> f64 {
+    let power = power_of_two(level * step);
+    if EVEN && level > even.last { even.origin + (level - even.last) * even.step } else { power }
 }
 
 impl Cells {
-    /// The widest cells from which `float` keeps every number within `limit`.
-    fn new(float: Float, limit: f64) -> Result<Cells> {
-        let limit = limit.min(WIDEST);
+    /// The widest cells from which `float` keeps every number up to `largest` within both limits.
+    fn new(float: Float, relative: f64, absolute: Option<f64>, largest: f64) -> Result<Cells> {
+        let limit = relative.min(WIDEST);
         // Half a unit in the last place of a normal number is at most this share of it.
         let rounding = f64::from_bits(u64::from(1022 - float.fraction_bits()) << 52);
         let rest = (limit - (rounding + POWER_ERROR) * (1.0 + limit)) * (1.0 - 1e-9);
@@ -132,13 +173,32 @@ impl Cells {
             return Err(Error::usage("log does not serve relative limits near the precision of the type"));
         }
         let step = if rest < 0.17 { log2_ratio(rest) } else { log2((1.0 + rest) / (1.0 - rest)) };
-        Ok(Cells { step, inverse: 1.0 / step, shift: 0.5 * log2(1.0 - rest * rest) })
+        let cells = Cells { step, inverse: 1.0 / step, shift: 0.5 * log2(1.0 - rest * rest), even: NOT_EVEN, even_from: f64::INFINITY };
+        Ok(match absolute {
+            Some(absolute) if limit * largest > absolute => cells.with_even(float, absolute.min(f64::MAX / 4.0), rest, largest),
+            _ => cells,
+        })
+    }
+
+    /// Even steps from where `absolute` is less than a share of `rest` of the number.
+    fn with_even(self, float: Float, absolute: f64, rest: f64, largest: f64) -> Cells {
+        let half_spacing = 0.5 * float.spacing(largest);
+        let room = if half_spacing < absolute * 0.5 { absolute - half_spacing } else { absolute };
+        // The cells of powers end below where the limits cross.
+        let crossing = (room / rest * (1.0 - rest)).max(f64::MIN_POSITIVE);
+        let last = (log2(crossing) * self.inverse).floor();
+        let end = power_of_two(last * self.step) / (1.0 - rest);
+        Cells { even: Even { last, origin: end - room, step: 2.0 * room }, even_from: end, ..self }
     }
 
     /// The level of a normal positive number, an integer.
     #[inline(always)]
-    fn level(&self, x: f64) -> f64 {
-        ((log2(x) + self.shift) * self.inverse + TO_INTEGER) - TO_INTEGER
+    fn level<const EVEN: bool>(&self, x: f64) -> f64 {
+        let power = ((log2(x) + self.shift) * self.inverse + TO_INTEGER) - TO_INTEGER;
+        if EVEN && x > self.even_from {
+            return self.even.last + ((x - self.even.origin) / self.even.step).round_ties_even();
+        }
+        power
     }
 }
 
@@ -170,7 +230,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
     }
 
     /// Levels and signs of the numbers there are.
-    fn grid(&self, cells: Cells) -> Grid {
+    fn grid<const EVEN: bool>(&self, cells: Cells) -> Grid {
         // The least and largest magnitudes of positive and of negative numbers.
         let (mut least, mut largest) = ([[f64::MAX; LANES]; 2], [[0.0; LANES]; 2]);
         let mut zeros = false;
@@ -194,9 +254,11 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         }
         let least = least.map(|lanes| lanes.into_iter().fold(f64::MAX, f64::min));
         let largest = largest.map(|lanes| lanes.into_iter().fold(0.0, f64::max));
-        let lowest = if largest == [0.0; 2] { 0.0 } else { cells.level(least[0].min(least[1])) };
+        // Even levels of numbers far beyond their distance are too many to count: those are kept exactly.
+        let most = MAX_LEVEL as f64;
+        let lowest = if largest == [0.0; 2] { 0.0 } else { cells.level::<EVEN>(least[0].min(least[1])).min(most) };
         // What a magnitude stands for, without its sign.
-        let rank = |x: f64| cells.level(x) - lowest + 1.0;
+        let rank = |x: f64| (cells.level::<EVEN>(x) - lowest + 1.0).min(most);
         let has = largest.map(|x| x > 0.0);
         let from = if has[1] { -rank(largest[1]) } else { f64::from(!zeros && has[0]) };
         let to = if has[0] { rank(largest[0]) } else { -f64::from(!zeros && has[1]) };
@@ -211,18 +273,18 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
     }
 
     /// Codes on a grid, and the positions that no code serves.
-    fn codes<C: Word>(&self, grid: &Grid, narrow: impl Fn(f64) -> f64) -> (Words, Vec<u32>) {
+    fn codes<C: Word, const EVEN: bool>(&self, grid: &Grid, narrow: impl Fn(f64) -> f64) -> (Words, Vec<u32>) {
         let mut codes = Vec::with_capacity(self.words.len());
         let mut exact = Vec::new();
         let mut last = C::from_u64(0);
         for run in self.words.chunks(RUN) {
-            if let Some(run) = self.plain(run, grid, &narrow) {
+            if let Some(run) = self.plain::<C, EVEN>(run, grid, &narrow) {
                 codes.extend_from_slice(&run);
                 last = run[RUN - 1];
                 continue;
             }
             for &word in run {
-                match self.code(word, grid, &narrow) {
+                match self.code::<C, EVEN>(word, grid, &narrow) {
                     Some(code) => last = code,
                     // The code before it costs least.
                     None => exact.push(codes.len() as u32),
@@ -235,17 +297,17 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
 
     /// The codes of a whole run whose levels all serve: the usual case, without a branch.
     #[inline(always)]
-    fn plain<C: Word>(&self, run: &[W], grid: &Grid, narrow: impl Fn(f64) -> f64) -> Option<[C; RUN]> {
+    fn plain<C: Word, const EVEN: bool>(&self, run: &[W], grid: &Grid, narrow: impl Fn(f64) -> f64) -> Option<[C; RUN]> {
         let run: &[W; RUN] = run.try_into().ok()?;
-        let limit = Limit::Relative(self.limit);
+        let limit = self.tolerance.limit;
         // Small loops, as the compiler has registers for.
         let numbers = run.map(&self.to_f64);
-        let levels = numbers.map(|x| grid.cells.level(x.abs()));
-        let decoded = levels.map(|level| narrow(power_of_two(level * grid.cells.step)));
+        let levels = numbers.map(|x| grid.cells.level::<EVEN>(x.abs()));
+        let decoded = levels.map(|level| narrow(value_of::<EVEN>(level, grid.cells.step, grid.cells.even)));
         let mut sound = true;
         for (&x, y) in numbers.iter().zip(decoded) {
             // False for NaN and for infinities.
-            sound &= (x == 0.0) | limit.surely_allows(x, (x.abs() - y).abs());
+            sound &= (x == 0.0) | surely_allows(limit, x.abs(), (x.abs() - y).abs());
         }
         let mut codes = [C::from_u64(0); RUN];
         for ((code, &x), level) in codes.iter_mut().zip(&numbers).zip(levels) {
@@ -260,7 +322,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
     }
 
     /// The code that serves a word, if one does.
-    fn code<C: Word>(&self, word: W, grid: &Grid, narrow: impl Fn(f64) -> f64) -> Option<C> {
+    fn code<C: Word, const EVEN: bool>(&self, word: W, grid: &Grid, narrow: impl Fn(f64) -> f64) -> Option<C> {
         if self.is_fixed(word) {
             return None;
         }
@@ -276,23 +338,62 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         if x < f64::MIN_POSITIVE {
             return None;
         }
-        let nearest = grid.cells.level(x);
+        let nearest = grid.cells.level::<EVEN>(x);
         [nearest, nearest - 1.0, nearest + 1.0].into_iter().find_map(|level| {
             let rank = level - grid.lowest + 1.0;
-            let serves = rank >= 1.0 && self.tolerance.limit.allows(x, narrow(power_of_two(level * grid.cells.step)));
+            let serves = rank >= 1.0 && allows(self.tolerance.limit, x, narrow(value_of::<EVEN>(level, grid.cells.step, grid.cells.even)));
             if serves { inside(rank.copysign(number)) } else { None }
         })
     }
 
+    /// The largest magnitude of a number.
+    fn largest(&self) -> f64 {
+        let numbers = self.words.iter().filter(|&&word| !self.is_fixed(word));
+        numbers.fold(0.0, |largest, &word| (self.to_f64)(word).abs().max(largest))
+    }
+
     fn quantize(&self, narrow: impl Fn(f64) -> f64) -> Result<(Params, Words, Vec<u32>)> {
-        let grid = self.grid(Cells::new(self.float, self.limit)?);
+        let absolute = self.tolerance.limit.absolute();
+        let largest = if absolute.is_some() { self.largest() } else { 0.0 };
+        let cells = Cells::new(self.float, self.limit, absolute, largest)?;
+        match cells.even == NOT_EVEN {
+            true => self.quantize_in::<false>(cells, narrow),
+            false => self.quantize_in::<true>(cells, narrow),
+        }
+    }
+
+    fn quantize_in<const EVEN: bool>(&self, cells: Cells, narrow: impl Fn(f64) -> f64) -> Result<(Params, Words, Vec<u32>)> {
+        let grid = self.grid::<EVEN>(cells);
         let (words, exact) = match grid.width {
-            1 => self.codes::<u8>(&grid, narrow),
-            2 => self.codes::<u16>(&grid, narrow),
-            4 => self.codes::<u32>(&grid, narrow),
-            _ => self.codes::<u64>(&grid, narrow),
+            1 => self.codes::<u8, EVEN>(&grid, narrow),
+            2 => self.codes::<u16, EVEN>(&grid, narrow),
+            4 => self.codes::<u32, EVEN>(&grid, narrow),
+            _ => self.codes::<u64, EVEN>(&grid, narrow),
         };
-        Ok((Params { step: grid.cells.step, lowest: grid.lowest as i64, base: grid.base as i64, width: grid.width }, words, exact))
+        let even = EVEN.then_some(grid.cells.even);
+        Ok((Params { step: grid.cells.step, lowest: grid.lowest as i64, base: grid.base as i64, width: grid.width, even }, words, exact))
+    }
+}
+
+impl Params {
+    /// The words that codes stand for.
+    fn words<const EVEN: bool>(&self, codes: &Words, float: Float) -> Words {
+        let &Params { step, base, .. } = self;
+        let (before, even) = ((self.lowest - 1) as f64, self.even.unwrap_or(NOT_EVEN));
+        with_words!(codes, v => {
+            let signed = |code: u64| code.wrapping_add(base as u64) as i64 as f64;
+            let value = |signed: f64| {
+                let magnitude = value_of::<EVEN>(signed.abs() + before, step, even);
+                let magnitude = if signed == 0.0 { 0.0 } else { magnitude };
+                if signed < 0.0 { -magnitude } else { magnitude }
+            };
+            match float {
+                Float::F32 => Words::U32(in_runs(v, signed, value, |x| (x as f32).to_bits())),
+                Float::F64 => Words::U64(in_runs(v, signed, value, f64::to_bits)),
+                Float::F16 => Words::U16(in_runs(v, signed, value, |x| Float::F16.from_f64(x) as u16)),
+                Float::BF16 => Words::U16(in_runs(v, signed, value, |x| Float::BF16.from_f64(x) as u16)),
+            }
+        })
     }
 }
 
@@ -321,11 +422,11 @@ impl Stage for Log {
     }
 
     fn parameters(&self) -> &'static str {
-        "step: f64, of the binary logarithm; lowest: i64, level of 1 and -1; base: i64, what code 0 means; width: u8, bytes of a code"
+        "step: f64, of the binary logarithm; lowest: i64, level of 1 and -1; base: i64, what code 0 means; width: u8, bytes of a code; last: i64, origin and step: f64, of even levels, if there are any"
     }
 
     fn guarantee(&self) -> &'static str {
-        "relative error at most the limit; zero stays zero; other words exact"
+        "errors at most the relative limit and an absolute one; zero stays zero; other words exact"
     }
 
     fn describe(&self, params: &[u8]) -> Result<String> {
@@ -335,8 +436,8 @@ impl Stage for Log {
 
 impl Quantizer for Log {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, _: &[u8]) -> Result<Quantized> {
-        let Limit::Relative(limit) = tolerance.limit else {
-            return Err(Error::usage("log serves relative limits only"));
+        let Some(limit) = tolerance.limit.relative() else {
+            return Err(Error::usage("log serves relative limits, alone or with an absolute one"));
         };
         let float = Float::of(values.dtype)?;
         let (params, words, exact) = with_floats!(float, &values.bits.words, (words, to_f64, narrow) => {
@@ -354,22 +455,11 @@ impl Quantizer for Log {
 
     fn reconstruct(&self, codes: Codes, dtype: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
         let float = Float::of(dtype)?;
-        let Params { step, lowest, base, .. } = Params::parse(params)?;
-        let before = (lowest - 1) as f64;
-        let words = with_words!(&codes.words, v => {
-            let signed = |code: u64| code.wrapping_add(base as u64) as i64 as f64;
-            let value = |signed: f64| {
-                let magnitude = power_of_two((signed.abs() + before) * step);
-                let magnitude = if signed == 0.0 { 0.0 } else { magnitude };
-                if signed < 0.0 { -magnitude } else { magnitude }
-            };
-            match float {
-                Float::F32 => Words::U32(in_runs(v, signed, value, |x| (x as f32).to_bits())),
-                Float::F64 => Words::U64(in_runs(v, signed, value, f64::to_bits)),
-                Float::F16 => Words::U16(in_runs(v, signed, value, |x| Float::F16.from_f64(x) as u16)),
-                Float::BF16 => Words::U16(in_runs(v, signed, value, |x| Float::BF16.from_f64(x) as u16)),
-            }
-        });
+        let params = Params::parse(params)?;
+        let words = match params.even {
+            None => params.words::<false>(&codes.words, float),
+            Some(_) => params.words::<true>(&codes.words, float),
+        };
         Ok(Codes::plain(codes.dims, words))
     }
 }
@@ -377,6 +467,7 @@ impl Quantizer for Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Limit;
 
     #[test]
     fn powers_and_logarithms_are_as_near_as_they_say() {
@@ -396,7 +487,7 @@ mod tests {
         let values = Values::from_bytes(DType::F32, false, &[39_999], &bytes).expect("as many floats as bytes");
         for limit in [0.3, 1e-2, 1e-3, 1e-5] {
             let tolerance =
-                Tolerance { bound: errbar_format::record::Bound::PwRel(limit), limit: Limit::Relative(limit), fill: Vec::new() };
+                Tolerance { bounds: vec![errbar_format::record::Bound::PwRel(limit)], limit: Limit::Relative(limit), fill: Vec::new() };
             let quantized = Log.quantize(&values, &tolerance, &[]).expect("a limit for floats");
             assert_eq!(quantized.exact, Vec::<u32>::new(), "{limit}");
             let params = Params::parse(&quantized.params).expect("its own parameters");
@@ -411,7 +502,8 @@ mod tests {
         let base = |numbers: &[f32]| {
             let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
             let values = Values::from_bytes(DType::F32, false, &[numbers.len() as u64], &bytes).expect("as many floats as bytes");
-            let tolerance = Tolerance { bound: errbar_format::record::Bound::PwRel(0.5), limit: Limit::Relative(0.5), fill: Vec::new() };
+            let tolerance =
+                Tolerance { bounds: vec![errbar_format::record::Bound::PwRel(0.5)], limit: Limit::Relative(0.5), fill: Vec::new() };
             let quantized = Log.quantize(&values, &tolerance, &[]).expect("a limit for floats");
             assert_eq!(quantized.exact, Vec::<u32>::new());
             Params::parse(&quantized.params).expect("its own parameters").base

@@ -162,6 +162,8 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
 
     /// Codes on a grid, and the positions that no code serves.
     fn codes<C: Word>(&self, grid: &Grid, narrow: impl Fn(f64) -> f64) -> (Words, Vec<u32>) {
+        // What is sure of the limit is not of others.
+        let sure = self.tolerance.limit == Limit::Abs(self.limit);
         let mut codes = Vec::with_capacity(self.words.len());
         let mut exact = Vec::new();
         let mut last = C::from_u64(0);
@@ -169,7 +171,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
             let fill = self.has_fill(run);
             let (mut nearest, mut sound) = ([C::from_u64(0); RUN], [false; RUN]);
             if let Ok(run) = <&[W; RUN]>::try_from(run) {
-                let mut all = !fill;
+                let mut all = sure && !fill;
                 for (code, &word) in nearest.iter_mut().zip(run) {
                     let serves;
                     (*code, serves) = self.nearest(word, grid, &narrow);
@@ -181,7 +183,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
                     continue;
                 }
                 // Asked again, as keeping the answers would cost all other runs their speed.
-                sound = run.map(|word| self.nearest::<C>(word, grid, &narrow).1);
+                sound = run.map(|word| sure && self.nearest::<C>(word, grid, &narrow).1);
             }
             for ((&word, code), sound) in run.iter().zip(nearest).zip(sound) {
                 let code = match sound && !(fill && self.is_fixed(word)) {
@@ -223,7 +225,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
             return None;
         }
         let nearest = (ratio + TO_INTEGER) - TO_INTEGER;
-        let serves = |k: f64| self.tolerance.limit.allows(x, narrow(k * grid.step)) && (0.0..=grid.top).contains(&(k - grid.base));
+        let serves = |k: f64| self.tolerance.allows(x, narrow(k * grid.step)) && (0.0..=grid.top).contains(&(k - grid.base));
         let multiple = [nearest, nearest + 1.0, nearest - 1.0].into_iter().find(|&k| serves(k))?;
         Some(C::from_u64((multiple - grid.base) as u64))
     }
@@ -271,7 +273,7 @@ impl Stage for Uniform {
 
 impl Quantizer for Uniform {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, _: &[u8]) -> Result<Quantized> {
-        let Limit::Abs(limit) = tolerance.limit else {
+        let Some(limit) = tolerance.limit.absolute() else {
             return Err(Error::usage("uniform serves absolute limits only"));
         };
         let float = Float::of(values.dtype)?;
@@ -312,7 +314,7 @@ mod tests {
     fn quantize(numbers: &[f32], limit: f64) -> (Params, Quantized) {
         let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
         let values = Values::from_bytes(DType::F32, false, &[numbers.len() as u64], &bytes).expect("as many floats as bytes");
-        let tolerance = Tolerance { bound: errbar_format::record::Bound::Abs(limit), limit: Limit::Abs(limit), fill: Vec::new() };
+        let tolerance = Tolerance { bounds: vec![errbar_format::record::Bound::Abs(limit)], limit: Limit::Abs(limit), fill: Vec::new() };
         let quantized = Uniform.quantize(&values, &tolerance, &[]).expect("a limit for floats");
         (Params::parse(&quantized.params).expect("its own parameters"), quantized)
     }

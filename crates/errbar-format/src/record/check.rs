@@ -1,8 +1,8 @@
 //! What can be told of a record from itself: limits, shapes, names, sums.
 
-use super::{Block, BlockPlace, Body, Bound, Document, Entry, FileBody, Receipt, Segment, Variable};
+use super::{Block, BlockPlace, Body, Document, Entry, FileBody, Receipt, Segment, Variable};
 use crate::dtype::n_elements;
-use crate::limits::{MAX_BLOCK, MAX_DIMS, MAX_DOCUMENT, MAX_INLINE, MAX_NAME, MAX_PARAMS, MAX_TRANSFORMS};
+use crate::limits::{MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_INLINE, MAX_NAME, MAX_PARAMS, MAX_TRANSFORMS};
 use crate::{DType, Error, Result, path};
 
 fn check_shape(shape: &[u64], dtype: DType) -> Result<u64> {
@@ -56,10 +56,11 @@ impl Receipt {
     /// [`crate::Kind::Corrupt`] otherwise.
     pub fn check(&self, words: u64) -> Result<()> {
         let counts = self.finite.checked_add(self.non_finite) == Some(words) && self.exact <= words && self.max_error_at < words.max(1);
-        let absolute = matches!(self.bound, Bound::Abs(_) | Bound::Rel(_));
         // Comparisons with NaN are false, so NaN is refused.
-        let errors = self.limit >= 0.0 && self.max_error >= 0.0 && self.rms_error >= 0.0 && (!absolute || self.max_error <= self.limit);
-        match counts && errors {
+        let limits = [self.limit.absolute(), self.limit.relative()].into_iter().flatten().all(|limit| limit >= 0.0);
+        let within = self.limit.absolute().is_none_or(|limit| self.max_error <= limit);
+        let errors = limits && within && self.max_error >= 0.0 && self.rms_error >= 0.0;
+        match counts && errors && (1..=MAX_BOUNDS).contains(&self.bounds.len()) {
             true => Ok(()),
             false => Err(Error::corrupt("EB-B06", "receipt contradicts itself or the number of words")),
         }

@@ -58,8 +58,8 @@ fn eb_r01_golden_block_record() {
 #[test]
 fn eb_r01_golden_receipt_and_entry() {
     let receipt = Receipt {
-        bound: Bound::Rel(0.5),
-        limit: 1.0,
+        bounds: vec![Bound::Rel(0.5)],
+        limit: Limit::Abs(1.0),
         max_error: 0.25,
         max_error_at: 7,
         rms_error: 0.125,
@@ -67,7 +67,8 @@ fn eb_r01_golden_receipt_and_entry() {
         non_finite: 1,
         exact: 2,
     };
-    let golden = concat!("01", "000000000000e03f", "000000000000f03f", "000000000000d03f", "07", "000000000000c03f", "09", "01", "02",);
+    let golden =
+        concat!("01", "00", "000000000000e03f", "00", "000000000000f03f", "000000000000d03f", "07", "000000000000c03f", "09", "01", "02",);
     assert_eq!(hex(&encode(&receipt).expect("small")), golden);
 
     let entry = Entry { path: b"l".to_vec(), body: Body::Symlink { target: b"t".to_vec() }, attributes: None, extensions: vec![] };

@@ -9,7 +9,7 @@ use errbar_codec::{DType, Registry, Tolerance, Values, check, pipeline};
 use errbar_format::record::{
     Attributes, Block, BlockPlace, Body, Bound, Choice, Entry, FileBody, FileHashes, RECORD_VERSION, Receipt, Segment, Tail,
 };
-use errbar_format::{Error, Result};
+use errbar_format::{Error, Result, frame, record};
 
 use super::VariableReport;
 use crate::parallel::{Lane, Pool};
@@ -24,23 +24,23 @@ const SHARED_TARGET: usize = 256 << 10;
 const MAX_WAITING: usize = 4096;
 
 /// A block to code.
-pub(super) struct Job {
-    pub(super) place: BlockPlace,
-    pub(super) dtype: DType,
-    pub(super) big_endian: bool,
-    pub(super) shape: Vec<u64>,
-    pub(super) bytes: Vec<u8>,
-    pub(super) tolerance: Option<Arc<Tolerance>>,
-    pub(super) mode: Mode,
+pub(crate) struct Job {
+    pub(crate) place: BlockPlace,
+    pub(crate) dtype: DType,
+    pub(crate) big_endian: bool,
+    pub(crate) shape: Vec<u64>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) tolerance: Option<Arc<Tolerance>>,
+    pub(crate) mode: Mode,
     /// The variable of the file at work that it belongs to.
-    pub(super) variable: Option<usize>,
+    pub(crate) variable: Option<usize>,
     /// Whether the file needs to know what decoding gives.
-    pub(super) lossy_file: bool,
+    pub(crate) lossy_file: bool,
 }
 
 /// A block, coded.
-struct Coded {
-    block: Block,
+pub(crate) struct Coded {
+    pub(crate) block: Block,
     payload: Vec<u8>,
     decoded_len: u64,
     n_words: u64,
@@ -51,7 +51,22 @@ struct Coded {
     reason: Option<Reason>,
 }
 
-fn code(registry: &Registry, planner: &dyn Planner, number: u64, job: Job) -> Result<Coded> {
+impl Coded {
+    /// Bytes of its frame.
+    ///
+    /// # Errors
+    /// Where the block cannot be written at all.
+    pub(crate) fn frame_len(&self) -> Result<u64> {
+        frame::write(&mut std::io::sink(), (frame::kind::BLOCK, 0), (0, 0), &record::encode(&self.block)?, &self.payload)
+            .map_err(|e| Error::io("cannot count bytes", e))
+    }
+}
+
+/// Codes a block and proves it.
+///
+/// # Errors
+/// As [`encode_best`].
+pub(crate) fn code(registry: &Registry, planner: &dyn Planner, number: u64, job: Job) -> Result<Coded> {
     let values = Values::from_bytes(job.dtype, job.big_endian, &job.shape, job.bytes)?;
     let (encoded, choice) = encode_best(registry, planner, &values, job.tolerance.as_deref(), job.mode)?;
     let decoded = encoded.decoded.into_bytes(job.big_endian);
@@ -105,7 +120,7 @@ struct Waiting {
     pieces: VecDeque<Piece>,
     /// Of a file that is not restored as it was.
     restored: Option<Box<blake3::Hasher>>,
-    bounds: Vec<Option<Bound>>,
+    bounds: Vec<Vec<Bound>>,
     variables: Vec<Running>,
     dropped: bool,
 }
@@ -148,7 +163,7 @@ impl<W: Write> Blocks<W> {
         }
     }
 
-    fn push(&mut self, entry: Option<Entry>, after: Option<u64>, bounds: Vec<Option<Bound>>, lossy: bool) -> u64 {
+    fn push(&mut self, entry: Option<Entry>, after: Option<u64>, bounds: Vec<Vec<Bound>>, lossy: bool) -> u64 {
         let variables = bounds.iter().map(|_| Running::default()).collect();
         self.waiting.push_back(Waiting {
             entry,
@@ -233,7 +248,7 @@ impl<W: Write> Blocks<W> {
     }
 
     /// Begins a file whose blocks follow; `bounds` has one item a variable.
-    pub(super) fn begin_file(&mut self, bounds: Vec<Option<Bound>>, lossy: bool) -> u64 {
+    pub(super) fn begin_file(&mut self, bounds: Vec<Vec<Bound>>, lossy: bool) -> u64 {
         self.push(None, None, bounds, lossy)
     }
 
@@ -292,7 +307,7 @@ impl<W: Write> Blocks<W> {
                 let number = coded.block.number;
                 running.reason = running.reason.take().or(coded.reason.map(|reason| (number, reason)));
                 running.pipeline.get_or_insert(coded.pipeline);
-                running.receipt = match (running.receipt, coded.block.receipt) {
+                running.receipt = match (running.receipt.take(), coded.block.receipt) {
                     (Some(a), Some(b)) => Some(check::join(&a, &b, running.words)),
                     (a, b) => a.or(b),
                 };
@@ -323,16 +338,16 @@ impl<W: Write> Blocks<W> {
                     over: reason.over.clone(),
                     saved: reason.saved,
                 }));
-                for ((variable, running), bound) in file.variables.iter_mut().zip(&waiting.variables).zip(&waiting.bounds) {
-                    variable.receipt = running.receipt;
-                    if let Some(bound) = *bound {
+                for ((variable, running), bounds) in file.variables.iter_mut().zip(&waiting.variables).zip(&waiting.bounds) {
+                    variable.receipt.clone_from(&running.receipt);
+                    if !bounds.is_empty() {
                         self.reports.push(VariableReport {
                             path: entry.path.clone(),
                             name: variable.name.clone(),
                             dtype: variable.dtype,
                             shape: variable.index_shape(),
-                            bound,
-                            receipt: running.receipt,
+                            bounds: bounds.clone(),
+                            receipt: running.receipt.clone(),
                             raw_bytes: variable.check()?,
                             coded_bytes: running.coded_bytes,
                             pipeline: running.pipeline.clone().unwrap_or_default(),

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use errbar_codec::Tolerance;
 use errbar_dissect::{Array, Dissector, Piece, ReadAt, dissect, dissectors};
 use errbar_format::limits::MAX_INLINE;
-use errbar_format::record::{BlockPlace, Body, Bound, Entry, FileBody, FileHashes, Segment, Variable};
+use errbar_format::record::{BlockPlace, Body, Bound, Entry, FileBody, FileHashes, Limit, Segment, Variable};
 use errbar_format::{DType, Error, Result};
 
-use super::Run;
 use super::blocks::Job;
 use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
-use crate::policy::{Mode, Policy};
-use crate::range::Survey;
+use super::{Packer, Run};
+use crate::parallel::Pool;
+use crate::policy::{Choice, Mode, Policy};
 use crate::source::{self, Found, Named};
+use crate::target::{self, Trials};
 
 /// Bytes of a block of plain bytes.
 const BYTES_BLOCK: u64 = 4 << 20;
@@ -26,7 +27,7 @@ const LOSSY_BLOCK: u64 = 4 << 20;
 const SMALLEST_LOSSY_BLOCK: u64 = 8 << 20;
 
 /// The size to which an array is cut.
-pub(crate) fn block_bytes(is_bounded: bool, mode: Mode) -> u64 {
+fn block_bytes(is_bounded: bool, mode: Mode) -> u64 {
     match mode {
         Mode::Balanced if is_bounded => LOSSY_BLOCK,
         Mode::Small if is_bounded => SMALLEST_LOSSY_BLOCK,
@@ -45,10 +46,10 @@ pub struct Planned {
     pub dtype: DType,
     /// Extent along each dimension, in the order in which the file's own readers index it.
     pub shape: Vec<u64>,
-    /// The bound; nothing: exact.
-    pub bound: Option<Bound>,
-    /// The largest error that comes to, where it can be told: absolute, or a share of the value.
-    pub limit: Option<f64>,
+    /// The bounds; none: exact.
+    pub bounds: Vec<Bound>,
+    /// What they come to; nothing: exact.
+    pub limit: Option<Limit>,
     /// Effort.
     pub mode: Mode,
     /// Why, in words.
@@ -63,7 +64,7 @@ struct Plan {
 }
 
 struct ArrayPlan {
-    bound: Option<Bound>,
+    bounds: Vec<Bound>,
     tolerance: Option<Arc<Tolerance>>,
     mode: Mode,
     why: String,
@@ -79,14 +80,14 @@ pub(super) fn pieces_of(file: &dyn ReadAt, path: &[u8], policy: &Policy) -> Vec<
     dissect(file, &all).0
 }
 
-fn plan_arrays(file: &File, pieces: Vec<Piece>, path: &[u8], policy: &Policy, default_mode: Mode) -> Result<Plan> {
+fn plan_arrays(packer: &Packer, pool: &Pool, file: &File, pieces: Vec<Piece>, path: &[u8]) -> Result<Plan> {
     let mut arrays = Vec::new();
     let mut at = 0;
     for piece in &pieces {
         match piece {
             Piece::Bytes(len) => at += len,
             Piece::Array(array) => {
-                let plan = plan_array(file, path, array, at, policy, default_mode);
+                let plan = plan_array(packer, pool, (file, at), path, array);
                 arrays.push(plan.map_err(|e| e.in_variable(&array.name))?);
                 at += array.bytes().unwrap_or(0);
             }
@@ -95,41 +96,37 @@ fn plan_arrays(file: &File, pieces: Vec<Piece>, path: &[u8], policy: &Policy, de
     Ok(Plan { pieces, arrays })
 }
 
-fn plan_array(file: &File, path: &[u8], array: &Array, at: u64, policy: &Policy, default_mode: Mode) -> Result<ArrayPlan> {
-    let choice = policy.choice(path, &array.name);
-    let mode = choice.mode.unwrap_or(default_mode);
-    let rule = choice.rule.unwrap_or_default();
-    let exact = |bound, why: String| Ok(ArrayPlan { bound, tolerance: None, mode, why });
-    match choice.bound {
-        None if rule.is_empty() => exact(None, "no rule matches: exact".into()),
-        None => exact(None, format!("rule '{rule}'")),
-        Some(_) if !array.dtype.is_float() => {
-            exact(None, format!("{} is not floating-point: exact, whatever '{rule}' says", array.dtype.name()))
+fn plan_array(packer: &Packer, pool: &Pool, (file, at): (&File, u64), path: &[u8], array: &Array) -> Result<ArrayPlan> {
+    let Choice { bounds, mode, rule } = packer.policy.choice(path, &array.name);
+    let mode = mode.unwrap_or(packer.mode);
+    let rule = rule.unwrap_or_default();
+    let exact = |bounds, why: String| Ok(ArrayPlan { bounds, tolerance: None, mode, why });
+    if bounds.is_empty() {
+        return exact(bounds, if rule.is_empty() { "no rule matches: exact".into() } else { format!("rule '{rule}'") });
+    }
+    if !array.dtype.is_float() {
+        return exact(Vec::new(), format!("{} is not floating-point: exact, whatever '{rule}' says", array.dtype.name()));
+    }
+    let cancel = &packer.cancel;
+    let trials = Trials { file, at, array, path, mode, registry: &packer.registry, planner: &packer.planner, pool, cancel };
+    match trials.tolerance(&bounds)? {
+        Some(tolerance) => Ok(ArrayPlan { bounds, tolerance: Some(Arc::new(tolerance)), mode, why: format!("rule '{rule}'") }),
+        None => {
+            let why = if target::of(&bounds).is_some() { "needs" } else { "allows" };
+            exact(bounds, format!("rule '{rule}' {why} no error here: exact"))
         }
-        Some(bound) => match survey(file, array, at, bound)? {
-            Some(tolerance) => {
-                Ok(ArrayPlan { bound: Some(bound), tolerance: Some(Arc::new(tolerance)), mode, why: format!("rule '{rule}'") })
-            }
-            None => exact(Some(bound), format!("rule '{rule}' allows no error here: exact")),
-        },
     }
 }
 
-/// Looks through a variable for what its bound comes to.
-fn survey(file: &File, array: &Array, at: u64, bound: Bound) -> Result<Option<Tolerance>> {
-    let mut survey = Survey::new(array.dtype, array.big_endian)?;
-    let fill = survey.all_passes(file, at, array.bytes().unwrap_or(0)).map_err(unreadable)?;
-    Ok(survey.tolerance(bound, fill))
-}
-
 /// What the variables of one entry would get.
-pub(super) fn plan(found: &Found, policy: &Policy, mode: Mode, planned: &mut Vec<Planned>) -> Result<()> {
+pub(super) fn plan(packer: &Packer, pool: &Pool, found: &Found, planned: &mut Vec<Planned>) -> Result<()> {
     if !found.metadata.is_file() {
         return Ok(());
     }
     let named = |e: Error| e.in_entry(&found.path);
     let (file, _) = source::open(&found.place).map_err(|e| named(unreadable(e)))?;
-    let plan = plan_arrays(&file, pieces_of(&file, &found.path, policy), &found.path, policy, mode).map_err(named)?;
+    let pieces = pieces_of(&file, &found.path, &packer.policy);
+    let plan = plan_arrays(packer, pool, &file, pieces, &found.path).map_err(named)?;
     let arrays = plan.pieces.into_iter().filter_map(|piece| match piece {
         Piece::Array(array) => Some(array),
         Piece::Bytes(_) => None,
@@ -139,8 +136,8 @@ pub(super) fn plan(found: &Found, policy: &Policy, mode: Mode, planned: &mut Vec
         dtype: array.dtype,
         shape: array.index_shape(),
         variable: array.name,
-        bound: plan.bound,
-        limit: plan.tolerance.map(|t| t.limit.value()),
+        bounds: plan.bounds,
+        limit: plan.tolerance.map(|t| t.limit),
         mode: plan.mode,
         why: plan.why,
     }));
@@ -172,12 +169,12 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
         run.progress.bytes_done += size;
         return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
     }
-    let plan = match plan_arrays(&file, pieces, &found.path, &policy, run.packer.mode) {
+    let plan = match plan_arrays(run.packer, &run.pool, &file, pieces, &found.path) {
         Ok(plan) => plan,
         Err(problem) => return Ok(Err(problem)),
     };
     let lossy = plan.arrays.iter().any(|array| array.tolerance.is_some());
-    let id = run.blocks.begin_file(plan.arrays.iter().map(|array| array.bound).collect(), lossy);
+    let id = run.blocks.begin_file(plan.arrays.iter().map(|array| array.bounds.clone()).collect(), lossy);
     let mut body = FileBody { size, segments: Vec::new(), variables: Vec::new(), hashes: None };
     let mut at_work = AtWork { run, found, file: &file, id, lossy, at: 0, hasher: blake3::Hasher::new(), body: &mut body, problem: None };
     match runs {
@@ -301,16 +298,8 @@ impl<W: Write> AtWork<'_, '_, W> {
     }
 
     fn array(&mut self, array: Array, plan: &ArrayPlan) -> Result<()> {
-        let variable = Variable {
-            name: array.name,
-            dtype: array.dtype,
-            big_endian: array.big_endian,
-            column_major: array.column_major,
-            block_shape: block_shape(&array.shape, array.dtype.size() as u64, block_bytes(plan.tolerance.is_some(), plan.mode)),
-            shape: array.shape,
-            first_block: self.run.blocks.next_block(),
-            receipt: None,
-        };
+        let first_block = self.run.blocks.next_block();
+        let variable = Variable { first_block, ..variable(&array, plan.tolerance.is_some(), plan.mode) };
         let index = self.body.variables.len();
         self.body.segments.push(Segment::Variable { index: index as u32 });
         for k in 0..variable.n_blocks().unwrap_or(0) {
@@ -335,9 +324,23 @@ impl<W: Write> AtWork<'_, '_, W> {
     }
 }
 
+/// How an array is stored, its first block numbered 0.
+pub(crate) fn variable(array: &Array, is_bounded: bool, mode: Mode) -> Variable {
+    Variable {
+        name: array.name.clone(),
+        dtype: array.dtype,
+        big_endian: array.big_endian,
+        column_major: array.column_major,
+        shape: array.shape.clone(),
+        block_shape: block_shape(&array.shape, array.dtype.size() as u64, block_bytes(is_bounded, mode)),
+        first_block: 0,
+        receipt: None,
+    }
+}
+
 /// The extent of a block: a run of the file, so that files of any size stream through. Inner
 /// dimensions are whole, one is cut into equal parts, outer ones are 1.
-pub(crate) fn block_shape(shape: &[u64], item: u64, bytes: u64) -> Vec<u64> {
+fn block_shape(shape: &[u64], item: u64, bytes: u64) -> Vec<u64> {
     let mut block = vec![1; shape.len()];
     let mut inner = item;
     for axis in (0..shape.len()).rev() {

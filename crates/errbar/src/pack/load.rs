@@ -141,7 +141,7 @@ pub(super) fn still_the_same(file: &File, before: &Metadata) -> Result<()> {
     }
 }
 
-pub(super) fn unreadable(e: io::Error) -> Error {
+pub(crate) fn unreadable(e: io::Error) -> Error {
     match e.kind() {
         io::ErrorKind::UnexpectedEof => Error::io("became shorter while it was read", e),
         _ => Error::io("cannot be read", e),

@@ -29,7 +29,7 @@ pub(super) fn cut(values: &Values, n_words: usize, eighths: usize) -> Values {
 
 /// Boxes as [`cut`] gives them, those with the most values that are not missing first; of equals, the
 /// one in the middle, then those farthest from each other.
-pub(super) fn boxes(values: &Values, tolerance: Option<&Tolerance>, n_words: usize, count: usize) -> Vec<Values> {
+pub(crate) fn boxes(values: &Values, tolerance: Option<&Tolerance>, n_words: usize, count: usize) -> Vec<Values> {
     if values.bits.words.len() <= n_words {
         return vec![values.clone()];
     }

@@ -6,4 +6,5 @@ mod damage;
 mod reader;
 mod slices;
 mod support;
+mod targets;
 mod trees;

@@ -22,7 +22,7 @@ use crate::lattice::Present;
 use crate::polyphase::{Extents, Grid, padded};
 use crate::simd::{Work, widest};
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
-use crate::{Codes, Layout, Limit, Tolerance, Values, Words};
+use crate::{Codes, Layout, Tolerance, Values, Words};
 
 /// Interpolation of a grid level by level, by classes of parities, from what is reconstructed
 /// already; codes count steps from the prediction. The predictors are fitted for every level and
@@ -137,7 +137,7 @@ impl Stage for Interp {
 
 impl Quantizer for Interp {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
-        let Limit::Abs(limit) = tolerance.limit else {
+        let Some(limit) = tolerance.limit.absolute() else {
             return Err(Error::usage("interp serves absolute limits only"));
         };
         let float = Float::of(values.dtype)?;
