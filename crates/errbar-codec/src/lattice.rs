@@ -16,6 +16,8 @@ const SAMPLE: usize = 20_000;
 const GLANCE: usize = 500;
 /// Room that strides of more than one unit must win: they fit less well what data have of their own.
 const STRIDE_GAIN: f64 = 1.02;
+/// Units below this share of the limit cannot win that room.
+const FINE: f64 = 0.015;
 /// Gaps that decide the greatest common divisor.
 const GAPS: usize = 3000;
 /// Integers up to this are exact, with room for sums, wherever they are worked with.
@@ -66,7 +68,7 @@ impl Present<'_> {
     /// The lattice whose codes are fewest for a limit, if it has fewer than multiples of `step`.
     pub(crate) fn lattice(&self, limit: f64, step: f64) -> Option<Lattice> {
         let powers = self.powers_of_two(limit).and_then(|lattice| lattice.with_stride(limit, 0.0));
-        let affine = self.affine(limit);
+        let affine = self.affine(limit, powers.map_or(0.0, |lattice| lattice.unit));
         let wider = |a: &Lattice| a.unit * a.stride;
         let best = [powers, affine].into_iter().flatten().max_by(|a, b| wider(a).total_cmp(&wider(b)))?;
         let gain = if best.stride > 1.0 { STRIDE_GAIN } else { 1.0005 };
@@ -96,32 +98,32 @@ impl Present<'_> {
         (most < MAX_INDEX).then_some(Lattice { offset: 0.0, unit, stride: 1.0, most })
     }
 
-    fn affine(&self, limit: f64) -> Option<Lattice> {
-        // Values that are meant to be on a lattice are half a unit in the last place off; others
-        // may be drawn to one that is coarser than the limit by far.
-        let loose = self.affine_within(limit / 16.0).and_then(|(lattice, worst)| lattice.with_stride(limit, worst));
-        let tight = self.affine_within(0.0).and_then(|(lattice, worst)| lattice.with_stride(limit, worst));
-        match (loose, tight) {
-            (Some(loose), Some(tight)) if loose.unit <= tight.unit * 1.01 => Some(tight),
-            (loose, tight) => loose.or(tight),
-        }
-    }
-
-    /// A lattice no value is farther from than `tolerance` or a few units in the last place, and how
-    /// far the farthest is.
-    fn affine_within(&self, tolerance: f64) -> Option<(Lattice, f64)> {
+    /// A lattice of a unit above `known`.
+    fn affine(&self, limit: f64, known: f64) -> Option<Lattice> {
         let mut sample = self.sample(SAMPLE);
         sample.sort_unstable_by(f64::total_cmp);
         sample.dedup();
-        let [low, .., high] = sample.as_slice() else { return None };
-        let tolerance = tolerance.max(2.0 * self.float.spacing(low.abs().max(high.abs())));
-        let unit = common_divisor(&sample, tolerance)?;
-        let (mut offset, unit) = line_through(&sample, refine(&sample, unit, tolerance)?)?;
-        let unit = decimal_near(unit).unwrap_or(unit);
+        let line = |tolerance| Line::through(&sample, tolerance, self.float).filter(|line| line.unit > known.max(FINE * limit) * 1.01);
+        let fits = |line: Option<Line>| {
+            let (lattice, worst) = self.believe(line?)?;
+            lattice.with_stride(limit, worst)
+        };
+        // Values that are meant to be on a lattice are half a unit in the last place off; others
+        // may be drawn to one that is coarser than the limit by far.
+        match (line(limit / 16.0), line(0.0)) {
+            (Some(loose), Some(tight)) if loose.unit <= tight.unit * 1.01 => fits(Some(tight)).or_else(|| fits(Some(loose))),
+            (loose, tight) => fits(loose).or_else(|| fits(tight)),
+        }
+    }
+
+    /// The lattice of a line if no value is farther from it than its tolerance, and how far the
+    /// farthest is.
+    fn believe(&self, line: Line) -> Option<(Lattice, f64)> {
+        let Line { mut offset, unit, tolerance } = line;
         // Every value says where the offset may be: half a unit in its last place around.
         let (mut low, mut high) = (f64::MIN, f64::MAX);
         self.all(|x| {
-            let (k, half) = (((x - offset) / unit).round_ties_even(), 0.5 * self.float.spacing(x));
+            let (k, half) = (nearest_integer((x - offset) / unit), 0.5 * self.float.spacing(x));
             low = low.max(x - k * unit - half);
             high = high.min(x - k * unit + half);
             true
@@ -131,13 +133,44 @@ impl Present<'_> {
         }
         let (mut worst, mut most) = (0f64, 0f64);
         let fits = self.all(|x| {
-            let k = ((x - offset) / unit).round_ties_even();
+            let k = nearest_integer((x - offset) / unit);
             worst = worst.max((x - self.float.to_f64(self.float.from_f64(offset + k * unit))).abs());
             most = most.max(k.abs());
             worst <= tolerance
         });
         (fits && unit > 4.0 * tolerance && most < MAX_INDEX).then_some((Lattice { offset, unit, stride: 1.0, most }, worst))
     }
+}
+
+/// What a sample lies on.
+#[derive(Clone, Copy)]
+struct Line {
+    offset: f64,
+    unit: f64,
+    /// How far values may be from it.
+    tolerance: f64,
+}
+
+impl Line {
+    /// The line no value of a sorted sample is farther from than `tolerance` or a few units in the
+    /// last place.
+    fn through(sample: &[f64], tolerance: f64, float: Float) -> Option<Line> {
+        let [low, .., high] = sample else { return None };
+        let tolerance = tolerance.max(2.0 * float.spacing(low.abs().max(high.abs())));
+        let unit = common_divisor(sample, tolerance)?;
+        let (offset, unit) = line_through(sample, refine(sample, unit, tolerance)?)?;
+        let unit = decimal_near(unit).unwrap_or(unit);
+        let from_zero = sample.iter().map(|&x| x - nearest_integer((x - offset) / unit) * unit);
+        let (low, high) = from_zero.fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));
+        (high - low <= 4.0 * tolerance).then_some(Line { offset: (low + high) / 2.0, unit, tolerance })
+    }
+}
+
+/// The nearest integer to a number below 2^51, ties to even, without a call.
+#[inline(always)]
+fn nearest_integer(x: f64) -> f64 {
+    const TO_INTEGER: f64 = (3u64 << 51) as f64;
+    (x + TO_INTEGER) - TO_INTEGER
 }
 
 impl Lattice {
@@ -171,7 +204,17 @@ fn common_divisor(sample: &[f64], tolerance: f64) -> Option<f64> {
     }
     gaps.sort_unstable_by(f64::total_cmp);
     let mut divisor = gaps[0];
+    // A gap of many divisors tells the divisor more precisely than the least of all gaps does.
+    let (mut products, mut squares) = (divisor, 1.0f64);
     for &gap in gaps.iter().take(GAPS) {
+        let k = (gap / divisor).round_ties_even();
+        let slack = 2.0 * tolerance * (1.0 + k / squares.sqrt());
+        if slack < divisor / 4.0 && (gap - k * divisor).abs() <= slack {
+            products += gap * k;
+            squares += k * k;
+            divisor = products / squares;
+            continue;
+        }
         let (mut p, mut q) = (gap.max(divisor), gap.min(divisor));
         while q > 2.0 * tolerance {
             let rest = p - q * (p / q + 1e-9).floor();
@@ -179,6 +222,7 @@ fn common_divisor(sample: &[f64], tolerance: f64) -> Option<f64> {
             (p, q) = (q, rest);
         }
         divisor = p;
+        (products, squares) = (divisor, 1.0);
         if divisor < 6.0 * tolerance {
             return None;
         }
@@ -270,6 +314,12 @@ mod tests {
         assert_eq!(lattice(&rounded, 0.024).map(|l| l.stride), Some(5.0));
         let grib: Vec<f32> = steps(10_000, 4096).map(|k| (271.5 + k / 64.0) as f32).collect();
         assert_eq!(lattice(&grib, 1e-3).map(|l| l.unit), Some(1.0 / 64.0));
+    }
+
+    #[test]
+    fn few_values_far_apart_are_enough() {
+        let few: Vec<f32> = steps(60, 300).map(|k| (k / 10.0) as f32).collect();
+        assert_eq!(lattice(&few, 3e-5).map(|l| l.unit), Some(0.1));
     }
 
     #[test]

@@ -122,11 +122,12 @@ impl Samples {
 
 #[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut lanes = [0.0; 8];
-    let (runs, rest) = a.as_chunks::<8>();
-    let (others, other_rest) = b.as_chunks::<8>();
+    // As many as hide the time that an addition takes.
+    let mut lanes = [0.0; 16];
+    let (runs, rest) = a.as_chunks::<16>();
+    let (others, other_rest) = b.as_chunks::<16>();
     for (x, y) in runs.iter().zip(others) {
-        for i in 0..8 {
+        for i in 0..16 {
             lanes[i] += x[i] * y[i];
         }
     }

@@ -68,7 +68,7 @@ fn eb_r01_golden_receipt_and_entry() {
         exact: 2,
     };
     let golden =
-        concat!("01", "00", "000000000000e03f", "00", "000000000000f03f", "000000000000d03f", "07", "000000000000c03f", "09", "01", "02",);
+        concat!("01", "01", "000000000000e03f", "00", "000000000000f03f", "000000000000d03f", "07", "000000000000c03f", "09", "01", "02",);
     assert_eq!(hex(&encode(&receipt).expect("small")), golden);
 
     let entry = Entry { path: b"l".to_vec(), body: Body::Symlink { target: b"t".to_vec() }, attributes: None, extensions: vec![] };

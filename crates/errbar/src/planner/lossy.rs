@@ -45,8 +45,10 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         families.push(interp(false, wholes));
     }
     if axes > 1 {
-        let others = [1 << first, 3 << first & every].into_iter().filter(|_| mode == Mode::Small || has_components);
-        families.push(interp(true, std::iter::once(0).chain(others).collect()));
+        families.push(interp(true, vec![0]));
+        if mode == Mode::Small || has_components {
+            families.push(interp(true, vec![1 << first, 3 << first & every]));
+        }
     }
     let dims = values.bits.dims.len();
     let lorenzo = |axes: usize| stage("lorenzo", vec![axes as u8]);
@@ -76,8 +78,8 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     if dims > 0 {
         exact.push(pipeline(NONE, &[&stage("order", vec![]), &lorenzo(dims.min(2))], stage("pco", coder::Pco::params(unsigned, 8))));
     }
-    exact.push(pipeline(NONE, &[&stage("shuffle", vec![])], stage("zstd", coder::Zstd::params(9))));
     families.push(exact);
+    families.push(vec![pipeline(NONE, &[&stage("shuffle", vec![])], stage("zstd", coder::Zstd::params(9)))]);
     families.retain(|family| !family.is_empty());
     families
 }

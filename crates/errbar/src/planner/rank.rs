@@ -18,8 +18,11 @@ const RARE: f64 = 0.06;
 const LOOKS: usize = 2;
 const SMALL_LOOKS: usize = 3;
 const MOST_NEAR: usize = 5;
+/// … of which so many are compared on the whole block where it matters most.
+const MOST_WHOLE: usize = 3;
 /// How far from the best one may be that stands for a family whose others are looked at.
 const FAMILY: f64 = 1.3;
+const SMALL_FAMILY: f64 = 3.0;
 
 /// Runs of a sample of plain bytes, which seldom are alike from end to end.
 pub(super) const BYTE_RUNS: usize = 4;
@@ -38,7 +41,8 @@ impl Ranking {
     }
 
     /// A glance at the first of each family and at the others of those that come near the best; then
-    /// longer looks at what is near.
+    /// longer looks at what is near, the last one, in the mode small or where samples tell little, at
+    /// the whole block.
     pub(super) fn new(
         registry: &Registry,
         families: &[Vec<PipelineRecord>],
@@ -48,7 +52,10 @@ impl Ranking {
     ) -> Ranking {
         let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
         let n_words = values.bits.words.len();
-        let (sample_words, looks) = if mode == Mode::Small { (4 * SAMPLE_WORDS, SMALL_LOOKS) } else { (SAMPLE_WORDS, LOOKS) };
+        let (sample_words, looks, family) = match mode {
+            Mode::Small => (4 * SAMPLE_WORDS, SMALL_LOOKS, SMALL_FAMILY),
+            _ => (SAMPLE_WORDS, LOOKS, FAMILY),
+        };
         let parts = parts(values, tolerance, sample_words, looks);
         let cost = |i: usize, part: &Values| pipeline::estimate(registry, candidates[i], part, tolerance, n_words).unwrap_or(f64::MAX);
         let mut ranking = Ranking::unseen(candidates.len());
@@ -56,7 +63,7 @@ impl Ranking {
         let firsts: Vec<usize> = families.iter().scan(0, |next, family| Some(std::mem::replace(next, *next + family.len()))).collect();
         firsts.iter().for_each(|&i| ranking.looks[i].push(cost(i, glance)));
         let best = firsts.iter().map(|&i| ranking.cost(i)).fold(f64::MAX, f64::min);
-        let limit = if families.len() > 1 { FAMILY * best } else { f64::MAX };
+        let limit = if families.len() > 1 { family * best } else { f64::MAX };
         for (&first, family) in firsts.iter().zip(families) {
             if ranking.cost(first) <= limit {
                 (first + 1..first + family.len()).for_each(|i| ranking.looks[i].push(cost(i, glance)));
@@ -73,7 +80,18 @@ impl Ranking {
             // The others keep their places: the glance that rejected them may have misled about all.
             ranking.sort(near);
         }
+        let near = ranking.near(n_words).min(MOST_WHOLE);
+        if near > 1 && (mode == Mode::Small || ranking.is_rare(n_words)) {
+            let Ranking { order, looks } = &mut ranking;
+            order[..near].iter().for_each(|&i| looks[i].push(cost(i, values)));
+            order[..near].sort_by(|&a, &b| looks[a].last().unwrap_or(&f64::MAX).total_cmp(looks[b].last().unwrap_or(&f64::MAX)));
+        }
         ranking
+    }
+
+    /// Whether nearly nothing is left to code: it is what a sample seldom shows.
+    fn is_rare(&self, n_words: usize) -> bool {
+        self.least() < RARE * n_words as f64
     }
 
     /// What a candidate would take: the mean of the looks.
@@ -95,9 +113,7 @@ impl Ranking {
 
     /// Candidates whose costs are near enough to the first one's that another sample may turn them.
     fn near(&self, n_words: usize) -> usize {
-        let best = self.least();
-        // Where nearly nothing is left to code, it is what a sample seldom shows.
-        let limit = if best < RARE * n_words as f64 { RARE_NEAR } else { NEAR } * best;
+        let limit = if self.is_rare(n_words) { RARE_NEAR } else { NEAR } * self.least();
         self.order.iter().take_while(|&&i| self.cost(i) <= limit).count().min(MOST_NEAR)
     }
 }

@@ -19,10 +19,10 @@ pub(super) fn weights(template: &Template, own: &Grid<u16>, classes: &[Grid<u16>
     for (row, first, len) in sample_runs(own.n, SAMPLES) {
         samples.target.extend(own.row(row)[first..first + len].iter().map(|&m| f64::from(m)));
         let (trend, trend_first) = trend_before(own, row, first..first + len);
-        let mut run = [0.0; RUN];
+        let mut run = [0u32; RUN];
         for (column, members) in samples.columns.iter_mut().zip(template) {
             let run = &mut run[..len];
-            run.fill(0.0);
+            run.fill(0);
             for member in members {
                 let (points, start) = match member.source {
                     Source::Own => (own.data(), own.start(row).wrapping_add_signed(own.step(member.offset)) + first),
@@ -32,10 +32,10 @@ pub(super) fn weights(template: &Template, own: &Grid<u16>, classes: &[Grid<u16>
                     }
                     Source::Trend => (trend.points(), (trend_first + 2).wrapping_add_signed(member.offset[DIMS - 1] as isize)),
                 };
-                run.iter_mut().zip(&points[start..]).for_each(|(sum, &m)| *sum += f64::from(m));
+                run.iter_mut().zip(&points[start..]).for_each(|(sum, &m)| *sum += u32::from(m));
             }
             let share = 1.0 / members.len().max(1) as f64;
-            column.extend(run.iter().map(|sum| sum * share));
+            column.extend(run.iter().map(|&sum| f64::from(sum) * share));
         }
     }
     let n = samples.len();

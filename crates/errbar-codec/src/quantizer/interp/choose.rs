@@ -20,6 +20,22 @@ struct Fitted {
     bits: f64,
 }
 
+/// Sum of magnitudes of own-class taps, at most, where words are absent: nothing corrects errors there,
+/// and they must not grow from point to point.
+const CALM: f64 = 1.0;
+
+impl Fitted {
+    fn calmed(mut self, samples: &Samples, limit: f64) -> Fitted {
+        let sum: f64 = self.taps.iter().map(|&tap| f64::from(tap.unsigned_abs())).sum();
+        if sum > CALM * TAP_UNIT {
+            self.taps.iter_mut().for_each(|tap| *tap = (f64::from(*tap) * CALM * TAP_UNIT / sum) as i16);
+            let taps: Vec<f64> = self.taps.iter().map(|&t| f64::from(t) / TAP_UNIT).collect();
+            self.bits = bits(&samples.residuals(&taps), limit);
+        }
+        self
+    }
+}
+
 /// Taps by least squares, once more with weights that come nearer to least absolute residuals; the
 /// better of both. `noise` is that of [`Samples::solve`].
 #[inline(always)]
@@ -43,16 +59,17 @@ fn fit(samples: &Samples, limit: f64, noise: &[f64]) -> Option<Fitted> {
 /// The mean of a group's members for a run of points.
 #[inline(always)]
 fn mean<R: Real>(group: &Group, grids: &[Grid<R>], row: [usize; DIMS - 1], first: usize, out: &mut [f64]) {
-    out.fill(0.0);
+    // Working numbers are as precise as predictions need.
+    let mut sums = [R::default(); RUN];
     for member in &group.members {
         let grid = &grids[usize::from(member.class)];
         let start = (grid.start(row) + first).wrapping_add_signed(grid.step(member.offset));
-        for (sum, x) in out.iter_mut().zip(&grid.data()[start..]) {
-            *sum += x.to_f64();
+        for (sum, x) in sums[..out.len()].iter_mut().zip(&grid.data()[start..]) {
+            *sum += *x;
         }
     }
     let share = 1.0 / group.members.len() as f64;
-    out.iter_mut().for_each(|sum| *sum *= share);
+    out.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = sum.to_f64() * share);
 }
 
 /// Appends those of `run` that are not absent.
@@ -142,7 +159,8 @@ pub(super) fn causal<R: Real>(predicted: &Grid<R>, original: &Grid<R>, absent: O
     let noise: Vec<f64> = groups.iter().map(|group| limit * limit / 3.0 / group.members.len() as f64).collect();
     let share = original.len() as f64 / samples.len().max(1) as f64;
     let without = bits(&samples.target, limit);
-    match fit(&samples, limit, &noise) {
+    let calm = |fitted: Fitted| if absent.is_some() { fitted.calmed(&samples, limit) } else { fitted };
+    match fit(&samples, limit, &noise).map(calm) {
         Some(fitted) if (without - fitted.bits) * share > TAP_BITS * groups.len() as f64 + 8.0 => fitted.taps,
         _ => Vec::new(),
     }
