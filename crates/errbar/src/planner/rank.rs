@@ -26,6 +26,7 @@ const SMALL_FAMILY: f64 = 3.0;
 
 /// Runs of a sample of plain bytes, which seldom are alike from end to end.
 pub(super) const BYTE_RUNS: usize = 4;
+
 /// All candidates, counted through the families.
 pub(super) struct Ranking {
     /// The cheapest first.
