@@ -1,14 +1,10 @@
 //! The README's table of commands says what `--help` says.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
-const README: &str = include_str!("../../../README.md");
+use crate::bench::Bench;
 
-fn help(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_errbar")).args(arguments).arg("--help").output().expect("the program runs");
-    String::from_utf8(output.stdout).expect("help is text")
-}
+const README: &str = include_str!("../../../../README.md");
 
 /// The long flags in a text. Flags in code are followed by a space, a quote, a comma or the end.
 fn flags(text: &str) -> BTreeSet<&str> {
@@ -19,7 +15,10 @@ fn flags(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_command_has_its_row_with_exactly_its_flags() {
-    let commands: Vec<String> = help(&[])
+    let bench = Bench::empty();
+    let commands: Vec<String> = bench
+        .run(&["--help"])
+        .well()
         .lines()
         .skip_while(|line| !line.starts_with("Commands:"))
         .skip(1)
@@ -27,7 +26,7 @@ fn every_command_has_its_row_with_exactly_its_flags() {
         .collect();
     assert!(commands.len() > 10, "{commands:?}");
     for command in &commands {
-        let help = help(&[command]);
+        let help = bench.run(&[command, "--help"]).well();
         let (_, options) = help.split_once("Options:").expect("help lists options");
         // Only the words before a description are flags of the command.
         let own: String = options
@@ -45,7 +44,7 @@ fn every_command_has_its_row_with_exactly_its_flags() {
 
 #[test]
 fn exit_codes_are_told_as_help_tells_them() {
-    let help = help(&[]);
+    let help = Bench::empty().run(&["--help"]).well();
     let (_, codes) = help.split_once("Exit codes:").expect("help tells exit codes");
     for line in codes.lines().filter(|line| !line.trim().is_empty()) {
         let (code, meaning) = line.trim().split_once("  ").expect("a code and its meaning");
