@@ -1,9 +1,9 @@
 //! The proof: every decoded value against the original, in arithmetic that cannot flatter.
 
-pub use errbar_format::record::Limit;
-use errbar_format::record::{Bound, Receipt};
 use std::borrow::Cow;
 
+pub use errbar_format::record::Limit;
+use errbar_format::record::{Bound, Receipt};
 use errbar_format::{Error, Result};
 
 use crate::codes::Word;

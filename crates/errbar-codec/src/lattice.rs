@@ -174,6 +174,21 @@ fn nearest_integer(x: f64) -> f64 {
 }
 
 impl Lattice {
+    /// For a quantizer that is told of it.
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        [self.offset, self.unit, self.stride, self.most].map(f64::to_le_bytes).concat()
+    }
+
+    /// What [`Lattice::to_bytes`] gave; nothing for what no lattice gives.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Lattice> {
+        let (numbers, []) = bytes.as_chunks() else { return None };
+        let &[offset, unit, stride, most] = numbers.iter().map(|&number| f64::from_le_bytes(number)).collect::<Vec<_>>().as_slice() else {
+            return None;
+        };
+        let is_sound = offset.is_finite() && unit.is_finite() && unit > 0.0 && (1.0..MAX_INDEX).contains(&stride) && most < MAX_INDEX;
+        is_sound.then_some(Lattice { offset, unit, stride, most })
+    }
+
     /// Takes every so many points together as the limit allows where none is farther than `worst`
     /// from its point.
     fn with_stride(self, limit: f64, worst: f64) -> Option<Lattice> {

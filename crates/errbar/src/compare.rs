@@ -15,7 +15,7 @@ use errbar_format::{Error, Kind, Result, path};
 
 use crate::archive::{Archive, BlockSource, Content, Piece, check_hash};
 use crate::pack::{Progress, ProgressFn};
-use crate::range::{Power, Survey};
+use crate::range::{Squares, Survey};
 use crate::source::{self, Found};
 use crate::target;
 
@@ -360,7 +360,8 @@ struct FileComparison<'a> {
 struct Running {
     tolerance: Tolerance,
     survey: Survey,
-    power: Power,
+    fill: Vec<u64>,
+    squares: Squares,
     words: u64,
     receipt: Option<Receipt>,
     violations: u64,
@@ -423,7 +424,7 @@ impl FileComparison<'_> {
 
     fn conclude(&self, running: Vec<Option<Running>>, report: &mut CompareReport) -> Result<()> {
         for (variable, running) in self.file.variables.iter().zip(running) {
-            let Some(Running { tolerance, survey, power, receipt: Some(found), violations, .. }) = running else { continue };
+            let Some(Running { tolerance, survey, squares, receipt: Some(found), violations, .. }) = running else { continue };
             let bounds = variable.receipt.as_ref().map(|receipt| receipt.bounds.clone()).unwrap_or_default();
             let mut differ = |what: String| {
                 report.differences.push(differs(&what).in_entry(&self.entry.path).in_variable(&variable.name));
@@ -431,6 +432,7 @@ impl FileComparison<'_> {
             if !bounds.is_empty() && violations > 0 {
                 differ(format!("{violations} values are not within {}", crate::policy::bounds_text(&bounds)));
             }
+            let power = survey.power_of(&squares);
             let rms = power.rms_error(&found);
             if let Some(target) = target::of(&bounds)
                 && let Some(fault) = target::fault(target, &survey, power, rms, self.ratio(variable)?)
@@ -473,10 +475,7 @@ impl FileComparison<'_> {
             return Ok(None);
         }
         let mut survey = Survey::new(variable.dtype, variable.big_endian)?;
-        let fail = |e| Error::io("cannot be read", e);
-        let (other, len) = (&self.other, variable.check()?);
-        let fill = survey.all_passes(other, at, len).map_err(fail)?;
-        let power = survey.power(other, at, len, &fill).map_err(fail)?;
+        let fill = survey.all_passes(&self.other, at, variable.check()?).map_err(|e| Error::io("cannot be read", e))?;
         let tolerance = match &variable.receipt {
             Some(Receipt { bounds, limit, .. }) => {
                 // What a target came to is guaranteed as well.
@@ -486,7 +485,7 @@ impl FileComparison<'_> {
             }
             None => Tolerance { bounds: Vec::new(), limit: Limit::Abs(f64::INFINITY), fill: Vec::new() },
         };
-        Ok(Some(Running { tolerance, survey, power, words: 0, receipt: None, violations: 0 }))
+        Ok(Some(Running { tolerance, survey, fill, squares: Squares::default(), words: 0, receipt: None, violations: 0 }))
     }
 }
 
@@ -510,6 +509,7 @@ fn compare_values(variable: &Variable, running: &mut Running, original: &[u8], d
         Values::from_bytes(variable.dtype, variable.big_endian, &[n], bytes)
     };
     let found = check::compare(&values(original)?, &values(decoded)?, &running.tolerance)?;
+    running.survey.add_squares(original, &running.fill, &mut running.squares);
     running.violations += found.violations.len() as u64;
     running.receipt = Some(match &running.receipt {
         Some(before) => check::join(before, &found.receipt, running.words),

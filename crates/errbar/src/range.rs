@@ -308,25 +308,44 @@ impl Survey {
         (absolute > 0.0 && relative > 0.0).then(|| Tolerance { bounds: bounds.to_vec(), limit, fill: fill.to_vec() })
     }
 
-    /// The numbers that are not missing, and the root of the mean of their squares.
+    /// The power of a variable that was looked through, whose fill values are `fill`.
     pub(crate) fn power(&mut self, file: &dyn ReadAt, at: u64, len: u64, fill: &[u64]) -> io::Result<Power> {
-        // In units of the largest, whose square may be beyond the largest binary64.
-        let unit = if self.largest() > 0.0 { self.largest() } else { 1.0 };
-        let (mut sums, mut count) = ([0.0; LANES], 0);
-        each_chunk(file, at, len, &mut |bytes| {
-            self.each_run(bytes, |survey, run| {
-                for (i, &bits) in run.iter().enumerate() {
-                    let x = survey.float.to_f64(bits);
-                    if x.is_finite() && (fill.is_empty() || fill.binary_search(&bits).is_err()) {
-                        sums[i % LANES] += (x / unit) * (x / unit);
-                        count += 1;
-                    }
-                }
-            });
-        })?;
-        let sum: f64 = sums.iter().sum();
-        Ok(Power { count, rms: if count == 0 { 0.0 } else { unit * (sum / count as f64).sqrt() } })
+        let mut squares = Squares::default();
+        each_chunk(file, at, len, &mut |bytes| self.add_squares(bytes, fill, &mut squares))?;
+        Ok(self.power_of(&squares))
     }
+
+    /// Takes in values of the variable that was looked through; whole words.
+    pub(crate) fn add_squares(&mut self, bytes: &[u8], fill: &[u64], squares: &mut Squares) {
+        let unit = self.unit();
+        self.each_run(bytes, |survey, run| {
+            for (i, &bits) in run.iter().enumerate() {
+                let x = survey.float.to_f64(bits);
+                if x.is_finite() && (fill.is_empty() || fill.binary_search(&bits).is_err()) {
+                    squares.sums[i % LANES] += (x / unit) * (x / unit);
+                    squares.count += 1;
+                }
+            }
+        });
+    }
+
+    /// What all values taken in come to.
+    pub(crate) fn power_of(&self, squares: &Squares) -> Power {
+        let (sum, count): (f64, u64) = (squares.sums.iter().sum(), squares.count);
+        Power { count, rms: if count == 0 { 0.0 } else { self.unit() * (sum / count as f64).sqrt() } }
+    }
+
+    /// What squares are counted in: the square of the largest value may be beyond the largest binary64.
+    fn unit(&self) -> f64 {
+        if self.largest() > 0.0 { self.largest() } else { 1.0 }
+    }
+}
+
+/// Sums for a [`Power`], while values go by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Squares {
+    sums: [f64; LANES],
+    count: u64,
 }
 
 /// The numbers of a variable: finite words that are no fill values.

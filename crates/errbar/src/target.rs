@@ -145,7 +145,7 @@ fn search(
     let widest = under(range).filter(|_| power.count > 0);
     let (Some(goal), Some(widest)) = (Goal::of(target, survey, power), widest) else {
         return match target {
-            Bound::Ratio(least) => exactly(least, trials, None),
+            Bound::Ratio(least) => exactly(least, trials.whole(None, 0)?, None),
             _ => Ok(None),
         };
     };
@@ -167,11 +167,15 @@ fn search(
         })?;
         start = Start { limit: solved.met.unwrap_or(solved.next.limit), ..solved.next };
     }
+    let mut without_loss = None;
     if let Goal::Ratio(least) = goal
         && worth_trying_exactly
-        && whole(None)?.ratio() >= least
     {
-        return Ok(None);
+        let outcome = whole(None)?;
+        if outcome.ratio() >= least {
+            return Ok(None);
+        }
+        without_loss = Some(outcome);
     }
     let mut best_ratio = 0f64;
     let solved = solve(&goal.problem(trials.size(), most), start, WHOLE_TRIALS, |limit| {
@@ -181,14 +185,14 @@ fn search(
     })?;
     match (solved.met, target) {
         (Some(limit), _) => Ok(under(limit)),
-        (None, Bound::Ratio(least)) => exactly(least, trials, Some(best_ratio)),
+        (None, Bound::Ratio(least)) => exactly(least, without_loss.map_or_else(|| whole(None), Ok)?, Some(best_ratio)),
         (None, _) => Ok(None),
     }
 }
 
-/// No tolerance, for a ratio that is met without; `lossy` is the best one with errors.
-fn exactly(least: f64, trials: &Trials<'_>, lossy: Option<f64>) -> Result<Option<Tolerance>> {
-    let exact = trials.whole(None, 0)?;
+/// No tolerance, for a ratio that is met without; `exact` is what coding without loss came to, `lossy`
+/// the best ratio with errors.
+fn exactly(least: f64, exact: Outcome, lossy: Option<f64>) -> Result<Option<Tolerance>> {
     if exact.size.bytes == 0 || exact.ratio() >= least {
         return Ok(None);
     }

@@ -46,7 +46,8 @@ pub fn run(args: &Pack) -> Result<Exit> {
     if args.json {
         print_json(&report, archive)?;
     } else if !args.quiet {
-        if lossy && report.variables.is_empty() {
+        // A file with a problem may have had one.
+        if lossy && report.variables.is_empty() && report.problems.is_empty() {
             message::say("errbar: note: no floating-point variable matched a bound; everything is stored exactly");
         }
         print_report(&report, piped, args.verbose)?;

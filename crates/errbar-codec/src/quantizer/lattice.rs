@@ -2,9 +2,9 @@ use errbar_format::{DType, Error, Result};
 
 use crate::codes::Word;
 use crate::float::{Float, with_floats};
-use crate::lattice::Present;
+use crate::lattice::{self, Present};
 use crate::quantizer::words_nearest;
-use crate::stage::{Quantized, Quantizer, Stage, bad_params, no_params};
+use crate::stage::{Quantized, Quantizer, Stage, bad_params};
 use crate::{Codes, Layout, Tolerance, Values, Words, with_words};
 
 /// Values that sit on `offset + k * unit` as integers: exactly, or every so many of them together
@@ -41,13 +41,14 @@ impl Params {
 }
 
 impl Lattice {
-    /// Whether `values` are on a lattice that serves a limit better than multiples of twice the
-    /// limit: what planners ask before they propose it.
-    pub fn serves(values: &Values, tolerance: &Tolerance) -> bool {
-        let (Some(limit), Ok(float)) = (tolerance.limit.absolute(), Float::of(values.dtype)) else { return false };
+    /// The lattice that `values` are on, if it serves a limit better than multiples of twice the
+    /// limit: what planners ask before they propose it. To be asked of [`Quantizer::quantize`], which
+    /// then need not look for one.
+    pub fn wanted(values: &Values, tolerance: &Tolerance) -> Option<Vec<u8>> {
+        let (limit, float) = (tolerance.limit.absolute()?, Float::of(values.dtype).ok()?);
         let absent = absent(values, float, tolerance);
         let present = Present { values, float, absent: absent.contains(&true).then_some(&absent) };
-        present.lattice(limit, 2.0 * limit).is_some()
+        present.lattice(limit, 2.0 * limit).map(lattice::Lattice::to_bytes)
     }
 }
 
@@ -84,15 +85,17 @@ impl Stage for Lattice {
 
 impl Quantizer for Lattice {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
-        no_params(wanted)?;
         let Some(limit) = tolerance.limit.absolute() else {
             return Err(Error::usage("lattice serves absolute limits only"));
         };
         let float = Float::of(values.dtype)?;
         let absent = absent(values, float, tolerance);
         let present = Present { values, float, absent: absent.contains(&true).then_some(&absent) };
-        // As good as multiples of twice the limit will do: values that come back exactly are worth more.
-        let found = present.lattice(limit, limit).ok_or_else(|| Error::usage("the values are on no lattice"))?;
+        let found = match wanted {
+            // As good as multiples of twice the limit will do: values that come back exactly are worth more.
+            [] => present.lattice(limit, limit).ok_or_else(|| Error::usage("the values are on no lattice"))?,
+            wanted => lattice::Lattice::from_bytes(wanted).ok_or_else(|| bad_params("lattice can be asked for one alone"))?,
+        };
         let step = found.unit * found.stride;
         let multiple = |bits: u64| ((float.to_f64(bits) - found.offset) / step).round_ties_even();
         let multiples: Vec<f64> = with_words!(&values.bits.words, v => v.iter().map(|w| multiple(w.to_u64())).collect());

@@ -26,7 +26,10 @@ impl Choice {
         let common = looks[chosen].len().min(looks[runner_up].len());
         let bytes = |i: usize| looks[i][..common].iter().sum::<f64>();
         let saved = 1.0 - bytes(chosen) / bytes(runner_up);
-        saved.is_finite().then(|| Choice { runner_up: candidates[runner_up].clone(), saved })
+        let mut runner_up = candidates[runner_up].clone();
+        // What a plan wants of a quantizer are not the parameters that it would have chosen.
+        runner_up.quantizer.params.clear();
+        saved.is_finite().then_some(Choice { runner_up, saved })
     }
 }
 

@@ -15,7 +15,7 @@ const SHORT: usize = 4;
 
 /// Families of pipelines to choose from, for the modes that predict from reconstructed values.
 pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Vec<Vec<PipelineRecord>> {
-    let on_lattice = quantizer::Lattice::serves(values, tolerance);
+    let lattice = quantizer::Lattice::wanted(values, tolerance);
     let crans = || stage("crans", vec![]);
     let n = folded(&values.bits.dims);
     let first = n.iter().position(|&n| n > 1).unwrap_or(DIMS - 1);
@@ -29,7 +29,7 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         let mut plans: Vec<PipelineRecord> = Vec::new();
         for whole in wholes.into_iter().filter(|&whole| whole != every) {
             let mut plan = pipeline("interp", &[], crans());
-            plan.quantizer.params = quantizer::Interp::wanted(whole, rotated, on_lattice);
+            plan.quantizer.params = quantizer::Interp::wanted(whole, rotated, lattice.as_deref());
             if !plans.contains(&plan) {
                 plans.push(plan);
             }
@@ -60,8 +60,10 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         }
         plans
     };
-    if on_lattice {
-        families.push(predicted("lattice"));
+    if let Some(lattice) = &lattice {
+        let mut plans = predicted("lattice");
+        plans.iter_mut().for_each(|plan| plan.quantizer.params.clone_from(lattice));
+        families.push(plans);
     }
     let mut uniform = predicted("uniform");
     if dims > 0 {

@@ -230,6 +230,8 @@ impl Context {
     }
 }
 
+// Loops for short rows, without a rest; those of `add_classes` take a tenth less time where there is much.
+
 #[inline(always)]
 fn sum(mut a: [u16; SLACK], b: &[u16; SLACK]) -> [u16; SLACK] {
     for x in 0..SLACK {

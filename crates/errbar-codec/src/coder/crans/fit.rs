@@ -18,7 +18,8 @@ pub(super) fn weights(template: &Template, own: &Grid<u16>, classes: &[Grid<u16>
     let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); GROUPS] };
     for (row, first, len) in sample_runs(own.n, SAMPLES) {
         samples.target.extend(own.row(row)[first..first + len].iter().map(|&m| f64::from(m)));
-        let (trend, trend_first) = trend_before(own, row, first..first + len);
+        let has_trend = !template[GROUPS - 1].is_empty();
+        let (trend, trend_first) = if has_trend { trend_before(own, row, first..first + len) } else { (Trend::new(0), 0) };
         let mut run = [0u32; RUN];
         for (column, members) in samples.columns.iter_mut().zip(template) {
             let run = &mut run[..len];

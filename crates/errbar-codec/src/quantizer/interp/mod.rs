@@ -12,13 +12,13 @@ use errbar_format::limits::MAX_PARAMS;
 use errbar_format::{DType, Error, Result};
 
 use self::levels::Plan;
-use self::params::{Params, Wanted};
+use self::params::{Params, Wanted, Wish};
 use self::real::Real;
 use self::taps::Taps;
 use self::values::Fold;
 use crate::codes::Scan;
 use crate::float::Float;
-use crate::lattice::Present;
+use crate::lattice::{self, Present};
 use crate::polyphase::{Extents, Grid, padded};
 use crate::simd::{Work, widest};
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
@@ -33,10 +33,11 @@ pub struct Interp;
 
 impl Interp {
     /// What to ask of [`Quantizer::quantize`]: dimensions that stay whole, a bit each, the last
-    /// dimension being bit 3; whether the last dimension is taken to the front first; and whether to
-    /// look for a lattice.
-    pub fn wanted(whole: u8, rotated: bool, lattice: bool) -> Vec<u8> {
-        vec![Wanted { whole, rotated, lattice }.flags()]
+    /// dimension being bit 3; whether the last dimension is taken to the front first; and the lattice
+    /// that [`Lattice::wanted`](super::Lattice::wanted) found, if any.
+    pub fn wanted(whole: u8, rotated: bool, lattice: Option<&[u8]>) -> Vec<u8> {
+        let lattice = lattice.and_then(lattice::Lattice::from_bytes).map_or(Wish::None, Wish::This);
+        Wanted { whole, rotated, lattice }.to_bytes()
     }
 }
 

@@ -9,7 +9,7 @@ use super::template::{causal_groups, template};
 use super::values::Survey;
 use crate::binary::{Reader, Writer};
 use crate::float::Float;
-use crate::lattice::Present;
+use crate::lattice::{self, Present};
 use crate::polyphase::{self, Extents, class_extents, classes};
 use crate::stage::bad_params;
 
@@ -40,28 +40,48 @@ const DOUBLE: u8 = 0x10;
 const LATTICE: u8 = 0x20;
 const ROTATED: u8 = 0x40;
 
+/// What is wished of a lattice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Wish {
+    None,
+    /// To be looked for.
+    Any,
+    /// As it was found already.
+    This(lattice::Lattice),
+}
+
 /// What a caller of `quantize` may choose.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
     pub(super) whole: u8,
     pub(super) rotated: bool,
-    /// Whether to look for a lattice.
-    pub(super) lattice: bool,
+    pub(super) lattice: Wish,
 }
 
 impl Wanted {
-    pub(super) fn flags(self) -> u8 {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
         let flag = |set, flag| if set { flag } else { 0 };
-        self.whole & WHOLE | flag(self.rotated, ROTATED) | flag(self.lattice, LATTICE)
+        let mut bytes = vec![self.whole & WHOLE | flag(self.rotated, ROTATED) | flag(self.lattice != Wish::None, LATTICE)];
+        if let Wish::This(lattice) = self.lattice {
+            bytes.extend(lattice.to_bytes());
+        }
+        bytes
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Wanted> {
-        match bytes {
-            [] => Ok(Wanted { whole: 0, rotated: false, lattice: true }),
-            &[flags] if flags & !(WHOLE | ROTATED | LATTICE) == 0 => {
-                Ok(Wanted { whole: flags & WHOLE, rotated: flags & ROTATED != 0, lattice: flags & LATTICE != 0 })
-            }
-            _ => Err(bad_params("interp can be asked for whole and rotated dimensions and a lattice alone")),
+        let bad = || bad_params("interp can be asked for whole and rotated dimensions and a lattice alone");
+        let Some((&flags, given)) = bytes.split_first() else {
+            return Ok(Wanted { whole: 0, rotated: false, lattice: Wish::Any });
+        };
+        let lattice = match (flags & LATTICE != 0, given) {
+            (false, []) => Wish::None,
+            (true, []) => Wish::Any,
+            (true, given) => lattice::Lattice::from_bytes(given).map(Wish::This).ok_or_else(bad)?,
+            (false, _) => return Err(bad()),
+        };
+        match flags & !(WHOLE | ROTATED | LATTICE) {
+            0 => Ok(Wanted { whole: flags & WHOLE, rotated: flags & ROTATED != 0, lattice }),
+            _ => Err(bad()),
         }
     }
 
@@ -75,7 +95,12 @@ impl Wanted {
         let is_wider = double && float != Float::F64;
         let slack = if is_wider { 0.5 } else { 1.5 } * ulp;
         let step = (2.0 * (limit - slack)) * (1.0 - 1e-9);
-        if let Some(found) = self.lattice.then(|| present.lattice(limit, step)).flatten() {
+        let found = match self.lattice {
+            Wish::None => None,
+            Wish::Any => present.lattice(limit, step),
+            Wish::This(lattice) => Some(lattice),
+        };
+        if let Some(found) = found {
             // Predictions are rounded to integers, which must be exact in working numbers.
             let double = found.most > 4e6;
             let lattice = Lattice { offset: found.offset, unit: found.unit };

@@ -174,7 +174,8 @@ impl<R: Real> Kernel<R> {
         }
     }
 
-    /// Adds the sum for each point of a row to `out`; what is behind the row means nothing.
+    /// Adds the sum for each point of a row to `out`; what is behind the row means nothing. A loop for
+    /// short rows, without a rest: that of [`Kernel::add`] takes a tenth less time where there is much.
     #[inline(always)]
     pub(super) fn add_row(&self, grids: &[Grid<R>], row: [usize; DIMS - 1], out: &mut [[R; SLACK]]) {
         for term in &self.terms {
