@@ -101,11 +101,11 @@ struct Even {
     last: f64,
     /// Where the even ones would have this level.
     origin: f64,
-    step: f64,
+    distance: f64,
 }
 
 /// None: all levels are powers of two.
-const NOT_EVEN: Even = Even { last: f64::INFINITY, origin: 0.0, step: 0.0 };
+const NOT_EVEN: Even = Even { last: f64::INFINITY, origin: 0.0, distance: 0.0 };
 
 impl Params {
     fn parse(params: &[u8]) -> Result<Params> {
@@ -118,7 +118,7 @@ impl Params {
         let even = match even.is_empty() {
             true => None,
             false if last(even).unsigned_abs() > MAX_LEVEL as u64 => return Err(bad_params("log's last power is impossible")),
-            false => Some(Even { last: last(even) as f64, origin: number(1), step: number(2) }),
+            false => Some(Even { last: last(even) as f64, origin: number(1), distance: number(2) }),
         };
         let params = Params {
             step: f64::from_le_bytes(word(0)),
@@ -127,7 +127,7 @@ impl Params {
             width: bytes[24].into(),
             even,
         };
-        let even = even.is_none_or(|even| even.origin.is_finite() && even.step.is_finite() && even.step > 0.0);
+        let even = even.is_none_or(|even| even.origin.is_finite() && even.distance.is_finite() && even.distance > 0.0);
         let sound = even && params.step.is_finite() && params.step > 0.0 && matches!(params.width, 1 | 2 | 4 | 8);
         match sound && params.lowest.unsigned_abs() <= MAX_LEVEL as u64 {
             true => Ok(params),
@@ -137,8 +137,8 @@ impl Params {
 
     fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = [&self.step.to_le_bytes()[..], &self.lowest.to_le_bytes(), &self.base.to_le_bytes(), &[self.width as u8]].concat();
-        if let Some(Even { last, origin, step }) = self.even {
-            bytes.extend([(last as i64).to_le_bytes(), origin.to_le_bytes(), step.to_le_bytes()].concat());
+        if let Some(Even { last, origin, distance }) = self.even {
+            bytes.extend([(last as i64).to_le_bytes(), origin.to_le_bytes(), distance.to_le_bytes()].concat());
         }
         bytes
     }
@@ -159,7 +159,7 @@ struct Cells {
 #[inline(always)]
 fn value_of<const EVEN: bool>(level: f64, step: f64, even: Even) -> f64 {
     let power = power_of_two(level * step);
-    if EVEN && level > even.last { even.origin + (level - even.last) * even.step } else { power }
+    if EVEN && level > even.last { even.origin + (level - even.last) * even.distance } else { power }
 }
 
 impl Cells {
@@ -188,7 +188,7 @@ impl Cells {
         let crossing = (room / rest * (1.0 - rest)).max(f64::MIN_POSITIVE);
         let last = (log2(crossing) * self.inverse).floor();
         let end = power_of_two(last * self.step) / (1.0 - rest);
-        Cells { even: Even { last, origin: end - room, step: 2.0 * room }, even_from: end, ..self }
+        Cells { even: Even { last, origin: end - room, distance: 2.0 * room }, even_from: end, ..self }
     }
 
     /// The level of a normal positive number, an integer.
@@ -196,7 +196,7 @@ impl Cells {
     fn level<const EVEN: bool>(&self, x: f64) -> f64 {
         let power = ((log2(x) + self.shift) * self.inverse + TO_INTEGER) - TO_INTEGER;
         if EVEN && x > self.even_from {
-            return self.even.last + ((x - self.even.origin) / self.even.step).round_ties_even();
+            return self.even.last + ((x - self.even.origin) / self.even.distance).round_ties_even();
         }
         power
     }
@@ -422,7 +422,7 @@ impl Stage for Log {
     }
 
     fn parameters(&self) -> &'static str {
-        "step: f64, of the binary logarithm; lowest: i64, level of 1 and -1; base: i64, what code 0 means; width: u8, bytes of a code; last: i64, origin and step: f64, of even levels, if there are any"
+        "step: f64, of the binary logarithm; lowest: i64, level of 1 and -1; base: i64, what code 0 means; width: u8, bytes of a code; last: i64, origin and distance: f64, of even levels, if there are any"
     }
 
     fn guarantee(&self) -> &'static str {
