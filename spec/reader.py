@@ -623,7 +623,7 @@ class Archive:
                 raise
             self.blocks, self.scanned = find_blocks(scan(self.data), []), True  # frames win over the index
             return self.block(number, proof)  # but not over what proves them
-        if self.features is not None and not self.features & LOSSY and (block.receipt or block.quantizer.name != "none"):
+        if self.features is not None and not self.features & LOSSY and block.receipt:
             raise corrupt("EB-H02", f"block {number} is lossy in an archive that says it has no loss")
         return block, frame
 

@@ -17,7 +17,7 @@ MAX_PATH = 65535
 MAX_DIMS = 8
 MAX_BOUNDS = 16
 MAX_TRANSFORMS = 6
-MAX_PARAMS = 4096
+MAX_PARAMS = 256 << 10
 MAX_NAME = 255
 MAX_INLINE = 512
 MAX_LEVEL = 8
@@ -65,6 +65,14 @@ class DType:
     word: int
     fraction_bits: int  # 0: its words are no floating-point numbers
     numpy: str  # of an element
+
+    @property
+    def is_float(self) -> bool:
+        return self.fraction_bits > 0
+
+    @property
+    def is_signed(self) -> bool:
+        return self.name in ("i8", "i16", "i32", "i64")
 
 
 DTYPES = [

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from pcodec import standalone as pco
-from reader_base import DTYPES, DType, Layout, corrupt, need_float, params, unsupported, unzigzag, unzstd, words_of
+from reader_base import ArchiveError, DTYPES, DType, Layout, corrupt, need_float, params, unsupported, unzigzag, unzstd, words_of
 from reader_crans import Crans
 from reader_exact import read_exact
 from reader_interp import Interp
@@ -31,6 +31,47 @@ class NoneQuantizer:
 
     def reconstruct(self, codes: np.ndarray, dtype: DType, values: Layout, p: bytes) -> np.ndarray:
         return codes
+
+
+def unordered(numbers: np.ndarray, dtype: DType) -> np.ndarray:
+    """Bit patterns of numbers that stand in order."""
+    top = numbers.dtype.type(1 << (8 * numbers.dtype.itemsize - 1))
+    if dtype.is_float:
+        return np.where(numbers & top, numbers ^ top, ~numbers)
+    return numbers ^ top if dtype.is_signed else numbers
+
+
+class Order:
+    def parse(self, p: bytes) -> tuple[int, int, int]:
+        params(len(p) == 17, "order takes 17 bytes")
+        base, unit, width = struct.unpack("<QQB", p)
+        params(unit > 0 and width in (1, 2, 4, 8), "unit or width is impossible")
+        return base, unit, width
+
+    def layout(self, dtype: DType, values: Layout, p: bytes) -> Layout:
+        return replace(values, width=self.parse(p)[2])
+
+    def reconstruct(self, codes: np.ndarray, dtype: DType, values: Layout, p: bytes) -> np.ndarray:
+        base, unit, _ = self.parse(p)
+        numbers = np.uint64(base) + codes.astype(np.uint64) * np.uint64(unit)
+        return unordered(numbers.astype(f"u{values.width}"), dtype)
+
+
+class Palette:
+    def parse(self, p: bytes) -> int:
+        params(len(p) >= 4 and 1 <= int.from_bytes(p[:4], "little") <= 1 << 16, "palette has an impossible size")
+        return int.from_bytes(p[:4], "little")
+
+    def layout(self, dtype: DType, values: Layout, p: bytes) -> Layout:
+        return replace(values, width=1 if self.parse(p) <= 256 else 2)
+
+    def reconstruct(self, codes: np.ndarray, dtype: DType, values: Layout, p: bytes) -> np.ndarray:
+        n, kind = self.parse(p), {1: 2, 2: 3, 4: 4, 8: 5}[values.width]
+        try:
+            numbers = Pco().decode(p[4:], Layout(values.width, (n,)), bytes([kind, 0]))
+        except ArchiveError as error:
+            raise corrupt("EB-C04", f"the palette's list: {error}") from error
+        return unordered(numbers.reshape(-1)[np.minimum(codes, n - 1)], dtype)
 
 
 class Uniform:
@@ -133,12 +174,6 @@ class Same:
     def output(self, layout: Layout, p: bytes) -> Layout:
         params(p == b"", "takes none")
         return layout
-
-
-class Order(Same):
-    def inverse(self, codes: np.ndarray, layout: Layout, p: bytes) -> np.ndarray:
-        top = codes.dtype.type(1 << (8 * layout.width - 1))
-        return np.where(codes & top, codes ^ top, ~codes)
 
 
 class Delta(Same):
@@ -281,11 +316,11 @@ class BitPack:
 # ---------------------------------------------------------------- the tables, and a block through them
 
 QUANTIZERS: dict[tuple[str, int], Any] = {
-    ("none", 1): NoneQuantizer(), ("uniform", 1): Uniform(), ("bitround", 1): BitRound(), ("log", 1): Log(), ("lattice", 1): Lattice(),
+    ("none", 1): NoneQuantizer(), ("order", 1): Order(), ("palette", 1): Palette(), ("uniform", 1): Uniform(), ("bitround", 1): BitRound(), ("log", 1): Log(), ("lattice", 1): Lattice(),
     ("interp", 1): Interp(),
 }  # fmt: skip
 TRANSFORMS: dict[tuple[str, int], Any] = {
-    ("order", 1): Order(), ("delta", 1): Delta(), ("lorenzo", 1): Lorenzo(), ("linear", 1): Linear(), ("rotate", 1): Rotate(),
+    ("delta", 1): Delta(), ("lorenzo", 1): Lorenzo(), ("linear", 1): Linear(), ("rotate", 1): Rotate(),
     ("shuffle", 1): Shuffle(), ("bitshuffle", 1): BitShuffle(),
 }  # fmt: skip
 CODERS: dict[tuple[str, int], Any] = {

@@ -13,7 +13,8 @@ use crate::{Values, Words, with_words};
 /// What may be lost of a variable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tolerance {
-    /// What the user asked for. Bounds on some values only are looked at here as they stand.
+    /// What the user asked for; nothing: every bit is to be kept. Bounds on some values only are
+    /// looked at here as they stand.
     pub bounds: Vec<Bound>,
     /// What the others come to for this variable.
     pub limit: Limit,
@@ -22,6 +23,16 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
+    /// Nothing may be lost; `fill` are the bit patterns, ascending, of words that are better kept apart.
+    pub const fn exact(fill: Vec<u64>) -> Tolerance {
+        Tolerance { bounds: Vec::new(), limit: Limit::Abs(0.0), fill }
+    }
+
+    /// Whether every bit is to be kept.
+    pub fn is_exact(&self) -> bool {
+        self.bounds.is_empty()
+    }
+
     /// Whether a bit pattern stands for a missing value.
     pub fn is_fill(&self, bits: u64) -> bool {
         !self.fill.is_empty() && self.fill.binary_search(&bits).is_ok()
@@ -29,6 +40,9 @@ impl Tolerance {
 
     /// Whether `y` may stand for the finite value `x`.
     pub fn allows(&self, x: f64, y: f64) -> bool {
+        if self.is_exact() {
+            return x.to_bits() == y.to_bits();
+        }
         allows(self.limit, x, y) && self.regions().all(|(from, to, abs)| !(from <= x && x <= to) || within_abs(x, y, abs))
     }
 

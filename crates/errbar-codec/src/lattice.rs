@@ -192,6 +192,9 @@ impl Lattice {
     /// Takes every so many points together as the limit allows where none is farther than `worst`
     /// from its point.
     fn with_stride(self, limit: f64, worst: f64) -> Option<Lattice> {
+        if limit == 0.0 {
+            return Some(self);
+        }
         let room = ((limit - worst * 1.01) / self.unit).floor();
         (worst < limit && room >= 0.0).then_some(Lattice { stride: 2.0 * room + 1.0, ..self })
     }

@@ -33,13 +33,18 @@ pub fn stage(name: &str, params: Vec<u8>) -> StageRecord {
     StageRecord { name: name.to_owned(), version: 1, params }
 }
 
+/// What is allowed where nothing is said.
+const EXACT: &Tolerance = &Tolerance::exact(Vec::new());
+
 /// Codes `values` through `plan`, decodes the result and checks every value. The parameters that
-/// `plan` has for the quantizer are what is wanted of it; it chooses its own.
+/// `plan` has for the quantizer are what is wanted of it; it chooses its own. Without a tolerance
+/// every bit is kept.
 ///
 /// # Errors
 /// The stage's own, such as [`errbar_format::Kind::Usage`], if it cannot serve the values, and
 /// [`errbar_format::Kind::Differs`] if decoding did not give back what it must.
 pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Encoded> {
+    let tolerance = tolerance.unwrap_or(EXACT);
     let Quantized { pipeline, codes, exact } = quantize(registry, plan, values, tolerance)?;
     let payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
     drop(codes);
@@ -52,7 +57,7 @@ pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, toler
 /// # Errors
 /// As [`encode`], but for the proof.
 pub fn estimate(registry: &Registry, plan: &PipelineRecord, sample: &Values, tolerance: Option<&Tolerance>, n_words: usize) -> Result<f64> {
-    let Quantized { pipeline, codes, exact } = quantize(registry, plan, sample, tolerance)?;
+    let Quantized { pipeline, codes, exact } = quantize(registry, plan, sample, tolerance.unwrap_or(EXACT))?;
     let estimate = registry.coder(&plan.coder)?.estimate(&codes, &plan.coder.params)?;
     let patches = exact.patches.len() * (2 + sample.bits.words.width());
     let scale = n_words as f64 / sample.bits.words.len().max(1) as f64;
@@ -66,22 +71,18 @@ struct Quantized<'a> {
     exact: Exact,
 }
 
-fn quantize<'a>(registry: &Registry, plan: &PipelineRecord, values: &'a Values, tolerance: Option<&Tolerance>) -> Result<Quantized<'a>> {
+fn quantize<'a>(registry: &Registry, plan: &PipelineRecord, values: &'a Values, tolerance: &Tolerance) -> Result<Quantized<'a>> {
     let quantizer = registry.quantizer(&plan.quantizer)?;
     let mut pipeline = plan.clone();
     let mut exact = Exact::default();
-    let mut codes = match tolerance {
-        Some(tolerance) if plan.quantizer.name != NONE => {
-            let quantized = quantizer.quantize(values, tolerance, &plan.quantizer.params)?;
-            pipeline.quantizer.params = quantized.params;
-            exact = Exact { absent: quantized.absent, patches: quantized.exact };
-            Cow::Owned(quantized.codes)
-        }
-        _ if plan.quantizer.name == NONE => {
-            pipeline.quantizer.params = Vec::new();
-            Cow::Borrowed(&values.bits)
-        }
-        _ => return Err(Error::usage(format!("{} loses values, and no bound was given", plan.quantizer.name))),
+    let mut codes = if plan.quantizer.name == NONE {
+        pipeline.quantizer.params = Vec::new();
+        Cow::Borrowed(&values.bits)
+    } else {
+        let quantized = quantizer.quantize(values, tolerance, &plan.quantizer.params)?;
+        pipeline.quantizer.params = quantized.params;
+        exact = Exact { absent: quantized.absent, patches: quantized.exact };
+        Cow::Owned(quantized.codes)
     };
     if !plan.transforms.is_empty() {
         let scan = scan_for(registry, plan, &codes.scan)?;
@@ -115,7 +116,7 @@ fn prove(
     pipeline: PipelineRecord,
     mut payload: Vec<u8>,
     values: &Values,
-    tolerance: Option<&Tolerance>,
+    tolerance: &Tolerance,
     mut exact: Exact,
 ) -> Result<Encoded> {
     let coded_len = payload.len();
@@ -128,21 +129,21 @@ fn prove(
     };
     let mut decoded = append_and_decode(&exact)?;
     let mut receipt = None;
-    match tolerance.filter(|_| values.dtype.is_float()) {
-        None if decoded != *values => return Err(differs()),
-        None => {}
-        Some(tolerance) => {
-            let mut found = check::compare(values, &decoded, tolerance)?;
-            if !found.violations.is_empty() {
-                exact.add_patches(&found.violations);
-                decoded = append_and_decode(&exact)?;
-                found = check::compare(values, &decoded, tolerance)?;
-                if !found.violations.is_empty() {
-                    return Err(differs());
-                }
-            }
-            receipt = Some(Receipt { exact: exact.len(), ..found.receipt });
+    if tolerance.is_exact() || !values.dtype.is_float() {
+        if decoded != *values {
+            return Err(differs());
         }
+    } else {
+        let mut found = check::compare(values, &decoded, tolerance)?;
+        if !found.violations.is_empty() {
+            exact.add_patches(&found.violations);
+            decoded = append_and_decode(&exact)?;
+            found = check::compare(values, &decoded, tolerance)?;
+            if !found.violations.is_empty() {
+                return Err(differs());
+            }
+        }
+        receipt = Some(Receipt { exact: exact.len(), ..found.receipt });
     }
     Ok(Encoded { pipeline, exact_len: (payload.len() - coded_len) as u64, payload, receipt, decoded })
 }

@@ -27,6 +27,8 @@ impl Registry {
         Registry {
             quantizers: vec![
                 &quantizer::None,
+                &quantizer::Order,
+                &quantizer::Palette,
                 &quantizer::Uniform,
                 &quantizer::BitRound,
                 &quantizer::Log,
@@ -34,7 +36,6 @@ impl Registry {
                 &quantizer::Interp,
             ],
             transforms: vec![
-                &transform::Order,
                 &transform::Delta,
                 &transform::Lorenzo,
                 &transform::Linear,

@@ -62,13 +62,19 @@ impl Quantized {
             !float.is_finite(bits) || tolerance.is_fill(bits)
         };
         let (fixed, exact): (Vec<u32>, Vec<u32>) = unserved.into_iter().partition(is_fixed);
-        let absent: Option<Arc<[bool]>> = (!fixed.is_empty()).then(|| {
+        let absent = (!fixed.is_empty()).then(|| {
             let mut absent = vec![false; words.len()];
             fixed.iter().for_each(|&at| absent[at as usize] = true);
-            absent.into()
+            absent
         });
+        Ok(Quantized::with_absent(params, words, exact, absent, values))
+    }
+
+    /// Words in the order of `values`, of which those are absent and these exact.
+    pub fn with_absent(params: Vec<u8>, words: Words, exact: Vec<u32>, absent: Option<Vec<bool>>, values: &Values) -> Quantized {
+        let absent: Option<Arc<[bool]>> = absent.map(Into::into);
         let scan = Scan { absent: absent.clone(), ..Scan::default() };
-        Ok(Quantized { params, codes: Codes { dims: values.bits.dims.clone(), scan, words }, exact, absent })
+        Quantized { params, codes: Codes { dims: values.bits.dims.clone(), scan, words }, exact, absent }
     }
 }
 

@@ -19,7 +19,7 @@ pub const MAX_BOUNDS: usize = 16;
 /// Transforms in a pipeline.
 pub const MAX_TRANSFORMS: usize = 6;
 /// Bytes in a stage's parameters.
-pub const MAX_PARAMS: usize = 4096;
+pub const MAX_PARAMS: usize = 256 << 10;
 /// Bytes in the name of a stage, a variable, a document or an attribute.
 pub const MAX_NAME: usize = 255;
 /// Bytes stored in an inline segment.

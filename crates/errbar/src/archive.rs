@@ -472,7 +472,7 @@ impl Inner {
             Index::Scan(scan) => scan.features,
         };
         let lossless = features.is_some_and(|features| features & record::feature::LOSSY == 0);
-        if lossless && (block.receipt.is_some() || block.pipeline.quantizer.name != pipeline::NONE) {
+        if lossless && block.receipt.is_some() {
             return Err(Error::corrupt("EB-H02", "block is lossy in an archive that says it has no loss").at(place.offset));
         }
         Ok(block)

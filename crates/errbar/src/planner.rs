@@ -3,9 +3,12 @@
 mod choice;
 mod combined;
 mod fast;
+mod lossless;
 mod lossy;
 mod rank;
 pub(crate) mod sample;
+
+use std::borrow::Cow;
 
 use errbar_codec::pipeline::{self, Encoded, NONE, stage};
 use errbar_codec::{DType, Limit, Registry, Result, Tolerance, Values, Words, coder, with_words};
@@ -25,7 +28,7 @@ pub trait Planner: Send + Sync {
     /// Families of candidates, the preferred ones first where they cost the same. The smallest on a
     /// sample is used; the first of a family stands for it, the others are looked at where it comes
     /// near the best. Whatever fails is passed over, and storing the bytes is always tried last.
-    fn families(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<Vec<PipelineRecord>>;
+    fn families(&self, values: &Values, tolerance: &Tolerance, mode: Mode) -> Vec<Vec<PipelineRecord>>;
 }
 
 /// The planner of errbar's own stages.
@@ -55,114 +58,106 @@ fn pco_level(mode: Mode) -> u8 {
 }
 
 impl Planner for CorePlanner {
-    fn families(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<Vec<PipelineRecord>> {
-        let limit = tolerance.map(|tolerance| combined::binding(values, tolerance));
-        match (mode, tolerance, limit) {
-            _ if values.dtype.word() == 1 || is_constant(&values.bits.words) => {}
-            (Mode::Balanced | Mode::Small, Some(tolerance), Some(Limit::Abs(_))) => {
-                return lossy::families(values, tolerance, mode);
-            }
-            (Mode::Balanced | Mode::Small, Some(tolerance), Some(Limit::Both { .. })) => {
+    fn families(&self, values: &Values, tolerance: &Tolerance, mode: Mode) -> Vec<Vec<PipelineRecord>> {
+        if is_constant(&values.bits.words) {
+            return vec![vec![pipeline(NONE, &[], stage("constant", vec![]))]];
+        }
+        if values.dtype == DType::Bytes {
+            return vec![bytes(values, mode)];
+        }
+        if tolerance.is_exact() {
+            return lossless::families(values, tolerance, mode);
+        }
+        let limit = combined::binding(values, tolerance);
+        match (mode, limit) {
+            (Mode::Fast, Limit::Abs(limit)) if let Some(plans) = fast_plans(values, limit) => vec![plans],
+            (Mode::Balanced | Mode::Small, Limit::Abs(_)) => lossy::families(values, tolerance, mode),
+            (Mode::Balanced | Mode::Small, Limit::Both { .. }) => {
                 let mut families = lossy::families(values, tolerance, mode);
                 // It leaves words that miss the relative limit for the proof to find: a sample does not tell.
                 families.retain(|family| family.iter().all(|plan| plan.quantizer.name != "interp"));
                 families.push(candidates(values, limit, mode));
-                return families;
+                families
             }
-            (Mode::Fast, _, Some(Limit::Abs(limit))) => {
-                if let Some(plans) = fast_plans(values, limit) {
-                    return vec![plans];
-                }
+            _ => {
+                let mut plans = candidates(values, limit, mode);
+                plans.extend(lossless::families(values, &Tolerance::exact(tolerance.fill.clone()), mode).into_iter().flatten());
+                vec![plans]
             }
-            _ => {}
         }
-        vec![candidates(values, limit, mode)]
     }
 }
 
-/// What is tried where no family is known.
-fn candidates(values: &Values, limit: Option<Limit>, mode: Mode) -> Vec<PipelineRecord> {
-    let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
-    let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
-    let (order, delta) = (stage("order", vec![]), stage("delta", vec![]));
-    let (shuffle, bitshuffle) = (stage("shuffle", vec![]), stage("bitshuffle", vec![]));
-    let lorenzo = stage("lorenzo", vec![values.bits.dims.len().clamp(1, 3) as u8]);
-    let grid = !values.bits.dims.is_empty();
-    if is_constant(&values.bits.words) {
-        return vec![pipeline(NONE, &[], stage("constant", vec![]))];
-    }
-    let word = values.dtype.word();
-    if word == 1 {
-        let is_bytes = values.dtype == DType::Bytes;
-        let level = match &values.bits.words {
-            Words::U8(bytes) if is_bytes && mode == Mode::Balanced && long_matches_serve(bytes) => coder::Zstd::LONG_MATCHES,
-            _ => zstd_level(mode),
-        };
-        let mut plans = vec![pipeline(NONE, &[], stage("zstd", coder::Zstd::params(level)))];
-        if !is_bytes && grid {
-            plans.push(pipeline(NONE, &[&delta], zstd()));
-            plans.push(pipeline(NONE, &[&lorenzo], zstd()));
-        }
-        return plans;
-    }
-    let unsigned = |width| match width {
-        2 => DType::U16,
-        4 => DType::U32,
-        _ => DType::U64,
-    };
-    let mut plans = Vec::new();
-    if let Some(limit) = limit {
-        let quantizers: &[&str] = match limit {
-            Limit::Abs(_) => &["uniform"],
-            Limit::Relative(_) => &["log", "bitround"],
-            Limit::Both { .. } if mode == Mode::Fast => &["log", "uniform"],
-            Limit::Both { .. } => &["log"],
-        };
-        for &quantizer in quantizers {
-            // Where a quantizer chooses the width with its step, the codes are tried at every width.
-            let widths: &[usize] = match quantizer {
-                "uniform" => &[2, 4, 8],
-                "log" => &[2, 4],
-                _ => &[word],
-            };
-            if mode == Mode::Fast && grid {
-                plans.push(pipeline(quantizer, &[&lorenzo], stage("bitpack", vec![])));
-                plans.push(pipeline(quantizer, &[&shuffle], zstd()));
-                continue;
-            }
-            if quantizer == "log" {
-                plans.push(pipeline(quantizer, &[&stage("linear", vec![])], stage("crans", vec![])));
-            }
-            for &width in widths {
-                if grid {
-                    plans.push(pipeline(quantizer, &[&lorenzo], pco(unsigned(width))));
-                }
-                plans.push(pipeline(quantizer, &[], pco(unsigned(width))));
-            }
-            if grid {
-                plans.push(pipeline(quantizer, &[&lorenzo], zstd()));
-                plans.push(pipeline(quantizer, &[&lorenzo, &bitshuffle], zstd()));
-            }
-            plans.push(pipeline(quantizer, &[&shuffle], zstd()));
-        }
-    }
-    let natural = match values.dtype {
+/// The number type that pco takes the words of a type for.
+fn natural(dtype: DType) -> DType {
+    match dtype {
         DType::F16 | DType::BF16 => DType::U16,
         DType::C64 => DType::F32,
         DType::C128 => DType::F64,
         other => other,
-    };
-    plans.push(pipeline(NONE, &[], pco(natural)));
-    if grid {
-        match values.dtype.is_float() {
-            true => plans.push(pipeline(NONE, &[&order, &lorenzo], pco(unsigned(word)))),
-            false => plans.push(pipeline(NONE, &[&lorenzo], pco(unsigned(word)))),
-        }
     }
-    plans.push(pipeline(NONE, &[&shuffle], zstd()));
-    if mode != Mode::Fast {
-        plans.push(pipeline(NONE, &[&bitshuffle], zstd()));
-        plans.push(pipeline(NONE, &[], zstd()));
+}
+
+/// The unsigned integers of `width` bytes.
+fn unsigned(width: usize) -> DType {
+    match width {
+        1 => DType::U8,
+        2 => DType::U16,
+        4 => DType::U32,
+        _ => DType::U64,
+    }
+}
+
+/// What is tried for plain bytes.
+fn bytes(values: &Values, mode: Mode) -> Vec<PipelineRecord> {
+    let level = match &values.bits.words {
+        Words::U8(bytes) if mode == Mode::Balanced && long_matches_serve(bytes) => coder::Zstd::LONG_MATCHES,
+        _ => zstd_level(mode),
+    };
+    vec![pipeline(NONE, &[], stage("zstd", coder::Zstd::params(level)))]
+}
+
+/// What is tried for floats where no family is known.
+fn candidates(values: &Values, limit: Limit, mode: Mode) -> Vec<PipelineRecord> {
+    let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
+    let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
+    let (shuffle, bitshuffle) = (stage("shuffle", vec![]), stage("bitshuffle", vec![]));
+    let lorenzo = stage("lorenzo", vec![values.bits.dims.len().clamp(1, 3) as u8]);
+    let grid = !values.bits.dims.is_empty();
+    let word = values.dtype.word();
+    let mut plans = Vec::new();
+    let quantizers: &[&str] = match limit {
+        Limit::Abs(_) => &["uniform"],
+        Limit::Relative(_) => &["log", "bitround"],
+        Limit::Both { .. } if mode == Mode::Fast => &["log", "uniform"],
+        Limit::Both { .. } => &["log"],
+    };
+    for &quantizer in quantizers {
+        // Where a quantizer chooses the width with its step, the codes are tried at every width.
+        let widths: &[usize] = match quantizer {
+            "uniform" => &[2, 4, 8],
+            "log" => &[2, 4],
+            _ => &[word],
+        };
+        if mode == Mode::Fast && grid {
+            plans.push(pipeline(quantizer, &[&lorenzo], stage("bitpack", vec![])));
+            plans.push(pipeline(quantizer, &[&shuffle], zstd()));
+            continue;
+        }
+        if quantizer == "log" {
+            plans.push(pipeline(quantizer, &[&stage("linear", vec![])], stage("crans", vec![])));
+        }
+        for &width in widths {
+            if grid {
+                plans.push(pipeline(quantizer, &[&lorenzo], pco(unsigned(width))));
+            }
+            plans.push(pipeline(quantizer, &[], pco(unsigned(width))));
+        }
+        if grid {
+            plans.push(pipeline(quantizer, &[&lorenzo], zstd()));
+            plans.push(pipeline(quantizer, &[&lorenzo, &bitshuffle], zstd()));
+        }
+        plans.push(pipeline(quantizer, &[&shuffle], zstd()));
     }
     plans
 }
@@ -192,11 +187,11 @@ fn long_matches_serve(bytes: &[u8]) -> bool {
 /// One pipeline, unless keeping every bit may come as cheap.
 fn fast_plans(values: &Values, limit: f64) -> Option<Vec<PipelineRecord>> {
     let outlook = fast::outlook(values, limit)?;
-    let (order, bitpack) = (stage("order", vec![]), || stage("bitpack", vec![]));
+    let bitpack = || stage("bitpack", vec![]);
     let lorenzo = |axes| stage("lorenzo", vec![axes]);
     let mut plans = vec![pipeline("uniform", &[&lorenzo(outlook.axes)], bitpack())];
     if outlook.lossless < NEARLY_LOSSLESS * outlook.lossy + 2.0 {
-        plans.push(pipeline(NONE, &[&order, &lorenzo(outlook.lossless_axes)], bitpack()));
+        plans.push(pipeline("order", &[&lorenzo(outlook.lossless_axes)], bitpack()));
         plans.push(pipeline(NONE, &[&stage("shuffle", vec![])], stage("zstd", coder::Zstd::params(zstd_level(Mode::Fast)))));
     }
     Some(plans)
@@ -222,28 +217,32 @@ pub fn encode_best(
     tolerance: Option<&Tolerance>,
     mode: Mode,
 ) -> Result<(Encoded, Option<Choice>)> {
-    let tolerance = tolerance.filter(|_| values.dtype.is_float()).map(|tolerance| tolerance.for_block(values)).transpose()?;
-    let tolerance = tolerance.as_deref();
+    let tolerance = match tolerance.filter(|_| values.dtype.is_float()) {
+        Some(tolerance) => tolerance.for_block(values)?,
+        None if values.dtype == DType::Bytes => Cow::Owned(Tolerance::exact(Vec::new())),
+        None => Cow::Owned(Tolerance::exact(lossless::fill(values))),
+    };
+    let tolerance = &*tolerance;
     let families = planner.families(values, tolerance, mode);
     let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
     let raw = values.bits.layout().bytes();
     let is_long = values.dtype == DType::Bytes && raw >= 16 * BYTE_RUNS * SAMPLE_WORDS;
     let mut ranking = Ranking::unseen(candidates.len());
     if candidates.len() > 1 || is_long {
-        ranking = Ranking::new(registry, &families, values, tolerance, mode);
+        ranking = Ranking::new(registry, &families, values, Some(tolerance), mode);
         if is_long && ranking.least() > HARDLY_SHRINKS * raw as f64 {
             ranking.order.clear();
         }
     }
     for &i in &ranking.order {
-        if let Ok(encoded) = pipeline::encode(registry, candidates[i], values, tolerance) {
+        if let Ok(encoded) = pipeline::encode(registry, candidates[i], values, Some(tolerance)) {
             if encoded.payload.len() >= raw {
                 break;
             }
             return Ok((encoded, Choice::new(&candidates, &ranking.order, &ranking.looks, i)));
         }
     }
-    let stored = pipeline::encode(registry, &pipeline(NONE, &[], stage("store", Vec::new())), values, tolerance)?;
+    let stored = pipeline::encode(registry, &pipeline(NONE, &[], stage("store", Vec::new())), values, Some(tolerance))?;
     Ok((stored, None))
 }
 

@@ -15,7 +15,7 @@ const NEEDS: &str = "needs transform example.org/negate version 1";
 struct NegatePlanner;
 
 impl Planner for NegatePlanner {
-    fn families(&self, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Vec<Vec<PipelineRecord>> {
+    fn families(&self, values: &Values, tolerance: &Tolerance, mode: Mode) -> Vec<Vec<PipelineRecord>> {
         if values.dtype == DType::Bytes {
             return CorePlanner.families(values, tolerance, mode);
         }

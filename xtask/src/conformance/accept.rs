@@ -353,7 +353,7 @@ fn six_transforms() -> Archive {
     let array = counting("six", DType::U32, &[4, 5]);
     let plan = super::stages::plan(
         "none",
-        &[("order", &[]), ("delta", &[]), ("lorenzo", &[2]), ("order", &[]), ("shuffle", &[]), ("delta", &[])],
+        &[("delta", &[]), ("rotate", &[]), ("lorenzo", &[2]), ("delta", &[]), ("shuffle", &[]), ("delta", &[])],
         "zstd",
         &[3],
     );

@@ -36,7 +36,7 @@ fn bad(kind: Kind, rule: &'static str, name: &str, note: &str, edit: impl FnOnce
 }
 
 fn limits() -> Vec<Vector> {
-    let many = |n| move |block: &mut Block| block.pipeline.transforms = vec![stage("order", &[]); n];
+    let many = |n| move |block: &mut Block| block.pipeline.transforms = vec![stage("delta", &[]); n];
     vec![
         bad(Kind::Limit, "EB-B01", "one-too-many", "64 MiB decoded at most", |block| block.shape = vec![MAX_BLOCK + 1]),
         bad(Kind::Limit, "EB-B01", "10-gib", "10 GiB of zeros out of nearly nothing", |block| block.shape = vec![10 << 30]),
@@ -49,7 +49,7 @@ fn limits() -> Vec<Vector> {
             block.place = BlockPlace::Box { path: b"bad".to_vec(), variable: String::new(), origin: vec![0, 0] };
         }),
         bad(Kind::Limit, "EB-B03", "seven-transforms", "six transforms at most", many(7)),
-        bad(Kind::Limit, "EB-B03", "parameters", "4096 bytes of parameters at most", |block| {
+        bad(Kind::Limit, "EB-B03", "parameters", "256 KiB of parameters at most", |block| {
             block.pipeline.coder.params = vec![0; MAX_PARAMS + 1];
         }),
         bad(Kind::Limit, "EB-B03", "name", "a name of 255 bytes at most", |block| {
@@ -124,7 +124,7 @@ fn set_box(block: &mut Block, path: &str, variable: &str, origin: u64) {
     block.place = BlockPlace::Box { path: path.into(), variable: variable.into(), origin: vec![origin] };
 }
 
-fn receipt(words: u64) -> Receipt {
+pub fn receipt(words: u64) -> Receipt {
     Receipt {
         bounds: vec![Bound::Abs(0.5)],
         limit: Limit::Abs(0.5),

@@ -177,11 +177,11 @@ fn features() -> Vec<Vector> {
     unknown.open();
     write_text(&mut unknown, "a.txt");
 
-    let mut quantized = Builder::new("h02-quantizer");
+    let mut quantized = Builder::new("h02-receipt");
     write_text(&mut quantized, "a.txt");
     let content = text("b.txt");
     let mut block = run_block(1, "b.txt", 0, &content);
-    block.pipeline.quantizer.name = "uniform".into();
+    block.receipt = Some(super::blocks::receipt(content.len() as u64));
     quantized.block(&block, &content);
     let length = content.len() as u64;
     quantized.entry(file("b.txt", vec![Segment::Run { first_block: 1, block_len: length, length }], vec![], &content));
@@ -192,7 +192,7 @@ fn features() -> Vec<Vector> {
     differs.entry(entry);
     vec![
         Vector::refuse(Kind::Unsupported, "EB-H01", "unknown-feature", unknown.finish(), "a required feature that no edition has yet"),
-        lost_b(Kind::Corrupt, "EB-H02", "lossy-block", quantized.finish(), "no lossy quantizer without the feature bit for it"),
+        lost_b(Kind::Corrupt, "EB-H02", "lossy-block", quantized.finish(), "no receipt without the feature bit for loss"),
         Vector::damaged(
             Kind::Corrupt,
             "EB-H02",

@@ -14,6 +14,7 @@ pub fn vectors() -> Vec<Vector> {
     let mut all = vec![
         Vector::accept("stage-none-store", each_width("none-store", &plan("none", &[], "store", &[])), "words as they are"),
         Vector::accept("stage-order", orders(), "floats and integers as ordered integers: negative, zero, NaN, infinite"),
+        Vector::accept("stage-palette", palettes(), "few numbers of every type, with words that are not listed"),
         Vector::accept("stage-delta", each_width("delta", &plan("none", &[("delta", &[])], "store", &[])), "differences in C order"),
         Vector::accept("stage-lorenzo", lorenzo(), "residuals along one to four axes"),
         Vector::accept("stage-shuffle", each_width("shuffle", &plan("none", &[("shuffle", &[])], "store", &[])), "byte planes"),
@@ -98,7 +99,7 @@ fn each_width(name: &str, plan: &PipelineRecord) -> Archive {
 
 fn orders() -> Archive {
     let mut b = Builder::new("order");
-    let plan = plan("none", &[("order", &[])], "store", &[]);
+    let plan = plan("order", &[], "store", &[]);
     let special = [0.0, -0.0, 1.5, -1.5, f64::INFINITY, f64::NEG_INFINITY, 5e-324, -1e-300, 1e300];
     let doubles = special.iter().flat_map(|x| x.to_le_bytes()).chain(0xFFF8_0000_0000_1234u64.to_le_bytes());
     add(&mut b, &Array::new("f64-special", DType::F64, &[10], doubles.collect()), &plan, None);
@@ -107,6 +108,19 @@ fn orders() -> Archive {
     }
     let halves = [0u16, 0x8000, 0x7C00, 0xFC00, 0x7E01, 0xFE01, 1, 0x8001];
     add(&mut b, &Array::new("z-f16-special", DType::F16, &[2, 4], halves.iter().flat_map(|x| x.to_le_bytes()).collect()), &plan, None);
+    b.finish()
+}
+
+fn palettes() -> Archive {
+    let mut b = Builder::new("palette");
+    let plan = plan("palette", &[], "store", &[]);
+    for dtype in [DType::C64, DType::F16, DType::F64, DType::I32, DType::U8] {
+        let few = |i: usize| if i == 77 { 40 } else { (i * i % 11) as u8 };
+        let bytes = (0..400 * dtype.words()).flat_map(|i| [few(i)].into_iter().chain(std::iter::repeat_n(0, dtype.word() - 1)));
+        add(&mut b, &Array::new(dtype.name(), dtype, &[20, 20], bytes.collect()), &plan, None);
+    }
+    let many: Vec<u8> = (0..9000u32).flat_map(|i| (i * 7919 % 1000 * 5).to_le_bytes()).collect();
+    add(&mut b, &Array::new("z-many", DType::U32, &[9000], many), &plan, None);
     b.finish()
 }
 
@@ -247,11 +261,11 @@ pub fn special(i: u64) -> f64 {
 fn chains() -> Archive {
     let mut b = Builder::lossy("chains");
     let abs = abs(0.05);
-    let bitshuffled = plan("none", &[("order", &[]), ("delta", &[]), ("bitshuffle", &[])], "zstd", &[3]);
+    let bitshuffled = plan("order", &[("delta", &[]), ("bitshuffle", &[])], "zstd", &[3]);
     add(&mut b, &floats("bitshuffle", DType::F64, &[100]), &bitshuffled, None);
     let rounded = plan("bitround", &[("shuffle", &[])], "zstd", &[3]);
     add(&mut b, &floats("bitshuffled-rounded", DType::F32, &[10, 10]), &rounded, Some(&relative(1e-3)));
-    let ordered = plan("none", &[("order", &[])], "pco", &[DType::U32.code(), 8]);
+    let ordered = plan("order", &[], "pco", &[DType::U32.code(), 8]);
     add(&mut b, &floats("order-pco", DType::F32, &[10, 10]), &ordered, None);
     let cube = Array { block_shape: vec![4, 4, 4], ..floats("uniform-lorenzo", DType::F32, &[6, 7, 8]) };
     add(&mut b, &cube, &plan("uniform", &[("lorenzo", &[3])], "zstd", &[3]), Some(&abs));
@@ -412,8 +426,15 @@ fn refused() -> Vec<Vector> {
     c04("bitpack-params", with_params(none, &[], "bitpack", &[0]), "bitpack has no parameters");
     c04("bitround-keep", with_params(("bitround", &[24]), &[], "store", &[]), "binary32 has 23 fraction bits");
     c04("bitround-none", with_params(("bitround", &[]), &[], "store", &[]), "bitround has one byte of parameters");
+    let order_params = |unit: u64, width| [&7u64.to_le_bytes()[..], &unit.to_le_bytes(), &[width]].concat();
+    c04("order-short", with_params(("order", &[0; 16]), &[], "store", &[]), "order has 17 bytes of parameters");
+    c04("order-unit", with_params(("order", &order_params(0, 4)), &[], "store", &[]), "no unit is 0");
+    c04("order-width", with_params(("order", &order_params(1, 3)), &[], "store", &[]), "no code has three bytes");
+    for (name, n) in [("short", &[1, 0, 0][..]), ("empty", &[0; 4]), ("large", &[1, 0, 1, 0])] {
+        c04(&format!("palette-{name}"), with_params(("palette", n), &[], "store", &[]), "a palette lists 1 to 65,536 numbers");
+    }
     c04("none-params", with_params(("none", &[0]), &[], "store", &[]), "none has no parameters");
-    for name in ["order", "delta", "shuffle", "bitshuffle"] {
+    for name in ["delta", "shuffle", "bitshuffle"] {
         c04(&format!("{name}-params"), with_params(none, &[(name, &[0])], "store", &[]), "this transform has no parameters");
     }
     for (name, axes) in [("no-axes", 0), ("three-axes-of-two", 3), ("five-axes", 5)] {
@@ -429,6 +450,9 @@ fn refused() -> Vec<Vector> {
     c04("pco-other-width", with_params(none, &[], "pco", &[DType::U64.code(), 8]), "pco's number type is as wide as the words");
     c04("pco-no-number", with_params(none, &[], "pco", &[DType::C64.code(), 8]), "pco takes no complex numbers");
     c04("pco-unknown-type", with_params(none, &[], "pco", &[200, 8]), "no such type");
+    let list = with_params(("palette", &[2, 0, 0, 0, 1, 2]), &[], "store", &[]);
+    let archive = with_bad("c04-palette-list", DType::U8, &[16], list, &words[..16], 0);
+    all.push(corrupt("EB-C04", "palette-list", archive, "a palette's numbers are a pco file"));
     all.push(unused_block());
     all
 }

@@ -281,6 +281,9 @@ pub fn check_quantizer(stage: &'static dyn Quantizer) -> Result<(), String> {
         }
     }
     ensure(served, &format!("{} serves no case", stage.name()))?;
+    for case in &cases {
+        exact_case(&registry, stage, case).map_err(|what| format!("{} without loss, {}: {what}", stage.name(), case.name))?;
+    }
     for case in cases.iter().filter(|case| is_small(case)) {
         for params in hostile_params() {
             hostile_reconstruction(stage, &case.values, &params)
@@ -340,6 +343,19 @@ fn quantizer_case(registry: &Registry, stage: &dyn Quantizer, case: &Case, toler
     ensure(!rescued || !stage.names_every_miss(), "words miss the tolerance that are not among the exact ones")?;
     judge(values, &decoded, tolerance, coded.receipt.as_ref())?;
     Ok(true)
+}
+
+/// What is to keep every bit does, or refuses to serve.
+fn exact_case(registry: &Registry, stage: &dyn Quantizer, case: &Case) -> Verdict {
+    let plan = PipelineRecord { quantizer: record(stage, Vec::new()), transforms: Vec::new(), coder: record(&coder::Store, Vec::new()) };
+    for tolerance in tolerances(&case.values) {
+        let exact = Tolerance::exact(tolerance.fill);
+        match answer("the pipeline", || pipeline::encode(registry, &plan, &case.values, Some(&exact)))? {
+            Ok(coded) => ensure(coded.decoded == case.values && coded.receipt.is_none(), "something is lost")?,
+            Err(error) => ensure(is_refusal(&error), &format!("the pipeline refuses as {error}"))?,
+        }
+    }
+    Ok(())
 }
 
 fn record(stage: &dyn Stage, params: Vec<u8>) -> errbar_format::record::StageRecord {

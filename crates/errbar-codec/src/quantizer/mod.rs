@@ -5,6 +5,9 @@ mod interp;
 mod lattice;
 mod log;
 mod none;
+mod order;
+mod ordered;
+mod palette;
 mod uniform;
 
 pub use bitround::BitRound;
@@ -12,6 +15,8 @@ pub use interp::Interp;
 pub use lattice::Lattice;
 pub use log::Log;
 pub use none::None;
+pub use order::Order;
+pub use palette::Palette;
 pub use uniform::Uniform;
 
 use crate::Words;

@@ -273,7 +273,7 @@ impl Stage for Uniform {
 
 impl Quantizer for Uniform {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, _: &[u8]) -> Result<Quantized> {
-        let Some(limit) = tolerance.limit.absolute() else {
+        let Some(limit) = tolerance.limit.absolute().filter(|limit| *limit > 0.0) else {
             return Err(Error::usage("uniform serves absolute limits only"));
         };
         let float = Float::of(values.dtype)?;

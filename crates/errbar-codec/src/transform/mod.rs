@@ -4,7 +4,6 @@ mod bitshuffle;
 mod delta;
 mod linear;
 mod lorenzo;
-mod order;
 mod rotate;
 mod shuffle;
 
@@ -12,6 +11,5 @@ pub use bitshuffle::BitShuffle;
 pub use delta::Delta;
 pub use linear::Linear;
 pub use lorenzo::Lorenzo;
-pub use order::Order;
 pub use rotate::Rotate;
 pub use shuffle::Shuffle;

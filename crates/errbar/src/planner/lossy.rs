@@ -78,7 +78,7 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     };
     let mut exact = vec![pipeline(NONE, &[], stage("pco", coder::Pco::params(word, 8)))];
     if dims > 0 {
-        exact.push(pipeline(NONE, &[&stage("order", vec![]), &lorenzo(dims.min(2))], stage("pco", coder::Pco::params(unsigned, 8))));
+        exact.push(pipeline("order", &[&lorenzo(dims.min(2))], stage("pco", coder::Pco::params(unsigned, 8))));
     }
     families.push(exact);
     families.push(vec![pipeline(NONE, &[&stage("shuffle", vec![])], stage("zstd", coder::Zstd::params(9)))]);

@@ -138,7 +138,7 @@ impl Stage for Interp {
 
 impl Quantizer for Interp {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
-        let Some(limit) = tolerance.limit.absolute() else {
+        let Some(limit) = tolerance.limit.absolute().filter(|limit| *limit > 0.0) else {
             return Err(Error::usage("interp serves absolute limits only"));
         };
         let float = Float::of(values.dtype)?;

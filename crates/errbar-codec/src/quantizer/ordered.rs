@@ -1,0 +1,59 @@
+//! Numbers of every type as unsigned integers in the same order.
+
+use errbar_format::DType;
+use errbar_format::dtype::Class;
+
+use crate::codes::Word;
+use crate::float::Float;
+use crate::{Tolerance, Values, with_words};
+
+/// How bit patterns become integers in the order of the numbers.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Unsigned,
+    /// Two's complement.
+    Signed,
+    /// Sign and magnitude.
+    Float,
+}
+
+impl Kind {
+    pub(super) fn of(dtype: DType) -> Kind {
+        match dtype.class() {
+            Class::Signed => Kind::Signed,
+            Class::Float | Class::Brain => Kind::Float,
+            _ => Kind::Unsigned,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn ordered<W: Word>(self, word: W) -> u64 {
+        let (bits, top) = (word.to_u64(), 1 << (W::BITS - 1));
+        match self {
+            Kind::Unsigned => bits,
+            Kind::Signed => bits ^ top,
+            Kind::Float if bits & top == 0 => bits ^ top,
+            Kind::Float => W::from_u64(!bits).to_u64(),
+        }
+    }
+
+    /// Inverse of [`Kind::ordered`].
+    #[inline(always)]
+    pub(super) fn word<W: Word>(self, number: W) -> W {
+        let (bits, top) = (number.to_u64(), 1 << (W::BITS - 1));
+        W::from_u64(match self {
+            Kind::Unsigned => bits,
+            Kind::Signed => bits ^ top,
+            Kind::Float if bits & top == 0 => !bits,
+            Kind::Float => bits ^ top,
+        })
+    }
+}
+
+/// Words that are kept apart: missing ones, and those that are no numbers.
+pub(super) fn absent(values: &Values, tolerance: &Tolerance) -> Option<Vec<bool>> {
+    let float = Float::of(values.dtype).ok();
+    let is_absent = |bits: u64| float.is_some_and(|float| !float.is_finite(bits)) || tolerance.is_fill(bits);
+    let absent: Vec<bool> = with_words!(&values.bits.words, v => v.iter().map(|word| is_absent(word.to_u64())).collect());
+    absent.contains(&true).then_some(absent)
+}

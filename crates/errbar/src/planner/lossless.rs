@@ -1,0 +1,125 @@
+//! What the planner proposes where every bit is to be kept.
+
+use errbar_codec::codes::Word;
+use errbar_codec::float::Float;
+use errbar_codec::pipeline::{NONE, stage};
+use errbar_codec::{Tolerance, Values, coder, quantizer, with_words};
+use errbar_format::dtype::Class;
+use errbar_format::record::{PipelineRecord, StageRecord};
+
+use super::{natural, pco_level, unsigned, zstd_level};
+use crate::policy::Mode;
+
+/// A last dimension up to this may be components of one thing: it is tried as the first.
+const COMPONENTS: usize = 64;
+
+/// Families of pipelines to choose from.
+pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Vec<Vec<PipelineRecord>> {
+    let dims = &values.bits.dims;
+    let has_components = dims.iter().filter(|&&d| d > 1).count() > 1 && dims.last().is_some_and(|&d| d <= COMPONENTS);
+    let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
+    let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
+    let (linear, rotate) = (stage("linear", vec![]), stage("rotate", vec![]));
+    let lorenzo = |axes: usize| stage("lorenzo", vec![axes as u8]);
+    let predicted = |quantizer: &StageRecord| {
+        let mut plans = vec![plan(quantizer, &[&linear], stage("crans", vec![]))];
+        if has_components {
+            plans.push(plan(quantizer, &[&rotate, &linear], stage("crans", vec![])));
+        }
+        plans
+    };
+    let none = stage(NONE, vec![]);
+    let (params, width) = quantizer::Order::wanted(values, tolerance);
+    let order = stage("order", params);
+    let mut families = Vec::new();
+    if width <= 4 {
+        families.push(predicted(&order));
+    }
+    if let Some(lattice) = quantizer::Lattice::wanted(values, tolerance) {
+        families.push(predicted(&stage("lattice", lattice)));
+    }
+    if let Some(palette) = quantizer::Palette::wanted(values, tolerance) {
+        let palette = stage("palette", palette);
+        let mut plans = predicted(&palette);
+        plans.push(plan(&palette, &[], zstd()));
+        families.push(plans);
+    }
+    let mut plain = vec![plan(&none, &[], pco(natural(values.dtype)))];
+    if !dims.is_empty() {
+        plain.extend((1..=dims.len().min(3)).map(|axes| plan(&order, &[&lorenzo(axes)], pco(unsigned(width)))));
+    }
+    families.push(plain);
+    families.push(vec![
+        plan(&none, &[&stage("shuffle", vec![])], zstd()),
+        plan(&none, &[], zstd()),
+        plan(&none, &[&stage("bitshuffle", vec![])], zstd()),
+    ]);
+    families
+}
+
+fn plan(quantizer: &StageRecord, transforms: &[&StageRecord], coder: StageRecord) -> PipelineRecord {
+    PipelineRecord { quantizer: quantizer.clone(), transforms: transforms.iter().map(|&t| t.clone()).collect(), coder }
+}
+
+/// Words that must be missing of so many for it to matter.
+const FEW: usize = 256;
+/// Words that tell quickly that nothing is missing.
+const GLANCE: usize = 4096;
+
+/// The bit pattern that seems to stand for missing values: one that is there often, farther from all
+/// others than these from each other.
+pub(super) fn fill(values: &Values) -> Vec<u64> {
+    let float = Float::of(values.dtype).ok();
+    let is_signed = values.dtype.class() == Class::Signed;
+    let number = |bits: u64| match float {
+        Some(float) => float.to_f64(bits),
+        None if is_signed => {
+            let unused = 64 - 8 * values.dtype.word() as u32;
+            ((bits << unused) as i64 >> unused) as f64
+        }
+        None => bits as f64,
+    };
+    with_words!(&values.bits.words, v => fill_of(v, number))
+}
+
+fn fill_of<W: Word>(words: &[W], number: impl Fn(u64) -> f64) -> Vec<u64> {
+    let stride = (words.len() / GLANCE).max(1);
+    let far = |step: usize, expected: Option<u64>| {
+        let numbers = || words.iter().step_by(step).map(|word| number(word.to_u64())).filter(|x| x.is_finite());
+        let (least, most) = numbers().fold((f64::MAX, f64::MIN), |(least, most), x| (least.min(x), most.max(x)));
+        let candidate = |extreme: f64| {
+            let others = || numbers().filter(|&x| x != extreme);
+            let (low, high) = others().fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));
+            let (same, all) = (numbers().filter(|&x| x == extreme).count(), words.len().div_ceil(step));
+            let gap = (extreme - low).abs().min((extreme - high).abs());
+            let bits = words.iter().step_by(step).find(|word| number(word.to_u64()) == extreme)?.to_u64();
+            let is_far = low <= high && gap > 2.0 * (high - low) && same > all / FEW && same > 2;
+            (is_far && expected.is_none_or(|expected| expected == bits)).then_some(bits)
+        };
+        [least, most].into_iter().find_map(candidate)
+    };
+    let found = far(stride, None).filter(|&bits| stride == 1 || far(1, Some(bits)).is_some());
+    found.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use errbar_codec::DType;
+
+    use super::*;
+
+    fn integers(numbers: &[i16]) -> Values {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Values::from_bytes(DType::I16, false, &[numbers.len() as u64], bytes).expect("as many integers as bytes")
+    }
+
+    #[test]
+    fn what_is_far_and_frequent_is_missing() {
+        let mut numbers: Vec<i16> = (0..10_000).map(|i| if i % 7 == 0 { -32768 } else { i % 500 - 100 }).collect();
+        assert_eq!(fill(&integers(&numbers)), [0x8000]);
+        numbers[1] = -20_000;
+        assert_eq!(fill(&integers(&numbers)), [0u64; 0]);
+        assert_eq!(fill(&integers(&[5; 100])), [0u64; 0]);
+        assert_eq!(fill(&integers(&[])), [0u64; 0]);
+    }
+}
