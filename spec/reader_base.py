@@ -84,6 +84,14 @@ DTYPES = [
 ]  # fmt: skip
 
 
+def from_ordered(numbers: np.ndarray, dtype: DType) -> np.ndarray:
+    """Bit patterns of numbers that stand in order."""
+    top = numbers.dtype.type(1 << (8 * numbers.dtype.itemsize - 1))
+    if dtype.is_float:
+        return np.where(numbers & top, numbers ^ top, ~numbers)
+    return numbers ^ top if dtype.is_signed else numbers
+
+
 def zstd_frame_len(data: bytes) -> int | None:
     """Bytes of the zstd frame at the start of `data` (RFC 8878, 3.1.1), or None if it is cut or none."""
     if len(data) < 5 or data[:4] != b"\x28\xb5\x2f\xfd":

@@ -1,4 +1,4 @@
-"""The transform linear, as stages/linear.md states it."""
+"""The transforms linear and flinear, as stages/linear.md and stages/flinear.md state them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import struct
 
 import numpy as np
-from reader_base import Layout, params, unzigzag
+from reader_base import DTYPES, DType, Layout, from_ordered, params, unzigzag, words_of
 from reader_coding import Extents, Offset, folded, strides_of
 
 OFFSETS: list[Offset] = [
@@ -15,7 +15,7 @@ OFFSETS: list[Offset] = [
     (0, -1, 0, 0), (0, -1, 0, -1), (0, -1, 0, 1), (0, -1, -1, 0), (0, -1, 1, 0),
     (0, 0, -2, 0),
     (-1, 0, 0, 0), (-1, 0, 0, -1), (-1, 0, -1, 0),
-    (-1, -1, 0, 0), (0, -2, 0, 0),
+    (-1, -1, 0, 0), (0, -2, 0, 0), (0, -1, -1, -1),
 ]  # fmt: skip
 
 
@@ -23,9 +23,9 @@ class Linear:
     keeps_absent = True
 
     def parse(self, p: bytes) -> tuple[int | None, list[int]]:
-        params(len(p) >= 1 and p[0] <= 1 and len(p) == 35 + 4 * p[0], "linear has a mean or none, and 17 taps")
+        params(len(p) >= 1 and p[0] <= 1 and len(p) == 37 + 4 * p[0], "linear has a mean or none, and 18 taps")
         mean = int.from_bytes(p[1:5], "little") if p[0] else None
-        return mean, list(struct.unpack("<17h", p[-34:]))
+        return mean, list(struct.unpack("<18h", p[-36:]))
 
     def output(self, layout: Layout, p: bytes) -> Layout:
         self.parse(p)
@@ -90,3 +90,85 @@ class Linear:
             out.append(word)
             before, before2, before3 = word, before, before2
         return out
+
+
+class FloatLinear:
+    """The same neighbours and taps; predictions are floats."""
+
+    keeps_absent = True
+
+    def parse(self, p: bytes) -> tuple[DType, bool, list[int]]:
+        params(len(p) >= 1 and p[0] <= 3, "flinear has no such type")
+        mean, taps = Linear().parse(p[1:])
+        params(not mean, "flinear compares with zero only")
+        return next(t for t in DTYPES if t.name == ("f16", "bf16", "f32", "f64")[p[0]]), mean is not None, taps
+
+    def output(self, layout: Layout, p: bytes) -> Layout:
+        dtype, _, _ = self.parse(p)
+        params(layout.width == dtype.word, "flinear's type is not as wide as the codes")
+        return layout
+
+    def numbers(self, codes: np.ndarray, dtype: DType) -> np.ndarray:
+        bits = from_ordered(codes, dtype)
+        if dtype.name == "bf16":
+            x = (bits.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+        else:
+            x = bits.view(f"f{dtype.word}").astype(np.float64)
+        return np.where(np.isfinite(x), x, 0.0)
+
+    def codes(self, x: np.ndarray, dtype: DType) -> np.ndarray:
+        bits = words_of(np.where(np.isnan(x), 0.0, x), dtype)
+        top = bits.dtype.type(1 << (8 * bits.dtype.itemsize - 1))
+        return np.where(bits & top, ~bits, bits ^ top)
+
+    def inverse(self, codes: np.ndarray, layout: Layout, p: bytes) -> np.ndarray:
+        dtype, to_zero, taps = self.parse(p)
+        if not codes.size:
+            return codes
+        n = folded(layout.dims)
+        residuals = unzigzag(np.ascontiguousarray(codes)).reshape(-1, n[3])
+        absent = np.zeros(residuals.shape, bool) if layout.absent is None else layout.absent.reshape(residuals.shape)
+        words = np.zeros(residuals.shape, residuals.dtype)
+        numbers = np.zeros(residuals.shape, np.float64)
+        with np.errstate(all="ignore"):
+            for row in range(len(words)):
+                self.row(words, numbers, row, n, residuals[row], absent[row], to_zero, taps, dtype)
+        return words.reshape(layout.dims)
+
+    def row(
+        self, words: np.ndarray, numbers: np.ndarray, row: int, n: Extents, residuals: np.ndarray, absent: np.ndarray, to_zero: bool,
+        taps: list[int], dtype: DType,
+    ) -> None:  # fmt: skip
+        width, flat, start = n[3], numbers.reshape(-1), row * n[3]
+        place = (row // n[2] // n[1], row // n[2] % n[1], row % n[2])
+        strides = strides_of(n)
+        near, far = [float(tap) for tap in taps[:3]], []
+        stand_in_tap = 0.0 if to_zero else float(4096 - sum(taps))
+        for tap, offset in zip(taps[3:], OFFSETS[3:]):
+            if tap and all(0 <= place[d] + offset[d] < n[d] for d in range(3)):
+                far.append((float(tap), sum(o * s for o, s in zip(offset, strides)), offset[3]))
+            else:
+                stand_in_tap += tap
+        first = 0.0
+        for offset in ((0, 0, -1, 0), (0, -1, 0, 0), (-1, 0, 0, 0)):
+            if all(0 <= place[d] + offset[d] < n[d] for d in range(3)):
+                first = float(flat[start + sum(o * s for o, s in zip(offset, strides))])
+                break
+        sums = np.zeros(width)
+        for tap, at, _ in far:
+            sums[1 : width - 1] += tap * flat[start + 1 + at : start + width - 1 + at]
+        for x in range(width):
+            at = start + x
+            if 3 <= x < width - 1:
+                row_sum = (near[0] + stand_in_tap) * flat[at - 1] + (near[1] * flat[at - 2] + near[2] * flat[at - 3])
+                total = sums[x] + row_sum
+            else:
+                stand_in = flat[at - 1] if x else first
+                total = stand_in_tap * stand_in
+                for k in range(3):
+                    total += near[k] * (flat[at - 1 - k] if x > k else stand_in)
+                for tap, there, along in far:
+                    total += tap * (flat[at + there] if 0 <= x + along < width else stand_in)
+            code = self.codes(np.array([total / 4096]), dtype)
+            words[row, x] = code[0] if absent[x] else (residuals[x : x + 1] + code)[0]
+            numbers[row, x] = self.numbers(words[row, x : x + 1], dtype)[0]

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 from pcodec import standalone as pco
-from reader_base import ArchiveError, DTYPES, DType, Layout, corrupt, need_float, params, unsupported, unzigzag, unzstd, words_of
+from reader_base import ArchiveError, DTYPES, DType, Layout, corrupt, from_ordered, need_float, params, unsupported, unzigzag, unzstd, words_of
 from reader_crans import Crans
 from reader_exact import read_exact
 from reader_interp import Interp
-from reader_linear import Linear
+from reader_linear import FloatLinear, Linear
 
 
 # ---------------------------------------------------------------- quantizers
@@ -31,14 +31,6 @@ class NoneQuantizer:
 
     def reconstruct(self, codes: np.ndarray, dtype: DType, values: Layout, p: bytes) -> np.ndarray:
         return codes
-
-
-def unordered(numbers: np.ndarray, dtype: DType) -> np.ndarray:
-    """Bit patterns of numbers that stand in order."""
-    top = numbers.dtype.type(1 << (8 * numbers.dtype.itemsize - 1))
-    if dtype.is_float:
-        return np.where(numbers & top, numbers ^ top, ~numbers)
-    return numbers ^ top if dtype.is_signed else numbers
 
 
 class Order:
@@ -54,7 +46,7 @@ class Order:
     def reconstruct(self, codes: np.ndarray, dtype: DType, values: Layout, p: bytes) -> np.ndarray:
         base, unit, _ = self.parse(p)
         numbers = np.uint64(base) + codes.astype(np.uint64) * np.uint64(unit)
-        return unordered(numbers.astype(f"u{values.width}"), dtype)
+        return from_ordered(numbers.astype(f"u{values.width}"), dtype)
 
 
 class Palette:
@@ -71,7 +63,7 @@ class Palette:
             numbers = Pco().decode(p[4:], Layout(values.width, (n,)), bytes([kind, 0]))
         except ArchiveError as error:
             raise corrupt("EB-C04", f"the palette's list: {error}") from error
-        return unordered(numbers.reshape(-1)[np.minimum(codes, n - 1)], dtype)
+        return from_ordered(numbers.reshape(-1)[np.minimum(codes, n - 1)], dtype)
 
 
 class Uniform:
@@ -320,7 +312,7 @@ QUANTIZERS: dict[tuple[str, int], Any] = {
     ("interp", 1): Interp(),
 }  # fmt: skip
 TRANSFORMS: dict[tuple[str, int], Any] = {
-    ("delta", 1): Delta(), ("lorenzo", 1): Lorenzo(), ("linear", 1): Linear(), ("rotate", 1): Rotate(),
+    ("delta", 1): Delta(), ("lorenzo", 1): Lorenzo(), ("linear", 1): Linear(), ("flinear", 1): FloatLinear(), ("rotate", 1): Rotate(),
     ("shuffle", 1): Shuffle(), ("bitshuffle", 1): BitShuffle(),
 }  # fmt: skip
 CODERS: dict[tuple[str, int], Any] = {

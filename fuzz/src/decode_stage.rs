@@ -58,7 +58,7 @@ fn transform(stage: &dyn Transform, input: &mut Input<'_>) {
         layout.scan.absent = None;
     }
     let plain = input.codes(&layout);
-    let own = stage.chooses(&plain);
+    let own = stage.chooses(&plain, &[]);
     let params = input.params(stage, own);
     let Ok(output) = stage.output(&layout, &params) else { return };
     let codes = input.codes(&output);

@@ -184,7 +184,7 @@ fn stages(c: &mut Criterion) {
             let mut codes = codes.clone();
             codes.scan.levels.clear();
             let layout = codes.layout();
-            let params = stage.chooses(&codes).unwrap_or_else(|| stage.examples().swap_remove(0));
+            let params = stage.chooses(&codes, &[]).unwrap_or_else(|| stage.examples().swap_remove(0));
             let Ok(there) = stage.forward(codes.clone(), &params) else { continue };
             let mut group = group(c, format!("transform/{}/{name}", stage.name()), layout.bytes());
             group.bench_function("forward", |b| b.iter_with_setup(|| codes.clone(), |codes| stage.forward(codes, &params)));

@@ -90,7 +90,7 @@ fn quantize<'a>(registry: &Registry, plan: &PipelineRecord, values: &'a Values, 
     }
     for record in &mut pipeline.transforms {
         let transform = registry.transform(record)?;
-        if let Some(chosen) = transform.chooses(&codes) {
+        if let Some(chosen) = transform.chooses(&codes, &record.params) {
             record.params = chosen;
         }
         codes = Cow::Owned(transform.forward(codes.into_owned(), &record.params)?);

@@ -39,6 +39,7 @@ impl Registry {
                 &transform::Delta,
                 &transform::Lorenzo,
                 &transform::Linear,
+                &transform::FloatLinear,
                 &transform::Rotate,
                 &transform::Shuffle,
                 &transform::BitShuffle,

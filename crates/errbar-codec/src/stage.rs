@@ -114,9 +114,8 @@ pub trait Quantizer: Stage {
 /// [`dims`](Layout::dims): levels that a quantizer speaks of are for a coder that follows it
 /// directly.
 pub trait Transform: Stage {
-    /// The parameters that suit `codes`, for a stage that fits itself to them; a plan's own are
-    /// then not looked at.
-    fn chooses(&self, _codes: &Codes) -> Option<Vec<u8>> {
+    /// The parameters that suit `codes`, for a stage that fits itself to them; `wanted` are a plan's own.
+    fn chooses(&self, _codes: &Codes, _wanted: &[u8]) -> Option<Vec<u8>> {
         None
     }
 

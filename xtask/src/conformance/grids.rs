@@ -1,13 +1,13 @@
 //! Stages that follow the levels of a grid, and what else comes with `crans`.
 
 use errbar_codec::pipeline::{decode, encode};
-use errbar_codec::transform::{Linear, Rotate};
+use errbar_codec::transform::{FloatLinear, Linear, Rotate};
 use errbar_codec::{Registry, Tolerance, Transform, Values, with_words};
 use errbar_format::record::PipelineRecord;
 use errbar_format::{DType, Kind};
 
 use super::accept::counting;
-use super::stages::{FLOATS, abs, add, of_values, plan, uniform_params, with_bad, with_params};
+use super::stages::{FLOATS, abs, add, of_values, plan, special, uniform_params, with_bad, with_params};
 use crate::builder::{Archive, Builder};
 use crate::content::{Array, Coded, stage};
 use crate::vectors::Vector;
@@ -18,6 +18,7 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept("stage-interp-lattice", interp_lattices(), "predictions that are rounded to a lattice, in binary32 and binary64"),
         Vector::accept("stage-interp-absent", interp_absent(), "absent words in the order of levels, whole and rotated dimensions"),
         Vector::accept("stage-lattice", lattices(), "integers of values on a lattice, one and several units a code"),
+        Vector::accept("stage-flinear", float_linears(), "predictions with floats of every type, among them infinities and NaN"),
         Vector::accept("stage-linear", linears(), "all taps, with a mean and without, in arrays of no to five dimensions"),
         Vector::accept("stage-rotate", rotates(), "the last axis first"),
         Vector::accept("stage-crans", crans(), "codes of one, two and four bytes, small and large, in one, two and four bands"),
@@ -141,11 +142,39 @@ fn add_through(b: &mut Builder, array: &Array, transform: &dyn Transform, params
     b.entry(entry);
 }
 
-fn linear_params(mean: Option<u32>, taps: [i16; 17]) -> Vec<u8> {
+fn linear_params(mean: Option<u32>, taps: [i16; 18]) -> Vec<u8> {
     let mut params = vec![u8::from(mean.is_some())];
     mean.iter().for_each(|mean| params.extend(mean.to_le_bytes()));
     params.extend(taps.iter().flat_map(|tap| tap.to_le_bytes()));
     params
+}
+
+fn float_linears() -> Archive {
+    let mut b = Builder::new("flinear");
+    let all: [i16; 18] = std::array::from_fn(|k| 1000 - 150 * k as i16);
+    let cube: [i16; 18] =
+        std::array::from_fn(|k| if matches!(k, 0 | 3 | 6 | 17) { 4096 } else { -i16::from(matches!(k, 4 | 7 | 9)) * 4096 });
+    let most: [i16; 18] = std::array::from_fn(|k| if k % 2 == 0 { i16::MAX } else { i16::MIN });
+    let types = [(1, DType::BF16), (0, DType::F16), (2, DType::F32), (3, DType::F64)];
+    let shapes: [&[u64]; 6] = [&[], &[0, 3], &[40], &[7, 9], &[3, 4, 2, 5], &[2, 2, 3, 3, 4]];
+    for (number, shape) in shapes.into_iter().enumerate() {
+        for (name, mean, taps) in [("all-zero", Some(0), all), ("cube", None, cube), ("most", None, most)] {
+            for (float, dtype) in types {
+                let params = [vec![float], linear_params(mean, taps)].concat();
+                let unsigned = if dtype.word() == 2 {
+                    DType::U16
+                } else if dtype.word() == 4 {
+                    DType::U32
+                } else {
+                    DType::U64
+                };
+                let numbers = of_values("", dtype, shape, special);
+                let array = Array { path: format!("{number}-{name}-{}", dtype.name()), dtype: unsigned, ..numbers };
+                add_through(&mut b, &array, &FloatLinear, &params);
+            }
+        }
+    }
+    b.finish()
 }
 
 fn linears() -> Archive {
@@ -297,15 +326,25 @@ fn refused() -> Vec<Vector> {
     ] {
         c04(&format!("lattice-{name}"), DType::F32, with_params(("lattice", &params), &[], "store", &[]), note);
     }
-    let linear = linear_params(None, [0; 17]);
+    let linear = linear_params(None, [0; 18]);
     for (name, dtype, params, note) in [
         ("none", DType::U32, &[][..], "linear has parameters"),
         ("mean", DType::U32, &[&[2], &linear[1..]].concat(), "linear has a mean or none"),
-        ("short", DType::U32, &linear[..34], "linear has 17 taps"),
-        ("long", DType::U32, &[&linear[..], &[0]].concat(), "linear has 17 taps"),
+        ("short", DType::U32, &linear[..36], "linear has 18 taps"),
+        ("long", DType::U32, &[&linear[..], &[0]].concat(), "linear has 18 taps"),
         ("wide", DType::U64, &linear, "linear takes words of at most four bytes"),
     ] {
         c04(&format!("linear-{name}"), dtype, with_params(none, &[("linear", params)], "store", &[]), note);
+    }
+    let flinear = |float: u8, mean, taps| [vec![float], linear_params(mean, taps)].concat();
+    for (name, dtype, params, note) in [
+        ("none", DType::U32, vec![], "flinear has parameters"),
+        ("type", DType::U32, flinear(4, None, [0; 18]), "there are four types"),
+        ("zero", DType::U32, flinear(2, Some(1), [0; 18]), "flinear compares with zero only"),
+        ("short", DType::U32, flinear(2, None, [0; 18])[..37].to_vec(), "flinear has 18 taps"),
+        ("wide", DType::U64, flinear(2, None, [0; 18]), "the type is as wide as the words"),
+    ] {
+        c04(&format!("flinear-{name}"), dtype, with_params(none, &[("flinear", &params)], "store", &[]), note);
     }
     c04("rotate-params", DType::U32, with_params(none, &[("rotate", &[0])], "store", &[]), "rotate has no parameters");
     c04("crans-params", DType::U32, with_params(none, &[], "crans", &[0]), "crans has no parameters");

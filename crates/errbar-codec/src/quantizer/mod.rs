@@ -6,7 +6,7 @@ mod lattice;
 mod log;
 mod none;
 mod order;
-mod ordered;
+pub(crate) mod ordered;
 mod palette;
 mod uniform;
 

@@ -98,6 +98,12 @@ fn common_divisor(numbers: &[u64], base: u64, shift: u32) -> u64 {
 }
 
 impl Order {
+    /// Parameters for numbers as they are, as wide as words of `dtype`: what a stage needs that makes
+    /// numbers of codes again.
+    pub fn whole(dtype: DType) -> Vec<u8> {
+        Params { base: 0, unit: 1, width: dtype.word() }.to_bytes()
+    }
+
     /// Parameters for `values` and parts of them, to be asked of [`Quantizer::quantize`], and the bytes
     /// of a code.
     pub fn wanted(values: &Values, tolerance: &Tolerance) -> (Vec<u8>, usize) {

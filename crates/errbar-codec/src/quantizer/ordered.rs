@@ -9,7 +9,7 @@ use crate::{Tolerance, Values, with_words};
 
 /// How bit patterns become integers in the order of the numbers.
 #[derive(Clone, Copy)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Unsigned,
     /// Two's complement.
     Signed,
@@ -18,7 +18,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn of(dtype: DType) -> Kind {
+    pub(crate) fn of(dtype: DType) -> Kind {
         match dtype.class() {
             Class::Signed => Kind::Signed,
             Class::Float | Class::Brain => Kind::Float,
@@ -27,7 +27,7 @@ impl Kind {
     }
 
     #[inline(always)]
-    pub(super) fn ordered<W: Word>(self, word: W) -> u64 {
+    pub(crate) fn ordered<W: Word>(self, word: W) -> u64 {
         let (bits, top) = (word.to_u64(), 1 << (W::BITS - 1));
         match self {
             Kind::Unsigned => bits,
@@ -39,7 +39,7 @@ impl Kind {
 
     /// Inverse of [`Kind::ordered`].
     #[inline(always)]
-    pub(super) fn word<W: Word>(self, number: W) -> W {
+    pub(crate) fn word<W: Word>(self, number: W) -> W {
         let (bits, top) = (number.to_u64(), 1 << (W::BITS - 1));
         W::from_u64(match self {
             Kind::Unsigned => bits,
@@ -51,7 +51,7 @@ impl Kind {
 }
 
 /// Words that are kept apart: missing ones, and those that are no numbers.
-pub(super) fn absent(values: &Values, tolerance: &Tolerance) -> Option<Vec<bool>> {
+pub(crate) fn absent(values: &Values, tolerance: &Tolerance) -> Option<Vec<bool>> {
     let float = Float::of(values.dtype).ok();
     let is_absent = |bits: u64| float.is_some_and(|float| !float.is_finite(bits)) || tolerance.is_fill(bits);
     let absent: Vec<bool> = with_words!(&values.bits.words, v => v.iter().map(|word| is_absent(word.to_u64())).collect());

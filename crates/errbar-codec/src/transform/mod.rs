@@ -9,7 +9,7 @@ mod shuffle;
 
 pub use bitshuffle::BitShuffle;
 pub use delta::Delta;
-pub use linear::Linear;
+pub use linear::{FloatLinear, Linear};
 pub use lorenzo::Lorenzo;
 pub use rotate::Rotate;
 pub use shuffle::Shuffle;

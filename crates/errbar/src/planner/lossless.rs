@@ -3,7 +3,7 @@
 use errbar_codec::codes::Word;
 use errbar_codec::float::Float;
 use errbar_codec::pipeline::{NONE, stage};
-use errbar_codec::{Tolerance, Values, coder, quantizer, with_words};
+use errbar_codec::{Tolerance, Values, coder, quantizer, transform, with_words};
 use errbar_format::dtype::Class;
 use errbar_format::record::{PipelineRecord, StageRecord};
 
@@ -21,19 +21,24 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
     let (linear, rotate) = (stage("linear", vec![]), stage("rotate", vec![]));
     let lorenzo = |axes: usize| stage("lorenzo", vec![axes as u8]);
-    let predicted = |quantizer: &StageRecord| {
-        let mut plans = vec![plan(quantizer, &[&linear], stage("crans", vec![]))];
+    let with = |quantizer: &StageRecord, predictor: &StageRecord| {
+        let mut plans = vec![plan(quantizer, &[predictor], stage("crans", vec![]))];
         if has_components {
-            plans.push(plan(quantizer, &[&rotate, &linear], stage("crans", vec![])));
+            plans.push(plan(quantizer, &[&rotate, predictor], stage("crans", vec![])));
         }
         plans
     };
+    let predicted = |quantizer| with(quantizer, &linear);
     let none = stage(NONE, vec![]);
     let (params, width) = quantizer::Order::wanted(values, tolerance);
     let order = stage("order", params);
     let mut families = Vec::new();
     if width <= 4 {
         families.push(predicted(&order));
+    }
+    if let Ok(float) = Float::of(values.dtype) {
+        let whole = stage("order", quantizer::Order::whole(values.dtype));
+        families.push(with(&whole, &stage("flinear", transform::FloatLinear::wanted(float))));
     }
     if let Some(lattice) = quantizer::Lattice::wanted(values, tolerance) {
         families.push(predicted(&stage("lattice", lattice)));

@@ -22,21 +22,21 @@ pub(super) fn model(codes: &Codes, n: Extents) -> Model {
 }
 
 /// What a predictor is made from: the neighbours that there are, and samples of them.
-struct Sampled {
+pub(super) struct Sampled {
     /// Their places in [`OFFSETS`].
-    used: Vec<usize>,
-    samples: Samples,
+    pub(super) used: Vec<usize>,
+    pub(super) samples: Samples,
     /// Of the codes looked at.
     median: u32,
 }
 
 fn model_of<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Model {
-    let sampled = sample(words, n, absent);
+    let sampled = sample(words, n, absent, |word| word.to_u64() as f64);
     let mut best = Best { cost: f64::MAX, model: Model::default(), weights: vec![1.0; sampled.samples.len()] };
     // Against the code before, then against the median: the first of equals.
     for mean in [None, Some(sampled.median)] {
         let relative = sampled.relative(mean);
-        for taps in [vec![0.0; sampled.used.len()]].into_iter().chain(sampled.plane()) {
+        for taps in [vec![0.0; sampled.used.len()]].into_iter().chain(sampled.lorenzo()) {
             best.offer(&sampled, &relative, mean, &taps);
         }
         if let Some(taps) = sampled.fit(&relative, &vec![1.0; relative.len()]) {
@@ -82,7 +82,7 @@ impl Best {
 
 impl Sampled {
     /// Samples less what they are compared with.
-    fn relative(&self, mean: Option<u32>) -> Samples {
+    pub(super) fn relative(&self, mean: Option<u32>) -> Samples {
         let left = self.used.iter().position(|&k| k == 0).filter(|_| mean.is_none());
         let reference: Vec<f64> = match left {
             Some(left) => self.samples.columns[left].clone(),
@@ -92,17 +92,22 @@ impl Sampled {
         Samples { target: against(&self.samples.target), columns: self.samples.columns.iter().map(against).collect() }
     }
 
-    /// The taps of the plane through the nearest neighbours.
-    fn plane(&self) -> Option<Vec<f64>> {
-        let place = |offset| self.used.iter().position(|&k| OFFSETS[k] == offset);
-        let mut taps = vec![0.0; self.used.len()];
-        taps[place([0, 0, 0, -1])?] = 1.0;
-        taps[place([0, 0, -1, 0])?] = 1.0;
-        taps[place([0, 0, -1, -1])?] = -1.0;
-        Some(taps)
+    /// The taps of what Lorenzo predictors of two and three axes predict, where there are such.
+    pub(super) fn lorenzo(&self) -> impl Iterator<Item = Vec<f64>> {
+        const PLANE: [Offset; 3] = [[0, 0, 0, -1], [0, 0, -1, 0], [0, 0, -1, -1]];
+        const CUBE: [Offset; 7] = [PLANE[0], PLANE[1], PLANE[2], [0, -1, 0, 0], [0, -1, 0, -1], [0, -1, -1, 0], [0, -1, -1, -1]];
+        [&PLANE[..], &CUBE].into_iter().filter_map(|offsets| {
+            let mut taps = vec![0.0; self.used.len()];
+            for offset in offsets {
+                let place = self.used.iter().position(|&k| OFFSETS[k] == *offset)?;
+                // The sign of inclusion and exclusion.
+                taps[place] = if offset.iter().sum::<i32>() % 2 == 0 { -1.0 } else { 1.0 };
+            }
+            Some(taps)
+        })
     }
 
-    fn fit(&self, relative: &Samples, weights: &[f64]) -> Option<Vec<f64>> {
+    pub(super) fn fit(&self, relative: &Samples, weights: &[f64]) -> Option<Vec<f64>> {
         let enough = relative.len() >= 8 * self.used.len() + 64;
         let solution = enough.then(|| relative.solve(weights, &[]))??;
         Some(solution.iter().map(|t| (t.clamp(-MOST, MOST) * UNIT).round_ties_even() / UNIT).collect())
@@ -111,7 +116,7 @@ impl Sampled {
 
 /// Looks at codes and their neighbours, as a reader does: what is not there is as the one before along
 /// the last axis that has one.
-fn sample<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Sampled {
+pub(super) fn sample<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>, number: impl Fn(W) -> f64) -> Sampled {
     let strides = [n[1] * n[2] * n[3], n[2] * n[3], n[3], 1];
     let back = |offset: Offset| -> usize { (0..DIMS).map(|d| offset[d] as isize * strides[d] as isize).sum::<isize>().unsigned_abs() };
     // Only dimensions that there are.
@@ -126,7 +131,7 @@ fn sample<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Sampled 
         let is_whole = absent.is_none() && used.iter().all(|&k| is_inside(OFFSETS[k], first) && is_inside(OFFSETS[k], first + len - 1));
         if is_whole {
             let at = start + first;
-            let numbers = |from: usize| words[from..from + len].iter().map(|word| word.to_u64() as f64);
+            let numbers = |from: usize| words[from..from + len].iter().map(|&word| number(word));
             values.extend(numbers(at));
             samples.target.extend(numbers(at));
             samples.columns.iter_mut().zip(&used).for_each(|(column, &k)| column.extend(numbers(at - back(OFFSETS[k]))));
@@ -138,15 +143,15 @@ fn sample<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Sampled 
             if !is_present(at) {
                 continue;
             }
-            values.push(words[at].to_u64() as f64);
+            values.push(number(words[at]));
             let value = |offset: Offset| {
                 let there = is_inside(offset, x).then(|| at - back(offset))?;
-                is_present(there).then(|| words[there].to_u64() as f64)
+                is_present(there).then(|| number(words[there]))
             };
             let before = [[0, 0, 0, -1], [0, 0, -1, 0], [0, -1, 0, 0], [-1, 0, 0, 0]];
             let Some(stand_in) = before.into_iter().find_map(value) else { continue };
             let neighbours = used.iter().map(|&k| value(OFFSETS[k]).unwrap_or(stand_in));
-            samples.target.push(words[at].to_u64() as f64);
+            samples.target.push(number(words[at]));
             samples.columns.iter_mut().zip(neighbours).for_each(|(column, x)| column.push(x));
         }
     }

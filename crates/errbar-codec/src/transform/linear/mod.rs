@@ -1,7 +1,10 @@
 mod fit;
+mod float;
 mod template;
 
 use errbar_format::Result;
+
+pub use self::float::FloatLinear;
 
 use self::template::{IN_ROW, Line, Model, UNIT_BITS};
 use crate::codes::Word;
@@ -144,7 +147,7 @@ impl Stage for Linear {
     }
 
     fn parameters(&self) -> &'static str {
-        "has_mean: u8; mean: u32 if so; 17 taps: i16, in units of 1 / 4096"
+        "has_mean: u8; mean: u32 if so; 18 taps: i16, in units of 1 / 4096"
     }
 
     fn examples(&self) -> Vec<Vec<u8>> {
@@ -164,7 +167,7 @@ impl Stage for Linear {
 }
 
 impl Transform for Linear {
-    fn chooses(&self, codes: &Codes) -> Option<Vec<u8>> {
+    fn chooses(&self, codes: &Codes, _: &[u8]) -> Option<Vec<u8>> {
         Some(Linear::params(codes))
     }
 

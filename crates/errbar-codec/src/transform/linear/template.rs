@@ -8,7 +8,7 @@ use crate::polyphase::{DIMS, Extents, Offset};
 use crate::stage::bad_params;
 
 /// Number of neighbours.
-pub(super) const TAPS: usize = 17;
+pub(super) const TAPS: usize = 18;
 /// Those in the row itself come first: the one before, and those before that.
 pub(super) const IN_ROW: usize = 3;
 /// Taps are in units of 1 / 4096.
@@ -34,6 +34,7 @@ pub(super) const OFFSETS: [Offset; TAPS] = [
     [-1, 0, -1, 0],
     [-1, -1, 0, 0],
     [0, -2, 0, 0],
+    [0, -1, -1, -1],
 ];
 
 /// A linear predictor.
@@ -56,7 +57,7 @@ impl Model {
             }
             _ => return Err(bad_params("linear has a mean or none")),
         };
-        let bytes: &[u8; 2 * TAPS] = rest.try_into().map_err(|_| bad_params("linear takes 17 taps"))?;
+        let bytes: &[u8; 2 * TAPS] = rest.try_into().map_err(|_| bad_params("linear takes 18 taps"))?;
         let tap = |k: usize| i16::from_le_bytes([bytes[2 * k], bytes[2 * k + 1]]);
         Ok(Model { mean, taps: std::array::from_fn(tap) })
     }
@@ -173,8 +174,22 @@ impl Line {
         if !self.inner().contains(&x) {
             return self.predict_at_edge(codes, at, x);
         }
-        let row = (self.near[0] + self.stand_in) * codes[at - 1] + (self.near[1] * codes[at - 2] + self.near[2] * codes[at - 3]);
-        self.finish(sum + row)
+        self.finish(sum + self.near(codes, at))
+    }
+
+    /// What the row itself gives an inner point.
+    #[inline(always)]
+    fn near(&self, codes: &[f64], at: usize) -> f64 {
+        (self.near[0] + self.stand_in) * codes[at - 1] + (self.near[1] * codes[at - 2] + self.near[2] * codes[at - 3])
+    }
+
+    /// The prediction of a point as it is, not rounded to an integer, where nothing but zero is
+    /// compared with; `sum` is that of [`Line::sums`].
+    #[inline(always)]
+    pub(super) fn unrounded(&self, codes: &[f64], start: usize, x: usize, sum: f64) -> f64 {
+        let at = start + x;
+        let sum = if self.inner().contains(&x) { sum + self.near(codes, at) } else { self.sum_at_edge(codes, at, x) };
+        sum / UNIT
     }
 
     /// All of it is exact: integers below 2^53, then a binary fraction.
@@ -185,6 +200,10 @@ impl Line {
 
     /// Neighbours outside are as the one that stands in for them.
     pub(super) fn predict_at_edge(&self, codes: &[f64], at: usize, x: usize) -> f64 {
+        self.finish(self.sum_at_edge(codes, at, x))
+    }
+
+    fn sum_at_edge(&self, codes: &[f64], at: usize, x: usize) -> f64 {
         let stand_in = match (x, self.before) {
             (0, Some(back)) => codes[at - back],
             (0, None) => self.first,
@@ -198,6 +217,6 @@ impl Line {
             let inside = (0..self.width as i64).contains(&(x as i64 + i64::from(along)));
             sum += tap * if inside { codes[at - back] } else { stand_in };
         }
-        self.finish(sum)
+        sum
     }
 }
