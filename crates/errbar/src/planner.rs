@@ -5,6 +5,7 @@ mod combined;
 mod fast;
 mod lossy;
 mod rank;
+mod repeats;
 pub(crate) mod sample;
 
 use errbar_codec::pipeline::{self, Encoded, NONE, stage};
@@ -236,7 +237,11 @@ pub fn encode_best(
         }
     }
     for &i in &ranking.order {
-        if let Ok(encoded) = pipeline::encode(registry, candidates[i], values, tolerance) {
+        let encoded = match ranking.coded.take() {
+            Some((coded_by, coded)) if coded_by == i => pipeline::prove(registry, coded, values, tolerance),
+            _ => pipeline::encode(registry, candidates[i], values, tolerance),
+        };
+        if let Ok(encoded) = encoded {
             if encoded.payload.len() >= raw {
                 break;
             }

@@ -166,17 +166,6 @@ impl Line {
         NearIntegers { near, constant: self.constant as i64 + (1 << (UNIT_BITS - 1)) }
     }
 
-    /// The prediction of a point from its sum, and from the codes before it.
-    #[inline(always)]
-    pub(super) fn predict(&self, codes: &[f64], start: usize, x: usize, sum: f64) -> f64 {
-        let at = start + x;
-        if !self.inner().contains(&x) {
-            return self.predict_at_edge(codes, at, x);
-        }
-        let row = (self.near[0] + self.stand_in) * codes[at - 1] + (self.near[1] * codes[at - 2] + self.near[2] * codes[at - 3]);
-        self.finish(sum + row)
-    }
-
     /// All of it is exact: integers below 2^53, then a binary fraction.
     #[inline(always)]
     fn finish(&self, sum: f64) -> f64 {
@@ -184,6 +173,7 @@ impl Line {
     }
 
     /// Neighbours outside are as the one that stands in for them.
+    #[inline(always)]
     pub(super) fn predict_at_edge(&self, codes: &[f64], at: usize, x: usize) -> f64 {
         let stand_in = match (x, self.before) {
             (0, Some(back)) => codes[at - back],
