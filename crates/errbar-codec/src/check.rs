@@ -34,8 +34,13 @@ impl Tolerance {
     }
 
     /// Whether a bit pattern stands for a missing value.
+    #[inline]
     pub fn is_fill(&self, bits: u64) -> bool {
-        !self.fill.is_empty() && self.fill.binary_search(&bits).is_ok()
+        match self.fill.as_slice() {
+            [] => false,
+            [one] => bits == *one,
+            many => many.binary_search(&bits).is_ok(),
+        }
     }
 
     /// Whether `y` may stand for the finite value `x`.

@@ -47,6 +47,9 @@ pub(crate) fn bits(residuals: &[f64], limit: f64) -> f64 {
     lanes.iter().sum()
 }
 
+/// Samples that are multiplied at a time.
+const PIECE: usize = 512;
+
 impl Samples {
     pub(crate) fn len(&self) -> usize {
         self.target.len()
@@ -68,14 +71,27 @@ impl Samples {
     pub(crate) fn normal_equations(&self, weights: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let k = self.columns.len();
         let (mut a, mut b) = (vec![0.0; k * k], vec![0.0; k]);
-        let mut weighted = vec![0.0; self.len()];
-        for i in 0..k {
-            for ((to, x), w) in weighted.iter_mut().zip(&self.columns[i]).zip(weights) {
-                *to = x * w;
+        // What is multiplied with every column stays in the nearest cache.
+        for first in (0..self.len()).step_by(PIECE) {
+            let piece = first..self.len().min(first + PIECE);
+            let mut weighted = [0.0; PIECE];
+            let weighted = &mut weighted[..piece.len()];
+            let column = |j: usize| &self.columns[j.min(k - 1)][piece.clone()];
+            for i in 0..k {
+                for ((to, x), w) in weighted.iter_mut().zip(column(i)).zip(&weights[piece.clone()]) {
+                    *to = x * w;
+                }
+                // As many columns at a time as hide the time that an addition takes.
+                for j in (0..i + 1).step_by(4) {
+                    let dots = dots(weighted, [column(j), column(j + 1), column(j + 2), column(j + 3)]);
+                    a[i * k + j..][..(i + 1 - j).min(4)].iter_mut().zip(dots).for_each(|(sum, dot)| *sum += dot);
+                }
+                let [dot, ..] = dots(weighted, [&self.target[piece.clone()]; 4]);
+                b[i] += dot;
             }
-            b[i] = dot(&weighted, &self.target);
-            for j in 0..=i {
-                a[i * k + j] = dot(&weighted, &self.columns[j]);
+        }
+        for i in 0..k {
+            for j in 0..i {
                 a[j * k + i] = a[i * k + j];
             }
         }
@@ -120,19 +136,24 @@ impl Samples {
     }
 }
 
+/// The products of a list with four others.
 #[inline(always)]
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    // As many as hide the time that an addition takes.
-    let mut lanes = [0.0; 16];
-    let (runs, rest) = a.as_chunks::<16>();
-    let (others, other_rest) = b.as_chunks::<16>();
-    for (x, y) in runs.iter().zip(others) {
-        for i in 0..16 {
-            lanes[i] += x[i] * y[i];
+fn dots(a: &[f64], others: [&[f64]; 4]) -> [f64; 4] {
+    const LANES: usize = 8;
+    let mut sums = [[0.0; LANES]; 4];
+    let (runs, rest) = a.as_chunks::<LANES>();
+    let [b, c, d, e] = others.map(|other| other.as_chunks::<LANES>());
+    for ((((x, b), c), d), e) in runs.iter().zip(b.0).zip(c.0).zip(d.0).zip(e.0) {
+        for i in 0..LANES {
+            sums[0][i] += x[i] * b[i];
+            sums[1][i] += x[i] * c[i];
+            sums[2][i] += x[i] * d[i];
+            sums[3][i] += x[i] * e[i];
         }
     }
-    let tail: f64 = rest.iter().zip(other_rest).map(|(x, y)| x * y).sum();
-    lanes.iter().sum::<f64>() + tail
+    let tail = |other: &[f64]| rest.iter().zip(other).map(|(x, y)| x * y).sum::<f64>();
+    let tails = [tail(b.1), tail(c.1), tail(d.1), tail(e.1)];
+    std::array::from_fn(|k| sums[k].iter().sum::<f64>() + tails[k])
 }
 
 /// Solves a symmetric system with a small ridge; nothing if it is not positive definite.

@@ -44,11 +44,37 @@ const EXACT: &Tolerance = &Tolerance::exact(Vec::new());
 /// The stage's own, such as [`errbar_format::Kind::Usage`], if it cannot serve the values, and
 /// [`errbar_format::Kind::Differs`] if decoding did not give back what it must.
 pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Encoded> {
-    let tolerance = tolerance.unwrap_or(EXACT);
-    let Quantized { pipeline, codes, exact } = quantize(registry, plan, values, tolerance)?;
+    prove(registry, code(registry, plan, values, tolerance)?, values, tolerance)
+}
+
+/// A block, coded and not yet proven.
+#[derive(Clone, Debug)]
+pub struct Coded {
+    pipeline: PipelineRecord,
+    payload: Vec<u8>,
+    exact: Exact,
+}
+
+impl Coded {
+    /// Bytes of the codes and of the quantizer's parameters.
+    pub fn len(&self) -> usize {
+        self.payload.len() + self.pipeline.quantizer.params.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The first half of [`encode`].
+///
+/// # Errors
+/// As [`encode`], but for the proof.
+pub fn code(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Coded> {
+    let Quantized { pipeline, codes, exact } = quantize(registry, plan, values, tolerance.unwrap_or(EXACT), false)?;
     let payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
-    drop(codes);
-    prove(registry, pipeline, payload, values, tolerance, exact)
+    Ok(Coded { pipeline, payload, exact })
 }
 
 /// What a pipeline would make of `n_words` words that are like `sample`, in bytes, without the
@@ -57,7 +83,7 @@ pub fn encode(registry: &Registry, plan: &PipelineRecord, values: &Values, toler
 /// # Errors
 /// As [`encode`], but for the proof.
 pub fn estimate(registry: &Registry, plan: &PipelineRecord, sample: &Values, tolerance: Option<&Tolerance>, n_words: usize) -> Result<f64> {
-    let Quantized { pipeline, codes, exact } = quantize(registry, plan, sample, tolerance.unwrap_or(EXACT))?;
+    let Quantized { pipeline, codes, exact } = quantize(registry, plan, sample, tolerance.unwrap_or(EXACT), true)?;
     let estimate = registry.coder(&plan.coder)?.estimate(&codes, &plan.coder.params)?;
     let patches = exact.patches.len() * (2 + sample.bits.words.width());
     let scale = n_words as f64 / sample.bits.words.len().max(1) as f64;
@@ -71,7 +97,13 @@ struct Quantized<'a> {
     exact: Exact,
 }
 
-fn quantize<'a>(registry: &Registry, plan: &PipelineRecord, values: &'a Values, tolerance: &Tolerance) -> Result<Quantized<'a>> {
+fn quantize<'a>(
+    registry: &Registry,
+    plan: &PipelineRecord,
+    values: &'a Values,
+    tolerance: &Tolerance,
+    is_rehearsal: bool,
+) -> Result<Quantized<'a>> {
     let quantizer = registry.quantizer(&plan.quantizer)?;
     let mut pipeline = plan.clone();
     let mut exact = Exact::default();
@@ -79,7 +111,11 @@ fn quantize<'a>(registry: &Registry, plan: &PipelineRecord, values: &'a Values, 
         pipeline.quantizer.params = Vec::new();
         Cow::Borrowed(&values.bits)
     } else {
-        let quantized = quantizer.quantize(values, tolerance, &plan.quantizer.params)?;
+        let wanted = &plan.quantizer.params;
+        let quantized = match is_rehearsal {
+            true => quantizer.rehearse(values, tolerance, wanted),
+            false => quantizer.quantize(values, tolerance, wanted),
+        }?;
         pipeline.quantizer.params = quantized.params;
         exact = Exact { absent: quantized.absent, patches: quantized.exact };
         Cow::Owned(quantized.codes)
@@ -110,15 +146,14 @@ fn scan_for(registry: &Registry, pipeline: &PipelineRecord, quantized: &Scan) ->
     Ok(scan)
 }
 
-/// Decodes what the coder gave; moves every word found outside the tolerance to the exact values.
-fn prove(
-    registry: &Registry,
-    pipeline: PipelineRecord,
-    mut payload: Vec<u8>,
-    values: &Values,
-    tolerance: &Tolerance,
-    mut exact: Exact,
-) -> Result<Encoded> {
+/// The second half of [`encode`]: decodes what the coder gave, and moves every word found outside the
+/// tolerance to the exact values.
+///
+/// # Errors
+/// As [`encode`].
+pub fn prove(registry: &Registry, coded: Coded, values: &Values, tolerance: Option<&Tolerance>) -> Result<Encoded> {
+    let Coded { pipeline, mut payload, mut exact } = coded;
+    let tolerance = tolerance.unwrap_or(EXACT);
     let coded_len = payload.len();
     let layout = values.bits.layout();
     let differs = || Error::new(errbar_format::Kind::Differs, "decoding a block did not give it back");

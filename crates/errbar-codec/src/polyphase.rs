@@ -284,12 +284,24 @@ impl<T: Copy + Default> Grid<T> {
                         let first = start(0, i) + start(1, j) + start(2, k);
                         // Two points before those inside, and two behind.
                         let line = &mut self.data[first..first + 2 * halo + n * step];
-                        continue_line(line, step, n, &beyond);
+                        match step {
+                            1 => continue_row(line, &beyond),
+                            _ => continue_line(line, step, n, &beyond),
+                        }
                     }
                 }
             }
         }
     }
+}
+
+/// Continues the points of a row by two on both sides.
+#[inline(always)]
+fn continue_row<T: Copy>(line: &mut [T], beyond: &impl Fn(T, T) -> [T; HALO]) {
+    let last = line.len() - HALO - 1;
+    let second = if last > HALO { 1 } else { 0 };
+    [line[HALO - 1], line[HALO - 2]] = beyond(line[HALO], line[HALO + second]);
+    [line[last + 1], line[last + 2]] = beyond(line[last], line[last - second]);
 }
 
 /// Continues `n` points, `step` apart and as many of them side by side, by two on both sides.

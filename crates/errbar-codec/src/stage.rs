@@ -90,6 +90,15 @@ pub trait Quantizer: Stage {
     /// [`errbar_format::Kind::Usage`] if this quantizer cannot serve the type or the tolerance.
     fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized>;
 
+    /// As [`Quantizer::quantize`], for an estimate: what is chosen may be a little worse where that is
+    /// faster.
+    ///
+    /// # Errors
+    /// As [`Quantizer::quantize`].
+    fn rehearse(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
+        self.quantize(values, tolerance, wanted)
+    }
+
     /// Whether [`Quantized::exact`] names every word that misses the tolerance. A quantizer whose
     /// last step is a rounding that it would only repeat to find them may leave a few to the caller.
     fn names_every_miss(&self) -> bool {

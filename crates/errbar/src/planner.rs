@@ -6,6 +6,7 @@ mod fast;
 mod lossless;
 mod lossy;
 mod rank;
+mod repeats;
 pub(crate) mod sample;
 
 use std::borrow::Cow;
@@ -235,7 +236,11 @@ pub fn encode_best(
         }
     }
     for &i in &ranking.order {
-        if let Ok(encoded) = pipeline::encode(registry, candidates[i], values, Some(tolerance)) {
+        let encoded = match ranking.coded.take() {
+            Some((coded_by, coded)) if coded_by == i => pipeline::prove(registry, coded, values, Some(tolerance)),
+            _ => pipeline::encode(registry, candidates[i], values, Some(tolerance)),
+        };
+        if let Ok(encoded) = encoded {
             if encoded.payload.len() >= raw {
                 break;
             }

@@ -244,13 +244,19 @@ impl Survey {
         let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
         each(&mut |bytes| {
             self.each_run(bytes, |survey, run| {
+                let mut repeated = Repeated::default();
                 for &bits in run {
                     let x = survey.float.to_f64(bits);
                     if suspects.contains(&x) {
-                        *counts.entry(bits).or_default() += 1;
+                        if let Some((bits, times)) = repeated.next(bits).filter(|(_, times)| *times > 0) {
+                            *counts.entry(bits).or_default() += times;
+                        }
                     } else if x.abs() < FILL_MAGNITUDE {
                         (min, max) = (min.min(x), max.max(x));
                     }
+                }
+                if repeated.times > 0 {
+                    *counts.entry(repeated.bits).or_default() += repeated.times;
                 }
             });
         })?;

@@ -28,7 +28,7 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         }
         plans
     };
-    let predicted = |quantizer| with(quantizer, &linear);
+    let predicted = |quantizer: &StageRecord| with(quantizer, &linear);
     let none = stage(NONE, vec![]);
     let (params, width) = quantizer::Order::wanted(values, tolerance);
     let order = stage("order", params);
@@ -38,10 +38,12 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     }
     if let Ok(float) = Float::of(values.dtype) {
         let whole = stage("order", quantizer::Order::whole(values.dtype));
-        families.push(with(&whole, &stage("flinear", transform::FloatLinear::wanted(float))));
+        let flinear = stage("flinear", transform::FloatLinear::wanted(float));
+        families.push(with(&whole, &flinear));
     }
     if let Some(lattice) = quantizer::Lattice::wanted(values, tolerance) {
-        families.push(predicted(&stage("lattice", lattice)));
+        let lattice = stage("lattice", lattice);
+        families.push(predicted(&lattice));
     }
     if let Some(palette) = quantizer::Palette::wanted(values, tolerance) {
         let palette = stage("palette", palette);

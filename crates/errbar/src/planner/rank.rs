@@ -1,9 +1,10 @@
 //! The order in which candidates are worth trying, by what they make of samples.
 
-use errbar_codec::{Codes, DType, Registry, Tolerance, Values, Words, pipeline};
+use errbar_codec::pipeline::{self, Coded, NONE};
+use errbar_codec::{Codes, DType, Registry, Tolerance, Values, Words};
 use errbar_format::record::PipelineRecord;
 
-use super::sample;
+use super::{repeats, sample};
 use crate::policy::Mode;
 
 /// Words of a sample: enough for stable estimates, little beside a block.
@@ -24,6 +25,10 @@ const MOST_WHOLE: usize = 3;
 const FAMILY: f64 = 1.3;
 const SMALL_FAMILY: f64 = 3.0;
 
+/// How many times the bytes of the best candidate so far the least that exact words may take must be,
+/// for these not to be tried.
+const HOPELESS: f64 = 1.1;
+
 /// Runs of a sample of plain bytes, which seldom are alike from end to end.
 pub(super) const BYTE_RUNS: usize = 4;
 
@@ -33,12 +38,14 @@ pub(super) struct Ranking {
     pub(super) order: Vec<usize>,
     /// What each was estimated at, in bytes, sample by sample; fewer samples for those that fell behind.
     pub(super) looks: Vec<Vec<f64>>,
+    /// The whole block, coded by one of them, where it had to be.
+    pub(super) coded: Option<(usize, Coded)>,
 }
 
 impl Ranking {
     /// In the order of the planner's preference.
     pub(super) fn unseen(n: usize) -> Ranking {
-        Ranking { order: (0..n).collect(), looks: vec![Vec::new(); n] }
+        Ranking { order: (0..n).collect(), looks: vec![Vec::new(); n], coded: None }
     }
 
     /// A glance at the first of each family and at the others of those that come near the best; then
@@ -62,7 +69,12 @@ impl Ranking {
         let mut ranking = Ranking::unseen(candidates.len());
         let Some((glance, longer)) = parts.split_first() else { return ranking };
         let firsts: Vec<usize> = families.iter().scan(0, |next, family| Some(std::mem::replace(next, *next + family.len()))).collect();
-        firsts.iter().for_each(|&i| ranking.looks[i].push(cost(i, glance)));
+        for &i in &firsts {
+            let best = firsts.iter().map(|&i| ranking.cost(i)).fold(f64::MAX, f64::min);
+            let is_exact = candidates[i].quantizer.name == NONE && tolerance.is_some_and(|tolerance| !tolerance.is_exact());
+            let is_hopeless = is_exact && best < f64::MAX && repeats::least_bits(glance) * n_words as f64 > 8.0 * HOPELESS * best;
+            ranking.looks[i].push(if is_hopeless { f64::MAX } else { cost(i, glance) });
+        }
         let best = firsts.iter().map(|&i| ranking.cost(i)).fold(f64::MAX, f64::min);
         let limit = if families.len() > 1 { family * best } else { f64::MAX };
         for (&first, family) in firsts.iter().zip(families) {
@@ -76,15 +88,21 @@ impl Ranking {
             if near < 2 {
                 break;
             }
-            let Ranking { order, looks } = &mut ranking;
+            let Ranking { order, looks, .. } = &mut ranking;
             order[..near].iter().for_each(|&i| looks[i].push(cost(i, part)));
             // The others keep their places: the glance that rejected them may have misled about all.
             ranking.sort(near);
         }
         let near = ranking.near(n_words).min(MOST_WHOLE);
         if near > 1 && (mode == Mode::Small || ranking.is_rare(n_words)) {
-            let Ranking { order, looks } = &mut ranking;
-            order[..near].iter().for_each(|&i| looks[i].push(cost(i, values)));
+            let Ranking { order, looks, coded } = &mut ranking;
+            for &i in &order[..near] {
+                let whole = pipeline::code(registry, candidates[i], values, tolerance).ok();
+                looks[i].push(whole.as_ref().map_or(f64::MAX, |coded| coded.len() as f64));
+                if coded.as_ref().is_none_or(|(best, _)| looks[i].last() < looks[*best].last()) {
+                    *coded = whole.map(|coded| (i, coded));
+                }
+            }
             order[..near].sort_by(|&a, &b| looks[a].last().unwrap_or(&f64::MAX).total_cmp(looks[b].last().unwrap_or(&f64::MAX)));
         }
         ranking

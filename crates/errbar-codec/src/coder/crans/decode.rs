@@ -69,6 +69,15 @@ struct Class {
     contexts: Vec<u32>,
 }
 
+/// A row of a wave.
+#[derive(Clone, Copy, Default)]
+struct Row {
+    band: usize,
+    at: [usize; DIMS - 1],
+    /// Where its first word stands.
+    first: usize,
+}
+
 /// What a row of a band is decoded with.
 struct Lane {
     sums: Vec<[u32; SLACK]>,
@@ -89,96 +98,97 @@ impl Class {
         let width = self.n[DIMS - 1];
         let mut lanes: Vec<Lane> =
             (0..self.bands.count).map(|_| Lane { sums: vec![[0; SLACK]; width.div_ceil(SLACK)], trend: Trend::new(width) }).collect();
-        let mut rows = Vec::with_capacity(self.bands.count);
         for wave in 0..self.bands.waves() {
-            rows.clear();
-            rows.extend((0..self.bands.count).filter_map(|band| self.bands.row(band, wave)));
-            for (lane, &(row, first_slice)) in lanes.iter_mut().zip(&rows) {
-                self.context.row(&self.own, &lane.trend, row, first_slice, &mut lane.sums);
+            let (mut rows, mut n_coded, mut some_absent) = ([Row::default(); rans::STATES], 0, false);
+            for (band, lane) in lanes.iter_mut().enumerate() {
+                let Some((at, first_slice)) = self.bands.row(band, wave) else { continue };
+                self.context.row(&self.own, &lane.trend, at, first_slice, &mut lane.sums);
+                let row = Row { band, at, first: first_word(self.n, at) };
+                let absent = absent.map(|absent| &absent[row.first..][..width]);
+                if absent.is_some_and(|absent| !absent.contains(&false)) {
+                    self.empty_row(at, &lane.sums);
+                } else {
+                    some_absent |= absent.is_some_and(|absent| absent.contains(&true));
+                    rows[n_coded] = row;
+                    n_coded += 1;
+                }
             }
             decoder.start_wave();
-            match (absent, rows.len()) {
-                (None, 4) => self.wave::<4>(decoder, &lanes, &rows, words),
-                (None, 3) => self.wave::<3>(decoder, &lanes, &rows, words),
-                (None, 2) => self.wave::<2>(decoder, &lanes, &rows, words),
-                (None, _) => self.wave::<1>(decoder, &lanes, &rows, words),
-                (Some(absent), _) => self.wave_with_absent(decoder, &lanes, &rows, words, absent),
+            match (absent.filter(|_| some_absent), n_coded) {
+                (None, 4) => self.wave::<4, false>(decoder, &lanes, rows, words, &[]),
+                (None, 3) => self.wave::<3, false>(decoder, &lanes, rows, words, &[]),
+                (None, 2) => self.wave::<2, false>(decoder, &lanes, rows, words, &[]),
+                (None, 1) => self.wave::<1, false>(decoder, &lanes, rows, words, &[]),
+                (Some(absent), 4) => self.wave::<4, true>(decoder, &lanes, rows, words, absent),
+                (Some(absent), 3) => self.wave::<3, true>(decoder, &lanes, rows, words, absent),
+                (Some(absent), 2) => self.wave::<2, true>(decoder, &lanes, rows, words, absent),
+                (Some(absent), 1) => self.wave::<1, true>(decoder, &lanes, rows, words, absent),
+                _ => {}
             }
-            for (lane, &(row, _)) in lanes.iter_mut().zip(&rows) {
-                lane.trend.learn(self.own.row(row));
+            for (band, lane) in lanes.iter_mut().enumerate() {
+                if let Some((at, _)) = self.bands.row(band, wave) {
+                    lane.trend.learn(self.own.row(at));
+                }
             }
         }
     }
 
-    /// Rows side by side, so that none waits for the other's words.
+    /// A row without any word that counts.
     #[inline(always)]
-    fn wave<const LANES: usize>(
+    fn empty_row(&mut self, at: [usize; DIMS - 1], sums: &[[u32; SLACK]]) {
+        let active = self.active.row_mut(at);
+        active.iter_mut().zip(sums.as_flattened()).for_each(|(active, &sum)| *active = activity(self.context.value(sum, 0, 0), 0));
+    }
+
+    /// Rows side by side, so that none waits for the other's words; `ABSENT` tells whether some of them
+    /// are absent.
+    #[inline(always)]
+    fn wave<const LANES: usize, const ABSENT: bool>(
         &mut self,
         decoder: &mut rans::Decoder<'_>,
         lanes: &[Lane],
-        rows: &[([usize; DIMS - 1], bool)],
+        rows: [Row; rans::STATES],
         words: &mut [u32],
+        absent: &[bool],
     ) {
         let width = self.n[DIMS - 1];
         let (points, _) = self.points.as_chunks_mut::<LANES>();
         let (contexts, _) = self.contexts.as_chunks_mut::<LANES>();
         let (points, contexts) = (&mut points[..width], &mut contexts[..width]);
-        for (lane, Lane { sums, .. }) in lanes.iter().enumerate().take(LANES) {
-            points.iter_mut().zip(sums.as_flattened()).for_each(|(point, &sum)| point[lane] = sum);
+        let bands: [usize; LANES] = std::array::from_fn(|lane| rows[lane].band % rans::STATES);
+        for lane in 0..LANES {
+            let sums = lanes[bands[lane]].sums.as_flattened();
+            points.iter_mut().zip(sums).for_each(|(point, &sum)| point[lane] = sum);
         }
-        let mut states = decoder.states();
+        let gone: [&[bool]; LANES] = std::array::from_fn(|lane| if ABSENT { &absent[rows[lane].first..][..width] } else { &[] });
+        let all_states = decoder.states();
+        let mut states: [u32; LANES] = std::array::from_fn(|lane| all_states[bands[lane]]);
         let mut source = decoder.source();
         let (mut left, mut left2) = ([0u32; LANES], [0u32; LANES]);
         let context = &self.context;
-        for (point, value) in points.iter_mut().zip(contexts) {
+        for (x, (point, value)) in points.iter_mut().zip(contexts).enumerate() {
             for lane in 0..LANES {
                 value[lane] = context.value(point[lane], left[lane], left2[lane]);
-                point[lane] = source.word(&mut states[lane], bin(value[lane]));
+                let is_gone = ABSENT && gone[lane][x];
+                point[lane] = if is_gone { 0 } else { source.word(&mut states[lane], bin(value[lane])) };
                 (left2[lane], left[lane]) = (left[lane], token::magnitude(point[lane]).into());
             }
         }
         let place = source.place();
-        decoder.resume(states, place);
-        for (lane, &(row, _)) in rows.iter().enumerate().take(LANES) {
-            let at = first_word(self.n, row);
-            let (own, active) = (self.own.row_mut(row), self.active.row_mut(row));
+        let mut all_states = all_states;
+        bands.iter().zip(states).for_each(|(&band, state)| all_states[band] = state);
+        decoder.resume(all_states, place);
+        for (lane, row) in rows.iter().enumerate().take(LANES) {
+            let (own, active) = (self.own.row_mut(row.at), self.active.row_mut(row.at));
             let (points, _) = self.points.as_chunks::<LANES>();
             let (contexts, _) = self.contexts.as_chunks::<LANES>();
             for (((word, point), own), (active, value)) in
-                words[at..at + width].iter_mut().zip(points).zip(own).zip(active.iter_mut().zip(contexts))
+                words[row.first..][..width].iter_mut().zip(points).zip(own).zip(active.iter_mut().zip(contexts))
             {
                 *word = point[lane];
                 *own = token::magnitude(point[lane]);
                 *active = activity(value[lane], *own);
             }
         }
-    }
-
-    /// As [`Class::wave`], for any number of rows, some of whose words are absent.
-    fn wave_with_absent(
-        &mut self,
-        decoder: &mut rans::Decoder<'_>,
-        lanes: &[Lane],
-        rows: &[([usize; DIMS - 1], bool)],
-        words: &mut [u32],
-        absent: &[bool],
-    ) {
-        let mut states = decoder.states();
-        let mut source = decoder.source();
-        for x in 0..self.n[DIMS - 1] {
-            for (number, (lane, &(row, _))) in lanes.iter().zip(rows).enumerate() {
-                let own = self.own.row(row);
-                let left = |back: usize| if x >= back { own[x - back].into() } else { 0 };
-                let value = self.context.value(lane.sums.as_flattened()[x], left(1), left(2));
-                let at = first_word(self.n, row) + x;
-                let word = if absent[at] { 0 } else { source.word(&mut states[number], bin(value)) };
-                let magnitude = token::magnitude(word);
-                words[at] = word;
-                self.own.row_mut(row)[x] = magnitude;
-                self.active.row_mut(row)[x] = activity(value, magnitude);
-            }
-        }
-        let place = source.place();
-        decoder.resume(states, place);
     }
 }

@@ -13,22 +13,34 @@ use crate::stage::Estimate;
 
 /// What is known of words before they are coded.
 pub(super) struct Model {
-    /// In the order of reading.
+    /// In the order of reading; none where their number is asked for alone.
     symbols: Vec<Symbol>,
     histograms: Box<[Histogram; BINS]>,
     raw: RawWriter,
+    /// Bits that would stand in `raw`.
+    raw_bits: u64,
+    /// Of a class, to choose weights by.
+    n_samples: usize,
     /// With the weights in it.
     header: Writer,
 }
 
-/// Looks at all words in their contexts.
-pub(super) fn model(words: &[u32], geometry: Geometry<'_>) -> Model {
-    widest(Modelling { words, geometry })
+/// The bytes of words.
+pub(super) fn encode(words: &[u32], geometry: Geometry<'_>) -> Vec<u8> {
+    widest(Modelling { words, geometry, counts_only: false }).encode()
 }
 
+/// What they would take, nearly.
+pub(super) fn estimate(words: &[u32], geometry: Geometry<'_>) -> Estimate {
+    widest(Modelling { words, geometry, counts_only: true }).estimate()
+}
+
+/// Looks at all words in their contexts.
 struct Modelling<'a> {
     words: &'a [u32],
     geometry: Geometry<'a>,
+    /// Whether to count the words alone, without a list of them.
+    counts_only: bool,
 }
 
 impl Work for Modelling<'_> {
@@ -38,9 +50,11 @@ impl Work for Modelling<'_> {
     fn run(self) -> Model {
         let Geometry { n, levels, absent } = self.geometry;
         let mut model = Model {
-            symbols: Vec::with_capacity(self.words.len()),
+            symbols: Vec::with_capacity(if self.counts_only { 0 } else { self.words.len() }),
             histograms: Box::new([[0; TOKENS]; BINS]),
             raw: RawWriter::default(),
+            raw_bits: 0,
+            n_samples: if self.counts_only { fit::FEW_SAMPLES } else { fit::SAMPLES },
             header: Writer::default(),
         };
         let mut weight_models = [Bit::default(); 256];
@@ -51,7 +65,11 @@ impl Work for Modelling<'_> {
             let here = &self.words[first..first + len];
             let absent = absent.map(|absent| &absent[first..first + len]);
             first += len;
-            let active = model.class(&step, here, absent, &around, &mut weight_models);
+            let (active, bands, word_bins) = model.class(&step, here, absent, &around, &mut weight_models);
+            match self.counts_only {
+                true => model.count(here, &word_bins, absent),
+                false => model.list(&step, bands, here, &word_bins, absent),
+            }
             around.finish(&step, active);
         }
         model
@@ -74,14 +92,22 @@ fn magnitudes(step: &Step, mut own: Grid<u16>, words: &[u32], absent: Option<&[b
 }
 
 impl Model {
-    /// Takes in the words of a class; gives their activity.
+    /// Chooses weights for the words of a class; gives their activity, their bands and the bins of their
+    /// contexts.
     #[inline(always)]
-    fn class(&mut self, step: &Step, words: &[u32], absent: Option<&[bool]>, around: &Activity, models: &mut [Bit; 256]) -> Grid<u16> {
+    fn class(
+        &mut self,
+        step: &Step,
+        words: &[u32],
+        absent: Option<&[bool]>,
+        around: &Activity,
+        models: &mut [Bit; 256],
+    ) -> (Grid<u16>, Bands, Vec<u8>) {
         let whole = around.finest;
         let template = template(whole, step.level, step.class, step.n);
         let own = magnitudes(step, around.new_class(step), words, absent);
         let bands = Bands::new(step.n);
-        let weights = if words.len() < SMALL { [0; GROUPS] } else { fit::weights(&template, &own, &around.classes) };
+        let weights = if words.len() < SMALL { [0; GROUPS] } else { fit::weights(&template, &own, &around.classes, self.n_samples) };
         let weights = code_weights(&mut self.header, &template, step.n, &weights, models);
         let context = Context::new(&template, &weights, bands.axis, &own, &around.classes);
         let width = step.n[DIMS - 1];
@@ -104,24 +130,42 @@ impl Model {
                 trend.learn(magnitudes);
             }
         }
-        let count =
-            |wave: usize| (0..bands.count).filter_map(move |band| bands.row(band, wave).map(|(row, _)| (band, first_word(step.n, row))));
+        (active, bands, word_bins)
+    }
+
+    /// Counts words in the bins of their contexts, in any order.
+    #[inline(always)]
+    fn count(&mut self, words: &[u32], bins: &[u8], absent: Option<&[bool]>) {
+        for (at, (&word, &bin)) in words.iter().zip(bins).enumerate() {
+            if absent.is_none_or(|absent| !absent[at]) {
+                let (token, n, _) = token::split(word);
+                self.raw_bits += u64::from(n);
+                self.histograms[usize::from(bin) % BINS][usize::from(token) % TOKENS] += 1;
+            }
+        }
+    }
+
+    /// Takes in the words of a class in the order in which a reader asks for them.
+    #[inline(always)]
+    fn list(&mut self, step: &Step, bands: Bands, words: &[u32], bins: &[u8], absent: Option<&[bool]>) {
+        let width = step.n[DIMS - 1];
         for wave in 0..bands.waves() {
-            let (mut rows, mut n_rows) = ([(0, 0); 4], 0);
-            for row in count(wave) {
-                rows[n_rows] = row;
-                n_rows += 1;
+            let (mut rows, mut n_rows) = ([(0, 0); rans::STATES], 0);
+            for band in 0..bands.count {
+                if let Some((at, _)) = bands.row(band, wave) {
+                    rows[n_rows] = (band, first_word(step.n, at));
+                    n_rows += 1;
+                }
             }
             for x in 0..width {
                 for &(lane, first) in &rows[..n_rows] {
                     let at = first + x;
                     if absent.is_none_or(|absent| !absent[at]) {
-                        self.word(words[at], word_bins[at], lane as u8);
+                        self.word(words[at], bins[at], lane as u8);
                     }
                 }
             }
         }
-        active
     }
 
     #[inline(always)]
@@ -136,8 +180,7 @@ impl Model {
         self.histograms[usize::from(bin) % BINS][usize::from(token) % TOKENS] += 1;
     }
 
-    /// The bytes of all words.
-    pub(super) fn encode(mut self) -> Vec<u8> {
+    fn encode(mut self) -> Vec<u8> {
         let tables = Tables::write(&self.histograms, &mut self.header);
         let header = self.header.finish();
         let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
@@ -152,11 +195,10 @@ impl Model {
         bytes
     }
 
-    /// What that would take, nearly.
-    pub(super) fn estimate(mut self) -> Estimate {
+    fn estimate(mut self) -> Estimate {
         let tables = Tables::write(&self.histograms, &mut self.header);
         let bits = tables.bits(&self.histograms);
         let side = (self.header.finish().len() + 8 + 4 * rans::STATES) as f64;
-        Estimate { side, codes: bits / 8.0 + self.raw.finish().len() as f64 }
+        Estimate { side, codes: (bits + self.raw_bits as f64) / 8.0 }
     }
 }

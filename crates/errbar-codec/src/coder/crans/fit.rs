@@ -7,16 +7,18 @@ use crate::least_squares::Samples;
 use crate::polyphase::{DIMS, Grid, HALO, RUN, sample_runs};
 
 /// Samples that decide the weights; more change little.
-const SAMPLES: usize = 3072;
+pub(super) const SAMPLES: usize = 3072;
+/// … where they only serve an estimate.
+pub(super) const FEW_SAMPLES: usize = 768;
 /// Rows after which the running average has forgotten what was before.
 const TREND_ROWS: usize = 8;
 
 /// The weights that predict magnitudes best, each sample counting as much as its surroundings are
 /// quiet.
 #[inline(always)]
-pub(super) fn weights(template: &Template, own: &Grid<u16>, classes: &[Grid<u16>]) -> [u8; GROUPS] {
+pub(super) fn weights(template: &Template, own: &Grid<u16>, classes: &[Grid<u16>], n_samples: usize) -> [u8; GROUPS] {
     let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); GROUPS] };
-    for (row, first, len) in sample_runs(own.n, SAMPLES) {
+    for (row, first, len) in sample_runs(own.n, n_samples) {
         samples.target.extend(own.row(row)[first..first + len].iter().map(|&m| f64::from(m)));
         let has_trend = !template[GROUPS - 1].is_empty();
         let (trend, trend_first) = if has_trend { trend_before(own, row, first..first + len) } else { (Trend::new(0), 0) };

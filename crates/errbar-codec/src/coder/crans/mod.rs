@@ -174,12 +174,12 @@ fn of_words<T>(codes: &Codes, work: impl Fn(&[u32], Geometry<'_>) -> T) -> Resul
 impl Coder for Crans {
     fn encode(&self, codes: &Codes, params: &[u8]) -> Result<Vec<u8>> {
         no_params(params)?;
-        of_words(codes, |words, geometry| encode::model(words, geometry).encode())
+        of_words(codes, encode::encode)
     }
 
     fn estimate(&self, codes: &Codes, params: &[u8]) -> Result<Estimate> {
         no_params(params)?;
-        of_words(codes, |words, geometry| encode::model(words, geometry).estimate())
+        of_words(codes, encode::estimate)
     }
 
     fn decode(&self, bytes: &[u8], layout: &Layout, params: &[u8]) -> Result<Codes> {

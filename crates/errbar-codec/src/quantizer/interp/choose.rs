@@ -7,7 +7,9 @@ use crate::least_squares::{Samples, bits};
 use crate::polyphase::{DIMS, Grid, RUN, sample_runs};
 
 /// Samples that decide the taps of a class; more change little.
-const SAMPLES: usize = 4096;
+pub(super) const SAMPLES: usize = 4096;
+/// … where they only serve an estimate.
+pub(super) const FEW_SAMPLES: usize = 1024;
 /// Bits of a tap in the parameters, with some of what it costs to be wrong.
 const TAP_BITS: f64 = 16.0;
 
@@ -89,11 +91,12 @@ pub(super) fn interpolating<R: Real>(
     original: &Grid<R>,
     absent: Option<&Grid<bool>>,
     step: R,
+    n_samples: usize,
 ) -> Taps {
     let limit = step.to_f64() / 2.0;
     let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); groups.len().saturating_sub(1)] };
     let (mut first_mean, mut run) = ([0.0; RUN], [0.0; RUN]);
-    for (row, first, len) in sample_runs(original.n, SAMPLES) {
+    for (row, first, len) in sample_runs(original.n, n_samples) {
         let absent = absent.map(|a| &a.row(row)[first..first + len]);
         let (base, run) = (&mut first_mean[..len], &mut run[..len]);
         mean(&groups[0], grids, row, first, base);
@@ -123,7 +126,7 @@ pub(super) fn interpolating<R: Real>(
 
 /// Taps of the errors before a point, or none where they do not pay.
 #[inline(always)]
-pub(super) fn causal<R: Real>(predicted: &Grid<R>, original: &Grid<R>, absent: Option<&Grid<bool>>, step: R) -> Vec<i16> {
+pub(super) fn causal<R: Real>(predicted: &Grid<R>, original: &Grid<R>, absent: Option<&Grid<bool>>, step: R, n_samples: usize) -> Vec<i16> {
     let n = original.n;
     let groups = causal_groups(n);
     if groups.is_empty() || original.len() < 64 {
@@ -142,7 +145,7 @@ pub(super) fn causal<R: Real>(predicted: &Grid<R>, original: &Grid<R>, absent: O
     let errors = [errors];
     let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); groups.len()] };
     let mut run = [0.0; RUN];
-    for (row, first, len) in sample_runs(n, SAMPLES) {
+    for (row, first, len) in sample_runs(n, n_samples) {
         let absent = absent.map(|a| &a.row(row)[first..first + len]);
         let run = &mut run[..len];
         for (column, group) in samples.columns.iter_mut().zip(&groups) {

@@ -45,13 +45,14 @@ struct Quantizing<R> {
     plan: Plan<R>,
     grid: Grid<R>,
     absent: Option<Grid<bool>>,
+    n_samples: usize,
 }
 
 impl<R: Real> Work for Quantizing<R> {
     type Output = (Vec<u32>, Vec<Taps>);
     #[inline(always)]
     fn run(self) -> Self::Output {
-        self.plan.quantize(self.grid, self.absent)
+        self.plan.quantize(self.grid, self.absent, self.n_samples)
     }
 }
 
@@ -70,11 +71,11 @@ impl<R: Real> Work for Reconstructing<'_, R> {
 }
 
 /// Quantizes in working numbers of one type.
-fn quantize<R: Real>(values: &Values, head: &Params, fold: &Fold, absent: Option<&[bool]>) -> Result<(Vec<u32>, Params)> {
+fn quantize<R: Real>(values: &Values, head: &Params, fold: &Fold, absent: Option<&[bool]>, n_samples: usize) -> Result<(Vec<u32>, Params)> {
     let grid: Grid<R> = values::to_grid(values, fold, head, absent)?;
     let absent = absent.map(|absent| fold.grid(absent));
     let plan = head.plan::<R>(fold.n);
-    let (words, taps) = widest(Quantizing { plan, grid, absent });
+    let (words, taps) = widest(Quantizing { plan, grid, absent, n_samples });
     Ok((words, Params { taps, ..head.clone() }))
 }
 
@@ -82,6 +83,34 @@ fn reconstruct<R: Real>(words: &[u32], float: Float, params: &Params, fold: &Fol
     let plan: Plan<R> = params.plan(fold.n);
     let grid = widest(Reconstructing { plan, words, taps: &params.taps });
     values::from_grid(&grid, float, fold, params)
+}
+
+impl Interp {
+    /// As [`Quantizer::quantize`], with taps from so many samples of a class.
+    fn quantize_by(values: &Values, tolerance: &Tolerance, wanted: &[u8], n_samples: usize) -> Result<Quantized> {
+        let Some(limit) = tolerance.limit.absolute().filter(|limit| *limit > 0.0) else {
+            return Err(Error::usage("interp serves absolute limits only"));
+        };
+        let float = Float::of(values.dtype)?;
+        let wanted = Wanted::parse(wanted)?;
+        let fold = Fold::new(&values.bits.dims, wanted.rotated);
+        check_size(fold.n)?;
+        let survey = values::Survey::of(values, float, tolerance);
+        let absent = survey.absent.as_deref();
+        let head = wanted.serve(&survey, Present { values, float, absent }, limit)?;
+        let (words, params) = match head.double {
+            true => quantize::<f64>(values, &head, &fold, absent, n_samples),
+            false => quantize::<f32>(values, &head, &fold, absent, n_samples),
+        }?;
+        let levels = params.levels(fold.n);
+        let scan = absent.map(|absent| scanned(absent, &fold, &levels));
+        let codes = code_layout(fold.n, levels, scan).codes(Words::U32(words));
+        let params = params.to_bytes(fold.n);
+        if params.len() > MAX_PARAMS {
+            return Err(Error::usage(format!("the taps of so many classes take more than {MAX_PARAMS} bytes")));
+        }
+        Ok(Quantized { params, codes, exact: Vec::new(), absent: survey.absent })
+    }
 }
 
 /// The order of an absence along the words.
@@ -138,28 +167,11 @@ impl Stage for Interp {
 
 impl Quantizer for Interp {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
-        let Some(limit) = tolerance.limit.absolute().filter(|limit| *limit > 0.0) else {
-            return Err(Error::usage("interp serves absolute limits only"));
-        };
-        let float = Float::of(values.dtype)?;
-        let wanted = Wanted::parse(wanted)?;
-        let fold = Fold::new(&values.bits.dims, wanted.rotated);
-        check_size(fold.n)?;
-        let survey = values::Survey::of(values, float, tolerance);
-        let absent = survey.absent.as_deref();
-        let head = wanted.serve(&survey, Present { values, float, absent }, limit)?;
-        let (words, params) = match head.double {
-            true => quantize::<f64>(values, &head, &fold, absent),
-            false => quantize::<f32>(values, &head, &fold, absent),
-        }?;
-        let levels = params.levels(fold.n);
-        let scan = absent.map(|absent| scanned(absent, &fold, &levels));
-        let codes = code_layout(fold.n, levels, scan).codes(Words::U32(words));
-        let params = params.to_bytes(fold.n);
-        if params.len() > MAX_PARAMS {
-            return Err(Error::usage(format!("the taps of so many classes take more than {MAX_PARAMS} bytes")));
-        }
-        Ok(Quantized { params, codes, exact: Vec::new(), absent: survey.absent })
+        Interp::quantize_by(values, tolerance, wanted, choose::SAMPLES)
+    }
+
+    fn rehearse(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
+        Interp::quantize_by(values, tolerance, wanted, choose::FEW_SAMPLES)
     }
 
     fn names_every_miss(&self) -> bool {

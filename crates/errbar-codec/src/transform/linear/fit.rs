@@ -3,11 +3,18 @@
 use super::template::{Model, OFFSETS, TAPS, UNIT};
 use crate::codes::Word;
 use crate::least_squares::{Samples, bits};
-use crate::polyphase::{DIMS, Extents, Offset, RUN, sample_runs};
+use crate::polyphase::{DIMS, Extents, Offset, sample_runs};
+use crate::simd::{Work, widest};
 use crate::{Codes, with_words};
 
-/// Samples that decide.
+/// Samples that decide, at most …
 const SAMPLES: usize = 8192;
+/// … of so many times as many codes, and at least so many: the rest tells little more.
+const SHARE: usize = 4;
+const LEAST: usize = 2048;
+/// Bits a code by which residuals against the median may be larger than fitted ones against the code
+/// before, where a fit against the median may still gain something.
+const NEAR_MEDIAN: f64 = 1.5;
 /// Rounds of least squares.
 const ROUNDS: usize = 3;
 /// Largest tap that 16 bits hold with a little room.
@@ -18,7 +25,22 @@ const LIMIT: f64 = 0.5;
 /// The best of fitted taps, of the plane through the nearest neighbours, of the code before and of
 /// the median.
 pub(super) fn model(codes: &Codes, n: Extents) -> Model {
-    with_words!(&codes.words, v => model_of(v, n, codes.scan.absent.as_deref()))
+    with_words!(&codes.words, v => widest(Fitting { words: v, n, absent: codes.scan.absent.as_deref() }))
+}
+
+struct Fitting<'a, W> {
+    words: &'a [W],
+    n: Extents,
+    absent: Option<&'a [bool]>,
+}
+
+impl<W: Word> Work for Fitting<'_, W> {
+    type Output = Model;
+
+    #[inline(always)]
+    fn run(self) -> Model {
+        model_of(self.words, self.n, self.absent)
+    }
 }
 
 /// What a predictor is made from: the neighbours that there are, and samples of them.
@@ -30,16 +52,20 @@ pub(super) struct Sampled {
     median: u32,
 }
 
+#[inline(always)]
 fn model_of<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Model {
     let sampled = sample(words, n, absent, |word| word.to_u64() as f64);
-    let mut best = Best { cost: f64::MAX, model: Model::default(), weights: vec![1.0; sampled.samples.len()] };
+    let even = vec![1.0; sampled.samples.len()];
+    let mut best = Best { cost: f64::MAX, model: Model::default(), weights: even.clone() };
     // Against the code before, then against the median: the first of equals.
     for mean in [None, Some(sampled.median)] {
         let relative = sampled.relative(mean);
-        for taps in [vec![0.0; sampled.used.len()]].into_iter().chain(sampled.lorenzo()) {
+        let without = best.offer(&sampled, &relative, mean, &vec![0.0; sampled.used.len()]);
+        for taps in sampled.lorenzo() {
             best.offer(&sampled, &relative, mean, &taps);
         }
-        if let Some(taps) = sampled.fit(&relative, &vec![1.0; relative.len()]) {
+        let is_hopeless = mean.is_some() && without - best.cost > NEAR_MEDIAN * relative.len() as f64;
+        if !is_hopeless && let Some(taps) = sampled.fit(&relative, &even) {
             best.offer(&sampled, &relative, mean, &taps);
         }
     }
@@ -47,7 +73,9 @@ fn model_of<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Model 
     let relative = sampled.relative(mean);
     for _ in 1..ROUNDS {
         let Some(taps) = sampled.fit(&relative, &best.weights) else { break };
-        if !best.offer(&sampled, &relative, mean, &taps) {
+        let before = best.cost;
+        best.offer(&sampled, &relative, mean, &taps);
+        if best.cost == before {
             break;
         }
     }
@@ -63,25 +91,26 @@ struct Best {
 }
 
 impl Best {
-    /// Takes what is plainly better; tells whether it did.
-    fn offer(&mut self, sampled: &Sampled, relative: &Samples, mean: Option<u32>, taps: &[f64]) -> bool {
+    /// Takes what is plainly better; tells what it would cost.
+    #[inline(always)]
+    fn offer(&mut self, sampled: &Sampled, relative: &Samples, mean: Option<u32>, taps: &[f64]) -> f64 {
         // Predictions are rounded: what is nearly right is right.
         let mut residuals = relative.residuals(taps);
         residuals.iter_mut().for_each(|r| *r = r.round_ties_even());
         let cost = bits(&residuals, LIMIT);
-        let is_better = cost < self.cost * 0.998;
-        if is_better {
+        if cost < self.cost * 0.998 {
             let mut model = Model { mean, taps: [0; TAPS] };
             sampled.used.iter().zip(taps).for_each(|(&k, tap)| model.taps[k] = (tap * UNIT) as i16);
             let weights = residuals.iter().map(|r| 1.0 / (r.abs() + 0.5 * LIMIT)).collect();
             *self = Best { cost, model, weights };
         }
-        is_better
+        cost
     }
 }
 
 impl Sampled {
     /// Samples less what they are compared with.
+    #[inline(always)]
     pub(super) fn relative(&self, mean: Option<u32>) -> Samples {
         let left = self.used.iter().position(|&k| k == 0).filter(|_| mean.is_none());
         let reference: Vec<f64> = match left {
@@ -107,6 +136,7 @@ impl Sampled {
         })
     }
 
+    #[inline(always)]
     pub(super) fn fit(&self, relative: &Samples, weights: &[f64]) -> Option<Vec<f64>> {
         let enough = relative.len() >= 8 * self.used.len() + 64;
         let solution = enough.then(|| relative.solve(weights, &[]))??;
@@ -116,6 +146,7 @@ impl Sampled {
 
 /// Looks at codes and their neighbours, as a reader does: what is not there is as the one before along
 /// the last axis that has one.
+#[inline(always)]
 pub(super) fn sample<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>, number: impl Fn(W) -> f64) -> Sampled {
     let strides = [n[1] * n[2] * n[3], n[2] * n[3], n[3], 1];
     let back = |offset: Offset| -> usize { (0..DIMS).map(|d| offset[d] as isize * strides[d] as isize).sum::<isize>().unsigned_abs() };
@@ -123,7 +154,7 @@ pub(super) fn sample<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>, 
     let used: Vec<usize> = (0..TAPS).filter(|&k| (0..DIMS).all(|d| OFFSETS[k][d] == 0 || n[d] > 1)).collect();
     let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); used.len()] };
     let mut values = Vec::new();
-    for (row, first, len) in sample_runs(n, SAMPLES.max(RUN)) {
+    for (row, first, len) in sample_runs(n, (words.len() / SHARE).clamp(LEAST, SAMPLES)) {
         let start = (0..DIMS - 1).map(|d| row[d] * strides[d]).sum::<usize>();
         let has_row = |offset: Offset| (0..DIMS - 1).all(|d| (0..n[d] as i64).contains(&(row[d] as i64 + i64::from(offset[d]))));
         let is_inside =

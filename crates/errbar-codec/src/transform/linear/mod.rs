@@ -18,8 +18,6 @@ use crate::{Codes, Layout, with_words};
 #[derive(Clone, Copy, Debug)]
 pub struct Linear;
 
-const WIDEST: u32 = 32;
-
 fn check(layout: &Layout) -> Result<Extents> {
     match layout.width {
         1 | 2 | 4 => Ok(folded(&layout.dims)),
@@ -41,6 +39,9 @@ impl<W: Word> Work for Pass<'_, W> {
 
     #[inline(always)]
     fn run(self) {
+        if self.model.taps.iter().all(|&tap| tap == 0) {
+            return self.run_without_taps();
+        }
         let Pass { words, n, model, absent, forward } = self;
         let width = n[DIMS - 1];
         // Codes as doubles: products and sums of theirs are exact.
@@ -51,13 +52,69 @@ impl<W: Word> Work for Pass<'_, W> {
             let line = Line::new(model, n, row);
             line.sums(&codes, start, &mut sums);
             let here = &mut words[start..start + width];
-            match (absent, forward) {
-                (Some(absent), _) => row_with_absent(&line, &mut codes, start, here, &sums, &absent[start..start + width], forward),
+            match (absent.map(|absent| &absent[start..start + width]).filter(|absent| absent.contains(&true)), forward) {
+                (Some(absent), _) => row_with_absent(&line, &mut codes, start, here, &sums, absent, forward),
                 (None, true) => difference_row(&line, &mut codes, start, here, &mut sums),
                 (None, false) => sum_row(&line, &mut codes, start, here, &sums),
             }
         }
     }
+}
+
+impl<W: Word> Pass<'_, W> {
+    /// Without taps a code is predicted by the one before it, or all of them by the mean.
+    #[inline(always)]
+    fn run_without_taps(self) {
+        let Pass { words, n, model, absent, forward } = self;
+        if let Some(mean) = model.mean {
+            let (base, stand_in) = (W::from_u64(mean.into()), W::from_u64(u64::from(mean).min(most::<W>())));
+            match forward {
+                true => words.iter_mut().for_each(|word| *word = word.wsub(base).zigzag()),
+                false => words.iter_mut().for_each(|word| *word = word.unzigzag().wadd(base)),
+            }
+            let gone = if forward { W::from_u64(0) } else { stand_in };
+            if let Some(absent) = absent {
+                words.iter_mut().zip(absent).for_each(|(word, &absent)| *word = if absent { gone } else { *word });
+            }
+            return;
+        }
+        let width = n[DIMS - 1].max(1);
+        // What the first code of each row turned out to be.
+        let mut firsts: Vec<W> = Vec::with_capacity(words.len() / width);
+        for (row, words) in words.chunks_exact_mut(width).enumerate() {
+            let at = [row / n[2] / n[1], row / n[2] % n[1], row % n[2]];
+            let back = [1, n[2], n[2] * n[1]].into_iter().zip([at[2], at[1], at[0]]).find(|(_, index)| *index > 0);
+            let mut before = back.map_or(W::from_u64(0), |(rows, _)| firsts[row - rows]);
+            let absent = absent.map(|absent| &absent[row * width..][..width]).filter(|absent| absent.contains(&true));
+            let mut step = |word: &mut W, is_absent: bool| {
+                let code = if forward { *word } else { word.unzigzag().wadd(before) };
+                let code = if is_absent { before } else { code };
+                *word = match forward {
+                    true if is_absent => W::from_u64(0),
+                    true => code.wsub(before).zigzag(),
+                    false => code,
+                };
+                before = code;
+                code
+            };
+            let (first, rest) = words.split_at_mut(1);
+            match absent {
+                None => {
+                    firsts.push(step(&mut first[0], false));
+                    rest.iter_mut().for_each(|word| _ = step(word, false));
+                }
+                Some(absent) => {
+                    firsts.push(step(&mut first[0], absent[0]));
+                    rest.iter_mut().zip(&absent[1..]).for_each(|(word, &absent)| _ = step(word, absent));
+                }
+            }
+        }
+    }
+}
+
+/// The largest word.
+fn most<W: Word>() -> u64 {
+    u64::MAX >> (64 - W::BITS)
 }
 
 /// The word that a whole number is, modulo 2^bits.
@@ -107,21 +164,43 @@ fn sum_row<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W
 }
 
 /// Codes there, residuals here, or the other way round; absent words are what is predicted.
+#[inline(always)]
 fn row_with_absent<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W], sums: &[f64], absent: &[bool], forward: bool) {
-    let most = f64::from(u32::MAX >> (WIDEST - W::BITS));
-    for x in 0..words.len() {
-        let predicted = line.predict(codes, start, x, sums[x]);
-        let code = &mut codes[start + x];
-        if absent[x] {
-            *code = predicted.clamp(0.0, most);
-            words[x] = W::from_u64(if forward { 0 } else { *code as u64 });
-        } else if forward {
-            *code = words[x].to_u64() as f64;
-            words[x] = words[x].wsub(word(predicted)).zigzag();
-        } else {
-            words[x] = words[x].unzigzag().wadd(word(predicted));
-            *code = words[x].to_u64() as f64;
+    let most = most::<W>();
+    // The code that stands at a place from then on, and the word.
+    let both = |word: W, absent: bool, predicted: i64| -> (u64, W) {
+        let predicted_word = W::from_u64(predicted as u64);
+        let stand_in = predicted.max(0).unsigned_abs().min(most);
+        let code = if forward { word } else { word.unzigzag().wadd(predicted_word) };
+        let code = if absent { stand_in } else { code.to_u64() };
+        let difference = if absent { W::from_u64(0) } else { word.wsub(predicted_word).zigzag() };
+        (code, if forward { difference } else { W::from_u64(code) })
+    };
+    let at_edge = |codes: &mut [f64], words: &mut [W], x: usize| {
+        let (code, word) = both(words[x], absent[x], line.predict_at_edge(codes, start + x, x) as i64);
+        codes[start + x] = code as f64;
+        words[x] = word;
+    };
+    for x in line.edges().filter(|&x| x < IN_ROW) {
+        at_edge(codes, words, x);
+    }
+    let inner = line.inner();
+    if !inner.is_empty() {
+        let taps = line.near_integers();
+        let mut before: [i64; IN_ROW] = std::array::from_fn(|k| codes[start + inner.start - 1 - k] as i64);
+        let here = &mut codes[start..][inner.clone()];
+        let each = here.iter_mut().zip(&mut words[inner.clone()]).zip(&sums[inner.clone()]).zip(&absent[inner]);
+        for (((to, word), sum), &absent) in each {
+            let far = (sum + TO_BITS).to_bits() as i64 - TO_BITS.to_bits() as i64;
+            let sum = far + taps.constant + (taps.near[1] * before[1] + taps.near[2] * before[2]) + taps.near[0] * before[0];
+            let (code, changed) = both(*word, absent, sum >> UNIT_BITS);
+            *word = changed;
+            *to = code as f64;
+            before = [code as i64, before[0], before[1]];
         }
+    }
+    for x in line.edges().filter(|&x| x >= IN_ROW) {
+        at_edge(codes, words, x);
     }
 }
 

@@ -167,16 +167,6 @@ impl Line {
         NearIntegers { near, constant: self.constant as i64 + (1 << (UNIT_BITS - 1)) }
     }
 
-    /// The prediction of a point from its sum, and from the codes before it.
-    #[inline(always)]
-    pub(super) fn predict(&self, codes: &[f64], start: usize, x: usize, sum: f64) -> f64 {
-        let at = start + x;
-        if !self.inner().contains(&x) {
-            return self.predict_at_edge(codes, at, x);
-        }
-        self.finish(sum + self.near(codes, at))
-    }
-
     /// What the row itself gives an inner point.
     #[inline(always)]
     fn near(&self, codes: &[f64], at: usize) -> f64 {
@@ -199,6 +189,7 @@ impl Line {
     }
 
     /// Neighbours outside are as the one that stands in for them.
+    #[inline(always)]
     pub(super) fn predict_at_edge(&self, codes: &[f64], at: usize, x: usize) -> f64 {
         self.finish(self.sum_at_edge(codes, at, x))
     }

@@ -1,0 +1,63 @@
+//! A quick look at how much words repeat themselves: what coding them exactly takes at the least.
+
+use errbar_codec::codes::Word;
+use errbar_codec::{Values, with_words};
+
+/// Words looked at.
+const LOOKS: usize = 8192;
+/// Counters, of which words that differ may share one: then they only seem to repeat.
+const COUNTERS_LOG2: u32 = 14;
+
+/// Bits a word below which neither the words of a sample come, each by itself, nor their differences
+/// to the word before, nor those of two rows: the entropy of so few tells no more than their number
+/// allows, so that it is too low where there are many kinds of them.
+pub(super) fn least_bits(sample: &Values) -> f64 {
+    let width = sample.bits.dims.last().copied().unwrap_or(1).max(1);
+    with_words!(&sample.bits.words, v => least_bits_of(&v[..v.len().min(LOOKS)], width))
+}
+
+fn least_bits_of<W: Word>(words: &[W], width: usize) -> f64 {
+    let along = |at: usize| if at > 0 { words[at].wsub(words[at - 1]) } else { words[at] };
+    let across = |at: usize| if at > width { along(at).wsub(along(at - width)) } else { along(at) };
+    let plain = entropy(words.iter().copied());
+    let rest = 0..words.len();
+    plain.min(entropy(rest.clone().map(along))).min(entropy(rest.map(across)))
+}
+
+/// The entropy of words as they occur, in bits a word, about.
+fn entropy<W: Word>(words: impl Iterator<Item = W>) -> f64 {
+    let mut counts = vec![0u32; 1 << COUNTERS_LOG2];
+    let mut n = 0u32;
+    for word in words {
+        let place = word.to_u64().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - COUNTERS_LOG2);
+        counts[place as usize] += 1;
+        n += 1;
+    }
+    let of_counts: f64 = counts.iter().filter(|&&count| count > 1).map(|&count| f64::from(count) * log2(count)).sum();
+    if n > 0 { log2(n) - of_counts / f64::from(n) } else { 0.0 }
+}
+
+/// log2 of a positive number, to 0.09, without a library call.
+fn log2(n: u32) -> f64 {
+    let whole = n.ilog2();
+    f64::from(whole) + f64::from(n) / f64::from(1u32 << whole) - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use errbar_codec::conformance::SplitMix64;
+
+    #[test]
+    fn what_repeats_in_any_way_comes_cheap() {
+        let noise: Vec<u32> = SplitMix64(3).map(|r| r as u32).take(8192).collect();
+        assert!(least_bits_of(&noise, 64) > 11.0);
+        let few: Vec<u32> = noise.iter().map(|x| x % 16).collect();
+        assert!((least_bits_of(&few, 64) - 4.0).abs() < 0.2);
+        let ramp: Vec<u32> = (0..8192).map(|i| i * i).collect();
+        assert!(least_bits_of(&ramp, 64) < 1.0);
+        let rows: Vec<u32> = noise[..64].iter().copied().cycle().take(8192).collect();
+        assert!(least_bits_of(&rows, 64) < 7.0);
+        assert_eq!(least_bits_of::<u32>(&[], 1), 0.0);
+    }
+}
