@@ -3,6 +3,7 @@
 mod choice;
 mod combined;
 mod fast;
+mod halving;
 mod lossy;
 mod rank;
 mod repeats;
