@@ -3,6 +3,7 @@
 mod choice;
 mod combined;
 mod fast;
+mod halving;
 mod lossless;
 mod lossy;
 mod rank;

@@ -89,7 +89,8 @@ fn round(x: f64) -> f64 {
 }
 
 /// `log2(1 + |residual|)`, about: what costs no library call, as plans must not depend on one.
-fn bits(residual: f64) -> f64 {
+#[inline(always)]
+pub(super) fn bits(residual: f64) -> f64 {
     let bits = (1.0 + residual.abs()).to_bits();
     bits as f64 / (1u64 << 52) as f64 - 1023.0
 }

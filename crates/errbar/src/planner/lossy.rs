@@ -5,13 +5,33 @@ use errbar_codec::polyphase::{DIMS, folded};
 use errbar_codec::{DType, Tolerance, Values, coder, quantizer};
 use errbar_format::record::PipelineRecord;
 
-use super::pipeline;
+use super::rank::SAMPLE_WORDS;
+use super::{halving, pipeline, sample};
 use crate::policy::Mode;
 
 /// A last dimension up to this may be components of one thing: it is tried as the first, whole.
 const COMPONENTS: usize = 64;
 /// Dimensions up to this are not interpolated along at first.
 const SHORT: usize = 4;
+
+/// Sets of whole dimensions that may be the best: about so many times the cost of the one that seems
+/// to be, and how many at most.
+const NEAR_WHOLE: f64 = 1.15;
+const MOST_WHOLES: usize = 2;
+/// Boxes that tell.
+const BOXES: usize = 2;
+
+/// Sets of whole dimensions with what residuals take about, the most promising first.
+fn by_outlook(values: &Values, tolerance: &Tolerance, wholes: &[u8]) -> Vec<(u8, f64)> {
+    if wholes.len() < 2 {
+        return wholes.iter().map(|&whole| (whole, 0.0)).collect();
+    }
+    let parts = sample::boxes(values, Some(tolerance), SAMPLE_WORDS, BOXES);
+    let costs = halving::outlooks(&parts, tolerance, wholes);
+    let mut order: Vec<(u8, f64)> = wholes.iter().copied().zip(costs).collect();
+    order.sort_by(|a, b| a.1.total_cmp(&b.1));
+    order
+}
 
 /// Families of pipelines to choose from, for the modes that predict from reconstructed values.
 pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Vec<Vec<PipelineRecord>> {
@@ -36,19 +56,41 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         }
         plans
     };
-    let mut families = vec![interp(false, vec![base, 0])];
-    if axes > 1 {
-        let mut wholes = vec![base | 1 << first, base | 3 << first & every];
-        if mode == Mode::Small {
-            wholes.extend((0..=every).filter(|whole| whole & !every == 0));
-        }
-        families.push(interp(false, wholes));
-    }
-    if axes > 1 {
-        families.push(interp(true, vec![0]));
-        if mode == Mode::Small || has_components {
+    // What is whole where the last dimension is the first.
+    let turned = |whole: u8| (whole & !(1 << (DIMS - 1))) << 1 | (whole >> (DIMS - 1)) << first;
+    let mut families = Vec::new();
+    if mode == Mode::Small {
+        families.push(interp(false, vec![base, 0]));
+        if axes > 1 {
+            let wholes = [base | 1 << first, base | 3 << first & every].into_iter().chain(0..=every);
+            families.push(interp(false, wholes.filter(|whole| whole & !every == 0).collect()));
+            families.push(interp(true, vec![0]));
             families.push(interp(true, vec![1 << first, 3 << first & every]));
         }
+    } else {
+        let last = 1 << (DIMS - 1);
+        let mut wholes = vec![base, base | 1 << first, base | 3 << first & every];
+        // Components, turned to the front, stay whole alone or with the dimension behind them.
+        let turnable = if has_components { vec![0, last, last | 1 << first] } else { vec![0] };
+        wholes.extend(turnable.iter().filter(|_| axes > 1));
+        wholes.retain(|&whole| whole != every);
+        wholes.sort_unstable();
+        wholes.dedup();
+        let order = by_outlook(values, tolerance, &wholes);
+        let best = order.first().map_or(0.0, |(_, cost)| *cost);
+        let is_near = |cost: f64| cost <= NEAR_WHOLE * best;
+        let upright = order.iter().filter(|(whole, _)| whole & base == base).enumerate();
+        let upright: Vec<u8> =
+            upright.filter(|(i, (_, cost))| *i == 0 || *i < MOST_WHOLES && is_near(*cost)).map(|(_, (w, _))| *w).collect();
+        let mut plans: Vec<PipelineRecord> = upright.iter().flat_map(|&whole| interp(false, vec![whole])).collect();
+        if axes > 1 {
+            let best_turned = order.iter().map(|(whole, _)| *whole).find(|whole| turnable.contains(whole));
+            for whole in best_turned.into_iter().chain(has_components.then_some(0)) {
+                let plan = interp(true, vec![turned(whole)]);
+                plans.extend(plan.into_iter().filter(|plan| !plans.contains(plan)).collect::<Vec<_>>());
+            }
+        }
+        families.push(plans);
     }
     let dims = values.bits.dims.len();
     let lorenzo = |axes: usize| stage("lorenzo", vec![axes as u8]);

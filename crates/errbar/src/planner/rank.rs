@@ -76,6 +76,7 @@ impl Ranking {
             ranking.looks[i].push(if is_hopeless { f64::MAX } else { cost(i, glance) });
         }
         let best = firsts.iter().map(|&i| ranking.cost(i)).fold(f64::MAX, f64::min);
+        let family = if best < RARE * n_words as f64 { family.max(RARE_NEAR) } else { family };
         let limit = if families.len() > 1 { family * best } else { f64::MAX };
         for (&first, family) in firsts.iter().zip(families) {
             if ranking.cost(first) <= limit {

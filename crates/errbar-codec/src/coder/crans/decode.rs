@@ -2,7 +2,7 @@
 
 use errbar_format::Result;
 
-use super::context::{Bands, Context, GROUPS, Template, Trend, activity, bin, template};
+use super::context::{Bands, Context, GROUPS, Template, Trend, activity, template};
 use super::tables::Tables;
 use super::{Activity, Geometry, Step, code_weights, corrupt, first_word, rans, steps, token, too_short};
 use crate::binary::{Bit, Reader};
@@ -63,10 +63,8 @@ struct Class {
     context: Context,
     own: Grid<u16>,
     active: Grid<u16>,
-    /// For every point of a wave the sums of its rows, then their words.
-    points: Vec<u32>,
-    /// … and their contexts.
-    contexts: Vec<u32>,
+    /// The words of a wave, row by row.
+    decoded: Vec<u32>,
 }
 
 /// A row of a wave.
@@ -89,8 +87,8 @@ impl Class {
         let own = around.new_class(step);
         let bands = Bands::new(step.n);
         let context = Context::new(template, weights, bands.axis, &own, &around.classes);
-        let points = vec![0; bands.count * step.n[DIMS - 1]];
-        Class { n: step.n, bands, context, active: own.beside(step.n), own, contexts: points.clone(), points }
+        let decoded = vec![0; bands.count * step.n[DIMS - 1]];
+        Class { n: step.n, bands, context, active: own.beside(step.n), own, decoded }
     }
 
     #[inline(always)]
@@ -115,14 +113,14 @@ impl Class {
             }
             decoder.start_wave();
             match (absent.filter(|_| some_absent), n_coded) {
-                (None, 4) => self.wave::<4, false>(decoder, &lanes, rows, words, &[]),
-                (None, 3) => self.wave::<3, false>(decoder, &lanes, rows, words, &[]),
-                (None, 2) => self.wave::<2, false>(decoder, &lanes, rows, words, &[]),
-                (None, 1) => self.wave::<1, false>(decoder, &lanes, rows, words, &[]),
-                (Some(absent), 4) => self.wave::<4, true>(decoder, &lanes, rows, words, absent),
-                (Some(absent), 3) => self.wave::<3, true>(decoder, &lanes, rows, words, absent),
-                (Some(absent), 2) => self.wave::<2, true>(decoder, &lanes, rows, words, absent),
-                (Some(absent), 1) => self.wave::<1, true>(decoder, &lanes, rows, words, absent),
+                (None, 4) => self.wave::<4, false>(decoder, &mut lanes, rows, words, &[]),
+                (None, 3) => self.wave::<3, false>(decoder, &mut lanes, rows, words, &[]),
+                (None, 2) => self.wave::<2, false>(decoder, &mut lanes, rows, words, &[]),
+                (None, 1) => self.wave::<1, false>(decoder, &mut lanes, rows, words, &[]),
+                (Some(absent), 4) => self.wave::<4, true>(decoder, &mut lanes, rows, words, absent),
+                (Some(absent), 3) => self.wave::<3, true>(decoder, &mut lanes, rows, words, absent),
+                (Some(absent), 2) => self.wave::<2, true>(decoder, &mut lanes, rows, words, absent),
+                (Some(absent), 1) => self.wave::<1, true>(decoder, &mut lanes, rows, words, absent),
                 _ => {}
             }
             for (band, lane) in lanes.iter_mut().enumerate() {
@@ -146,49 +144,44 @@ impl Class {
     fn wave<const LANES: usize, const ABSENT: bool>(
         &mut self,
         decoder: &mut rans::Decoder<'_>,
-        lanes: &[Lane],
+        lanes: &mut [Lane],
         rows: [Row; rans::STATES],
         words: &mut [u32],
         absent: &[bool],
     ) {
         let width = self.n[DIMS - 1];
-        let (points, _) = self.points.as_chunks_mut::<LANES>();
-        let (contexts, _) = self.contexts.as_chunks_mut::<LANES>();
-        let (points, contexts) = (&mut points[..width], &mut contexts[..width]);
         let bands: [usize; LANES] = std::array::from_fn(|lane| rows[lane].band % rans::STATES);
-        for lane in 0..LANES {
-            let sums = lanes[bands[lane]].sums.as_flattened();
-            points.iter_mut().zip(sums).for_each(|(point, &sum)| point[lane] = sum);
-        }
-        let gone: [&[bool]; LANES] = std::array::from_fn(|lane| if ABSENT { &absent[rows[lane].first..][..width] } else { &[] });
-        let all_states = decoder.states();
+        let mut all_states = decoder.states();
         let mut states: [u32; LANES] = std::array::from_fn(|lane| all_states[bands[lane]]);
         let mut source = decoder.source();
+        // The contexts take the place of the sums that they are made of.
+        let mut at_work = lanes.iter_mut().enumerate().filter(|(band, _)| bands.contains(band));
+        let sums: [&mut [u32]; LANES] =
+            std::array::from_fn(|_| at_work.next().map_or(&mut [][..], |(_, lane)| &mut lane.sums.as_flattened_mut()[..width]));
+        let gone: [&[bool]; LANES] = std::array::from_fn(|lane| if ABSENT { &absent[rows[lane].first..][..width] } else { &[] });
+        let mut decoded = self.decoded.chunks_exact_mut(width.max(1));
+        let decoded: [&mut [u32]; LANES] = std::array::from_fn(|_| decoded.next().unwrap_or_default());
         let (mut left, mut left2) = ([0u32; LANES], [0u32; LANES]);
         let context = &self.context;
-        for (x, (point, value)) in points.iter_mut().zip(contexts).enumerate() {
+        for x in 0..width {
             for lane in 0..LANES {
-                value[lane] = context.value(point[lane], left[lane], left2[lane]);
+                let value = context.value(sums[lane][x], left[lane], left2[lane]);
+                sums[lane][x] = value;
                 let is_gone = ABSENT && gone[lane][x];
-                point[lane] = if is_gone { 0 } else { source.word(&mut states[lane], bin(value[lane])) };
-                (left2[lane], left[lane]) = (left[lane], token::magnitude(point[lane]).into());
+                let word = if is_gone { 0 } else { source.word(&mut states[lane], value) };
+                decoded[lane][x] = word;
+                (left2[lane], left[lane]) = (left[lane], token::magnitude(word).into());
             }
         }
-        let place = source.place();
-        let mut all_states = all_states;
         bands.iter().zip(states).for_each(|(&band, state)| all_states[band] = state);
+        let place = source.place();
         decoder.resume(all_states, place);
         for (lane, row) in rows.iter().enumerate().take(LANES) {
             let (own, active) = (self.own.row_mut(row.at), self.active.row_mut(row.at));
-            let (points, _) = self.points.as_chunks::<LANES>();
-            let (contexts, _) = self.contexts.as_chunks::<LANES>();
-            for (((word, point), own), (active, value)) in
-                words[row.first..][..width].iter_mut().zip(points).zip(own).zip(active.iter_mut().zip(contexts))
-            {
-                *word = point[lane];
-                *own = token::magnitude(point[lane]);
-                *active = activity(value[lane], *own);
-            }
+            let (decoded, contexts) = (&self.decoded[lane * width..][..width], &lanes[row.band].sums.as_flattened()[..width]);
+            words[row.first..][..width].copy_from_slice(decoded);
+            own.iter_mut().zip(decoded).for_each(|(own, &word)| *own = token::magnitude(word));
+            active.iter_mut().zip(contexts).zip(&*own).for_each(|((active, &value), &own)| *active = activity(value, own));
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use errbar_format::Result;
 
+use super::context::first_of_bin;
 use super::corrupt;
 use super::tables::{SCALE_BITS, Tables};
 use super::token::{join, raw_bits};
@@ -77,6 +78,12 @@ impl RawWriter {
     }
 }
 
+/// More contexts than there are: the largest is below 2^16.
+const CONTEXTS: usize = 1 << 16;
+
+/// The remainders of a table.
+type Slots = [u32; 1 << SCALE_BITS];
+
 /// Where a reader is.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
@@ -90,9 +97,9 @@ pub(super) struct Place {
 /// Reads symbols.
 pub(super) struct Decoder<'a> {
     /// For every table and remainder: start within the token's range, frequency less one, token.
-    slots: Vec<u32>,
-    /// Where the table of a bin begins.
-    first_slot: [u32; super::tables::BINS],
+    slots: Vec<Slots>,
+    /// The table of every context there can be: a look-up costs less than its bin.
+    tables: Box<[u8; CONTEXTS]>,
     states: [u32; STATES],
     /// With as many zeros behind them as a wave may read in vain.
     words: Vec<u16>,
@@ -105,8 +112,8 @@ pub(super) struct Decoder<'a> {
 
 /// What the words of a wave come from: a copy, as what is in registers is not written with every word.
 pub(super) struct Source<'a> {
-    slots: &'a [u32],
-    first_slot: &'a [u32; super::tables::BINS],
+    slots: &'a [Slots],
+    tables: &'a [u8; CONTEXTS],
     words: &'a [u16],
     /// Bits, the lowest of each byte first.
     raw: &'a [u8],
@@ -114,10 +121,11 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The next word, whose context is in `bin`.
+    /// The next word in this context.
     #[inline(always)]
-    pub(super) fn word(&mut self, state: &mut u32, bin: u8) -> u32 {
-        let slot = self.slots[(self.first_slot[usize::from(bin) % self.first_slot.len()] + (*state & ((1 << SCALE_BITS) - 1))) as usize];
+    pub(super) fn word(&mut self, state: &mut u32, context: u32) -> u32 {
+        let table = self.tables[context as usize % CONTEXTS];
+        let slot = self.slots[usize::from(table)][*state as usize % (1 << SCALE_BITS)];
         let next = ((slot >> 8 & 0xFFF) + 1).wrapping_mul(*state >> SCALE_BITS).wrapping_add(slot >> 20);
         let refilled = next << 16 | u32::from(self.words[self.place.next_word]);
         let is_low = next < LEAST;
@@ -160,13 +168,22 @@ impl Source<'_> {
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(tables: &Tables, words: &[u8], raw: &'a [u8], longest_wave: usize) -> Result<Self> {
-        let mut slots = Vec::with_capacity(tables.tables.len() << SCALE_BITS);
-        for table in &tables.tables {
-            for (token, &frequency) in table.iter().enumerate() {
-                slots.extend((0..u32::from(frequency)).map(|within| within << 20 | (u32::from(frequency) - 1) << 8 | token as u32));
+        let mut slots = vec![[0; 1 << SCALE_BITS]; tables.tables.len()];
+        for (table, slots) in tables.tables.iter().zip(&mut slots) {
+            let mut free = slots.as_mut_slice();
+            for (token, &frequency) in table.iter().enumerate().filter(|(_, frequency)| **frequency > 0) {
+                // Frequencies sum up to the scale.
+                let (range, rest) = free.split_at_mut(usize::from(frequency).min(free.len()));
+                let same = (u32::from(frequency) - 1) << 8 | token as u32;
+                range.iter_mut().zip(0..).for_each(|(slot, within)| *slot = within << 20 | same);
+                free = rest;
             }
         }
-        let first_slot = tables.of_bin.map(|table| u32::from(table) << SCALE_BITS);
+        let mut of_context = Box::new([0; CONTEXTS]);
+        for (bin, &table) in tables.of_bin.iter().enumerate() {
+            let (first, end) = (first_of_bin(bin).min(CONTEXTS), first_of_bin(bin + 1).min(CONTEXTS));
+            of_context[first..end].fill(table);
+        }
         let mut words: Vec<u16> = words.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
         if words.len() < 2 * STATES || slots.is_empty() {
             return Err(corrupt("no states or no tables"));
@@ -175,7 +192,7 @@ impl<'a> Decoder<'a> {
         let n_words = words.len();
         words.resize(n_words + longest_wave + 1, 0);
         let place = Place { next_word: 2 * STATES, next_raw: 0, held: 0, n: 0 };
-        Ok(Decoder { slots, first_slot, states, words, n_words, overrun: false, raw, place })
+        Ok(Decoder { slots, tables: of_context, states, words, n_words, overrun: false, raw, place })
     }
 
     /// Before every wave: there are as many words to read in vain as a wave may need.
@@ -191,7 +208,7 @@ impl<'a> Decoder<'a> {
 
     /// What the words of a wave come from.
     pub(super) fn source(&self) -> Source<'_> {
-        Source { slots: &self.slots, first_slot: &self.first_slot, words: &self.words, raw: self.raw, place: self.place }
+        Source { slots: &self.slots, tables: &self.tables, words: &self.words, raw: self.raw, place: self.place }
     }
 
     /// Goes on where a wave ended.

@@ -12,9 +12,6 @@ const SAMPLES: usize = 8192;
 /// … of so many times as many codes, and at least so many: the rest tells little more.
 const SHARE: usize = 4;
 const LEAST: usize = 2048;
-/// Bits a code by which residuals against the median may be larger than fitted ones against the code
-/// before, where a fit against the median may still gain something.
-const NEAR_MEDIAN: f64 = 1.5;
 /// Rounds of least squares.
 const ROUNDS: usize = 3;
 /// Largest tap that 16 bits hold with a little room.
@@ -60,12 +57,11 @@ fn model_of<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Model 
     // Against the code before, then against the median: the first of equals.
     for mean in [None, Some(sampled.median)] {
         let relative = sampled.relative(mean);
-        let without = best.offer(&sampled, &relative, mean, &vec![0.0; sampled.used.len()]);
+        best.offer(&sampled, &relative, mean, &vec![0.0; sampled.used.len()]);
         for taps in sampled.lorenzo() {
             best.offer(&sampled, &relative, mean, &taps);
         }
-        let is_hopeless = mean.is_some() && without - best.cost > NEAR_MEDIAN * relative.len() as f64;
-        if !is_hopeless && let Some(taps) = sampled.fit(&relative, &even) {
+        if let Some(taps) = sampled.fit(&relative, &even) {
             best.offer(&sampled, &relative, mean, &taps);
         }
     }
@@ -73,9 +69,7 @@ fn model_of<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Model 
     let relative = sampled.relative(mean);
     for _ in 1..ROUNDS {
         let Some(taps) = sampled.fit(&relative, &best.weights) else { break };
-        let before = best.cost;
-        best.offer(&sampled, &relative, mean, &taps);
-        if best.cost == before {
+        if !best.offer(&sampled, &relative, mean, &taps) {
             break;
         }
     }
@@ -91,20 +85,21 @@ struct Best {
 }
 
 impl Best {
-    /// Takes what is plainly better; tells what it would cost.
+    /// Takes what is plainly better; tells whether it did.
     #[inline(always)]
-    fn offer(&mut self, sampled: &Sampled, relative: &Samples, mean: Option<u32>, taps: &[f64]) -> f64 {
+    fn offer(&mut self, sampled: &Sampled, relative: &Samples, mean: Option<u32>, taps: &[f64]) -> bool {
         // Predictions are rounded: what is nearly right is right.
         let mut residuals = relative.residuals(taps);
         residuals.iter_mut().for_each(|r| *r = r.round_ties_even());
         let cost = bits(&residuals, LIMIT);
-        if cost < self.cost * 0.998 {
+        let is_better = cost < self.cost * 0.998;
+        if is_better {
             let mut model = Model { mean, taps: [0; TAPS] };
             sampled.used.iter().zip(taps).for_each(|(&k, tap)| model.taps[k] = (tap * UNIT) as i16);
             let weights = residuals.iter().map(|r| 1.0 / (r.abs() + 0.5 * LIMIT)).collect();
             *self = Best { cost, model, weights };
         }
-        cost
+        is_better
     }
 }
 
