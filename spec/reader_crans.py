@@ -1,9 +1,10 @@
-"""The coder crans, as stages/crans.md states it."""
+"""The coders crans and carith, as stages/crans.md and stages/carith.md state them."""
 
 from __future__ import annotations
 
 import math
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -17,6 +18,7 @@ TOKENS = 247
 SCALE = 4096
 MOST = 16383
 SMALL = 256
+BINS = 160
 OWN: list[list[Offset]] = [
     [(0, 0, 0, -1)],
     [(0, 0, 0, -2)],
@@ -36,13 +38,19 @@ def bad(what: str) -> Exception:
 
 
 def bin_of(context: int) -> int:
+    if context >= 1024:
+        return min(32 + (context - 1024) // 128, BINS - 1)
     t = context + 4
     k = t.bit_length() - 1
-    return 4 * (k - 2) + (t >> (k - 2)) % 4
+    return min(4 * (k - 2) + (t >> (k - 2)) % 4, 32)
 
 
 def magnitude(word: int) -> int:
-    return 16 * min(word // 2 + word % 2, 1023)
+    m = word // 2 + word % 2
+    if m < 64:
+        return 16 * m
+    k = m.bit_length() - 7
+    return 1024 + 256 * k + 4 * ((m >> k) - 64)
 
 
 MAGNITUDES = [magnitude(token) for token in range(15)]
@@ -107,17 +115,17 @@ def settle(frequency: list[int]) -> None:
 
 
 def read_tables(bits: Bits) -> list[list[tuple[int, int, int]]]:
-    """For each of the 64 bins the table's slots: frequency, slot - start, token."""
-    count = bits.raw(7)
+    """For each bin the table's slots: frequency, slot - start, token."""
+    count = bits.raw(8)
     if not count:
         raise bad("no tables")
     shared = [models(16) for _ in range(16)]
     length, first = [0] * TOKENS, 0
     tables: list[list[tuple[int, int, int]]] = []
-    of_bin = [0] * 64
+    of_bin = [0] * BINS
     for i in range(count):
-        last = bits.raw(6)
-        if last < first:
+        last = bits.raw(8)
+        if not first <= last < BINS:
             raise bad("tables out of order")
         of_bin[first : last + 1] = [i] * (last + 1 - first)
         first = last + 1
@@ -135,6 +143,14 @@ def read_tables(bits: Bits) -> list[list[tuple[int, int, int]]]:
 
 
 # ---------------------------------------------------------------- words
+
+
+class Bands:
+    def __init__(self, n: Extents, is_one: bool = False) -> None:
+        self.axis = 2 if is_one else next((a for a in (2, 1, 0) if n[a] >= 24), max((2, 1, 0), key=lambda a: n[a]))
+        self.count = 1 if is_one or n[self.axis] < 8 else 2 if n[self.axis] < 24 else 4
+        self.slices = -(-n[self.axis] // self.count)
+        self.inner, self.outer = math.prod(n[self.axis + 1 : 3]), math.prod(n[: self.axis])
 
 
 class Words:
@@ -196,17 +212,18 @@ class Words:
         self.at = at
         return out, m[2 * rows :]
 
+    def bands(self, n: Extents) -> Bands:
+        return Bands(n)
+
+    def start_class(self, k: Class) -> None:
+        pass
+
+    def start_row(self, number: int) -> None:
+        pass
+
     def finish(self) -> None:
         if self.at != self.n_words or self.raw_at < len(self.raw) or self.held or self.states != [65536] * 4:
             raise bad("the states do not end where they began")
-
-
-class Bands:
-    def __init__(self, n: Extents) -> None:
-        self.axis = next((a for a in (2, 1, 0) if n[a] >= 24), max((2, 1, 0), key=lambda a: n[a]))
-        self.count = 4 if n[self.axis] >= 24 else 2 if n[self.axis] >= 8 else 1
-        self.slices = -(-n[self.axis] // self.count)
-        self.inner, self.outer = math.prod(n[self.axis + 1 : 3]), math.prod(n[: self.axis])
 
 
 def side_by_side(flat: np.ndarray, count: int, apart: int) -> np.ndarray:
@@ -215,9 +232,9 @@ def side_by_side(flat: np.ndarray, count: int, apart: int) -> np.ndarray:
     return as_strided(flat, (count, n), (apart * flat.itemsize, flat.itemsize))
 
 
-def decode_class(k: Class, words: Words, finest: Extents, activity: dict[int, np.ndarray], absent: np.ndarray | None) -> tuple:
+def decode_class(k: Class, words: Words | AdaptiveWords, finest: Extents, activity: dict[int, np.ndarray], absent: np.ndarray | None) -> tuple:
     """Words and activity of a class; wave by wave, all bands of a wave side by side."""
-    n, w, bands = k.n, k.weights, Bands(k.n)
+    n, w, bands = k.n, k.weights, words.bands(k.n)
     axis, count, slices, width = bands.axis, bands.count, bands.slices, n[3]
     # What other classes say is known for all words at once.
     sums = np.zeros(n, np.int64)
@@ -232,7 +249,7 @@ def decode_class(k: Class, words: Words, finest: Extents, activity: dict[int, np
     own = side_by_side(own_flat, count, apart)
     sums_flat = np.concatenate([sums.reshape(-1), np.zeros(count * apart_plain, np.int64)])
     sums = side_by_side(sums_flat, count, apart_plain)
-    out_flat = np.zeros(len(sums_flat), np.uint32)
+    out_flat = np.zeros(len(sums_flat), np.uint64)
     out = side_by_side(out_flat, count, apart_plain)
     if absent is not None:
         absent = side_by_side(np.concatenate([absent, np.zeros(count * apart_plain, bool)]), count, apart_plain)
@@ -268,8 +285,9 @@ def decode_class(k: Class, words: Words, finest: Extents, activity: dict[int, np
                 turns = wave_turns[rows]
                 if absent is not None and (gone := absent[:rows, at : at + width]).any():
                     turns = np.where(gone.T.reshape(-1), ABSENT, turns).tolist()
+                words.start_row(place[2])
                 got, m = words.wave(here.T.reshape(-1).tolist(), turns, rows, w[0], w[1])
-                out[:rows, at : at + width] = np.array(got, np.uint32).reshape(width, rows).T
+                out[:rows, at : at + width] = np.array(got, np.uint64).reshape(width, rows).T
                 magnitudes = np.array(m, np.int64).reshape(width, rows).T
                 own[:rows, start : start + width] = magnitudes
                 if uses_trend:
@@ -288,6 +306,24 @@ def learn(trend: np.ndarray, m: np.ndarray) -> None:
     smooth = (padded[:, :-2] + 2 * m + padded[:, 2:] + 2) >> 2
     trend[:, 2:-2] = (3 * trend[:, 2:-2] + smooth + 2) >> 2
     trend[:, :2], trend[:, -2:] = trend[:, 2:3], trend[:, -3:-2]
+
+
+def all_words(found: list[Class], words: Words | AdaptiveWords, n: Extents, layout: Layout) -> np.ndarray:
+    out = np.empty(layout.n, np.uint64)
+    parts: dict[int, np.ndarray] = {}
+    wide: dict[int, np.ndarray] = {}
+    at = 0
+    for k in found:
+        words.start_class(k)
+        end = at + math.prod(k.n)
+        absent = None if layout.absent is None else layout.absent[at:end]
+        out[at:end], parts[k.c] = decode_class(k, words, n, wide, absent)
+        at = end
+        wide[k.c] = with_halo(parts[k.c], n, edge)
+        if k.is_last and k.level and k.whole != n:
+            parts[0] = merged(k.whole, k.level, parts)
+            wide[0] = with_halo(parts[0], n, edge)
+    return out
 
 
 class Crans:
@@ -313,22 +349,117 @@ class Crans:
         if len(rest) < max(end, 4):
             raise bad("too short")
         words = Words(tables, rest[4:end], rest[end:])
-        out = self.all_words(found, words, n, layout)
+        out = all_words(found, words, n, layout)
         words.finish()
         return out.astype(layout.numpy).reshape(layout.dims)
 
-    def all_words(self, found: list[Class], words: Words, n: Extents, layout: Layout) -> np.ndarray:
-        out = np.empty(layout.n, np.uint32)
-        parts: dict[int, np.ndarray] = {}
-        wide: dict[int, np.ndarray] = {}
-        at = 0
-        for k in found:
-            end = at + math.prod(k.n)
-            absent = None if layout.absent is None else layout.absent[at:end]
-            out[at:end], parts[k.c] = decode_class(k, words, n, wide, absent)
-            at = end
-            wide[k.c] = with_halo(parts[k.c], n, edge)
-            if k.is_last and k.level and k.whole != n:
-                parts[0] = merged(k.whole, k.level, parts)
-                wide[0] = with_halo(parts[0], n, edge)
-        return out
+
+# ---------------------------------------------------------------- carith
+
+
+def likely(b: int) -> int:
+    return max(b // 4 - 2, 0) if b < 32 else 7 + (b - 32) // 2
+
+
+class AdaptiveWords:
+    """Words by adaptive range coding."""
+
+    def __init__(self, coded: bytes, raw: bytes, bits: int) -> None:
+        def fresh(*sizes: int) -> Any:
+            return [fresh(*sizes[1:]) for _ in range(sizes[0])] if sizes else [1 << 15, 1 << 15, 0]
+
+        self.bits = bits
+        self.above, self.sign, self.mantissa, self.weights = fresh(BINS, 65), fresh(9), fresh(65, 8), fresh(256)
+        self.coded, self.at = coded, 4
+        self.code, self.range = int.from_bytes(coded[:4].ljust(4, b"\0"), "big"), 0xFFFFFFFF
+        self.raw, self.raw_at, self.held, self.n_held = raw, 0, 0, 0
+        self.row: list[int] = []
+
+    def bands(self, n: Extents) -> Bands:
+        return Bands(n, is_one=True)
+
+    def start_class(self, k: Class) -> None:
+        k.read_weights(self, self.weights)
+
+    def start_row(self, number: int) -> None:
+        if number == 0:
+            self.row = []
+
+    def bit(self, model: list[int]) -> bool:
+        fast, slow, seen = model
+        ones = self.range * min(max(fast + slow >> 1, 48), 65488) >> 16
+        is_one = self.code < ones
+        if is_one:
+            self.range = ones
+        else:
+            self.code -= ones
+            self.range -= ones
+        while self.range < 1 << 24:
+            self.range <<= 8
+            self.code = (self.code << 8 | (self.coded[self.at] if self.at < len(self.coded) else 0)) & 0xFFFFFFFF
+            self.at += 1
+        early = (seen + 3).bit_length() - 1
+        for i, rate in ((0, min(4, early)), (1, min(7, early))):
+            model[i] += (65535 - model[i] >> rate) if is_one else -(model[i] >> rate)
+        model[2] = min(seen + 1, 125)
+        return is_one
+
+    def tree(self, shared: list[list[int]], n: int) -> int:
+        node = 1
+        for _ in range(n):
+            node = 2 * node + self.bit(shared[node])
+        return node - (1 << n)
+
+    take_raw = Words.take_raw
+
+    def word(self, b: int, signs: int) -> int:
+        above = self.above[b]
+        length = min(likely(b), self.bits - 1)
+        if self.bit(above[length]):
+            length += 1
+            while length < self.bits and self.bit(above[length]):
+                length += 1
+        else:
+            while length > 0 and not self.bit(above[length - 1]):
+                length -= 1
+        if not length:
+            return 0
+        negative = self.bit(self.sign[signs])
+        modelled = min(length - 1, 3)
+        m = 1
+        for _ in range(modelled):
+            m = 2 * m + self.bit(self.mantissa[length][m])
+        rest = length - 1 - modelled
+        return 2 * (m << rest | self.take_raw(rest)) - negative & (1 << self.bits) - 1
+
+    def wave(self, sums: list[int], turns: list[int], rows: int, left: int, left2: int) -> tuple[list[int], list[int]]:
+        def sign(word: int) -> int:
+            return 1 + word % 2 if word else 0
+
+        m, out, up = [0, 0], [0], self.row or [0] * len(sums)
+        for x, (total, turn) in enumerate(zip(sums, turns)):
+            context = (total + left * m[-1] + left2 * m[-2]) >> 8
+            word = 0 if turn < 0 else self.word(bin_of(context), 3 * sign(out[-1]) + sign(up[x]))
+            out.append(word)
+            m.append(magnitude(word))
+        self.row = out[1:]
+        return out[1:], m[2:]
+
+    def finish(self) -> None:
+        if self.at != len(self.coded) or self.raw_at != len(self.raw) or self.held or self.n_held >= 8:
+            raise bad("the bits do not end where their bytes do")
+
+
+class Carith:
+    def decode(self, data: bytes, layout: Layout, p: bytes) -> np.ndarray:
+        params(p == b"", "carith takes none")
+        if layout.levels and len(layout.dims) != 4:
+            raise bad("impossible layout")
+        end = 4 + int.from_bytes(data[:4], "little")
+        if len(data) < max(4, end):
+            raise bad("too short")
+        n = layout.dims if layout.levels else folded(layout.dims)
+        words = AdaptiveWords(data[4:end], data[end:], 8 * layout.width)
+        out = all_words(class_list(n, layout.levels), words, n, layout)
+        words.finish()
+        return out.astype(layout.numpy).reshape(layout.dims)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pcodec import standalone as pco
 from reader_base import ArchiveError, DTYPES, DType, Layout, corrupt, from_ordered, need_float, params, unsupported, unzigzag, unzstd, words_of
-from reader_crans import Crans
+from reader_crans import Carith, Crans
 from reader_exact import read_exact
 from reader_interp import Interp
 from reader_linear import FloatLinear, Linear
@@ -317,7 +317,7 @@ TRANSFORMS: dict[tuple[str, int], Any] = {
 }  # fmt: skip
 CODERS: dict[tuple[str, int], Any] = {
     ("store", 1): Store(), ("constant", 1): Constant(), ("zstd", 1): Zstd(), ("pco", 1): Pco(), ("bitpack", 1): BitPack(),
-    ("crans", 1): Crans(),
+    ("crans", 1): Crans(), ("carith", 1): Carith(),
 }  # fmt: skip
 
 

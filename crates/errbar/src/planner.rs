@@ -203,6 +203,11 @@ fn is_constant(words: &Words) -> bool {
     with_words!(words, v => v.windows(2).all(|pair| pair[0] == pair[1]))
 }
 
+/// The same plan with the coder that learns in the place of the one that does not.
+fn learning(plan: &PipelineRecord) -> Option<PipelineRecord> {
+    (plan.coder.name == "crans").then(|| PipelineRecord { coder: stage("carith", vec![]), ..plan.clone() })
+}
+
 /// A sample of plain bytes that shrinks to more than this share stands for a block that is
 /// compressed already, or noise: trying the whole of it would only cost time.
 const HARDLY_SHRINKS: f64 = 0.985;
@@ -236,12 +241,20 @@ pub fn encode_best(
             ranking.order.clear();
         }
     }
+    let code = |plan: &PipelineRecord| pipeline::code(registry, plan, values, Some(tolerance));
     for &i in &ranking.order {
-        let encoded = match ranking.coded.take() {
-            Some((coded_by, coded)) if coded_by == i => pipeline::prove(registry, coded, values, Some(tolerance)),
-            _ => pipeline::encode(registry, candidates[i], values, Some(tolerance)),
+        let coded = match ranking.coded.take() {
+            Some((coded_by, coded)) if coded_by == i => Ok(coded),
+            _ => code(candidates[i]),
         };
-        if let Ok(encoded) = encoded {
+        let Ok(mut coded) = coded else { continue };
+        if let Some(plan) = learning(candidates[i]).filter(|_| mode == Mode::Small)
+            && let Ok(learnt) = code(&plan)
+            && learnt.len() < coded.len()
+        {
+            coded = learnt;
+        }
+        if let Ok(encoded) = pipeline::prove(registry, coded, values, Some(tolerance)) {
             if encoded.payload.len() >= raw {
                 break;
             }

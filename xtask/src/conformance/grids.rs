@@ -21,8 +21,14 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept("stage-flinear", float_linears(), "predictions with floats of every type, among them infinities and NaN"),
         Vector::accept("stage-linear", linears(), "all taps, with a mean and without, in arrays of no to five dimensions"),
         Vector::accept("stage-rotate", rotates(), "the last axis first"),
-        Vector::accept("stage-crans", crans(), "codes of one, two and four bytes, small and large, in one, two and four bands"),
-        Vector::accept("stage-crans-absent", crans_absent(), "absent words, through transforms that keep them and one that does not"),
+        Vector::accept("stage-carith", coder("carith"), "codes of one to eight bytes, small and large"),
+        Vector::accept("stage-carith-absent", coder_absent("carith"), "absent words, straight from a quantizer and through transforms"),
+        Vector::accept("stage-crans", coder("crans"), "codes of one, two and four bytes, small and large, in one, two and four bands"),
+        Vector::accept(
+            "stage-crans-absent",
+            coder_absent("crans"),
+            "absent words, through transforms that keep them and one that does not",
+        ),
     ];
     all.extend(refused());
     all
@@ -225,9 +231,9 @@ fn residuals(path: &str, dtype: DType, shape: &[u64]) -> Array {
     Array::new(path, dtype, shape, (0..n).flat_map(|i| word(i).to_le_bytes()[..dtype.size()].to_vec()).collect())
 }
 
-fn crans() -> Archive {
-    let mut b = Builder::lossy("crans");
-    let pack = plan("none", &[], "crans", &[]);
+fn coder(name: &str) -> Archive {
+    let mut b = Builder::lossy(name);
+    let pack = plan("none", &[], name, &[]);
     add(&mut b, &Array::new("+0d", DType::U32, &[], u32::MAX.to_le_bytes().to_vec()), &pack, None);
     add(&mut b, &Array::new("+empty", DType::U8, &[3, 0], Vec::new()), &pack, None);
     let shapes: [&[u64]; 8] = [&[300], &[5, 60], &[9, 40], &[26, 31], &[3, 25, 11], &[30, 2, 3, 7], &[2, 3, 4, 5, 6], &[100, 1]];
@@ -237,13 +243,18 @@ fn crans() -> Archive {
         }
     }
     add(&mut b, &Array::new("ones", DType::U16, &[30, 30], [1, 0].repeat(900)), &pack, None);
-    let linear = plan("uniform", &[("linear", &[])], "crans", &[]);
+    let linear = plan("uniform", &[("linear", &[])], name, &[]);
     add(&mut b, &fields("uniform-linear", DType::F32, &[4, 30, 33]), &linear, Some(&abs(0.1)));
+    if name == "carith" {
+        add(&mut b, &residuals("wide", DType::U64, &[5, 60]), &pack, None);
+        let levels = plan("interp", &[], name, &[]);
+        add(&mut b, &fields("with-levels", DType::F32, &[9, 33, 35]), &levels, Some(&abs(0.1)));
+    }
     b.finish()
 }
 
-/// Writes an array whose codes, those of absent words zero, go from `uniform` straight to `crans`.
-fn add_straight(b: &mut Builder, array: &Array, tolerance: &Tolerance) {
+/// Writes an array whose codes, those of absent words zero, go from `uniform` straight to a coder.
+fn add_straight(b: &mut Builder, array: &Array, coder: &str, tolerance: &Tolerance) {
     let core = Registry::core();
     let entry = b.array_entry(array, |extent, bytes| {
         let values = Values::from_bytes(array.dtype, array.big_endian, extent, bytes).expect("the vector's shape fits its bytes");
@@ -253,27 +264,27 @@ fn add_straight(b: &mut Builder, array: &Array, tolerance: &Tolerance) {
         let quantized = quantizer.quantize(&values, tolerance, &[]).expect("uniform serves the values");
         let (mut codes, absent) = (quantized.codes, quantized.absent.expect("words are absent"));
         with_words!(&mut codes.words, v => v.iter_mut().zip(&*absent).filter(|(_, gone)| **gone).for_each(|(word, _)| *word = 0));
-        pipeline.coder = stage("crans", &[]);
-        let coded = core.coder(&pipeline.coder).expect("crans is there").encode(&codes, &[]).expect("small codes");
+        pipeline.coder = stage(coder, &[]);
+        let coded = core.coder(&pipeline.coder).expect("the coder is there").encode(&codes, &[]).expect("small codes");
         let exact = &stored.payload[stored.payload.len() - stored.exact_len as usize..];
         let payload = [&coded, exact].concat();
         let decoded = decode(&core, &pipeline, array.dtype, extent, &payload, stored.exact_len).expect("what was just coded");
-        assert_eq!(decoded, stored.decoded, "crans gives what store gives");
+        assert_eq!(decoded, stored.decoded, "{coder} gives what store gives");
         Coded { pipeline, payload, exact_len: stored.exact_len, receipt: stored.receipt, decoded: decoded.to_bytes(array.big_endian) }
     });
     b.entry(entry);
 }
 
-fn crans_absent() -> Archive {
-    let mut b = Builder::lossy("crans-absent");
+fn coder_absent(coder: &str) -> Archive {
+    let mut b = Builder::lossy(&format!("{coder}-absent"));
     let holed = |i: u64| if i % 41 < 9 || i % 300 < 40 { f64::NAN } else { field(i, 41, 27) };
     let array = |path: &str| of_values(path, DType::F32, &[2, 27, 41], holed);
-    add_straight(&mut b, &array("a-straight"), &abs(0.5));
-    add(&mut b, &array("linear"), &plan("uniform", &[("linear", &[])], "crans", &[]), Some(&abs(0.1)));
-    add(&mut b, &array("lorenzo"), &plan("uniform", &[("lorenzo", &[2])], "crans", &[]), Some(&abs(0.1)));
-    let both = plan("uniform", &[("rotate", &[]), ("linear", &[])], "crans", &[]);
+    add_straight(&mut b, &array("a-straight"), coder, &abs(0.5));
+    add(&mut b, &array("linear"), &plan("uniform", &[("linear", &[])], coder, &[]), Some(&abs(0.1)));
+    add(&mut b, &array("lorenzo"), &plan("uniform", &[("lorenzo", &[2])], coder, &[]), Some(&abs(0.1)));
+    let both = plan("uniform", &[("rotate", &[]), ("linear", &[])], coder, &[]);
     add(&mut b, &array("rotate-linear"), &both, Some(&abs(0.1)));
-    let mixed = plan("uniform", &[("linear", &[]), ("lorenzo", &[1])], "crans", &[]);
+    let mixed = plan("uniform", &[("linear", &[]), ("lorenzo", &[1])], coder, &[]);
     add(&mut b, &array("z-linear-lorenzo"), &mixed, Some(&abs(0.1)));
     b.finish()
 }
@@ -347,6 +358,7 @@ fn refused() -> Vec<Vector> {
         c04(&format!("flinear-{name}"), dtype, with_params(none, &[("flinear", &params)], "store", &[]), note);
     }
     c04("rotate-params", DType::U32, with_params(none, &[("rotate", &[0])], "store", &[]), "rotate has no parameters");
+    c04("carith-params", DType::U32, with_params(none, &[], "carith", &[0]), "carith has no parameters");
     c04("crans-params", DType::U32, with_params(none, &[], "crans", &[0]), "crans has no parameters");
 
     let mut c02 = |name: &str, dtype, payload: &[u8], note: &str| {
@@ -379,6 +391,23 @@ fn refused() -> Vec<Vector> {
     c02("state", DType::U16, &with(words_at, good[words_at] ^ 1), "states end with what an encoder begins with");
     c02("raw-unread", DType::U16, &[&good[..], &[0]].concat(), "all raw bits are read");
     c02("wide", DType::U64, &good, "crans takes words of at most four bytes");
+    let learnt = {
+        let values = Values::from_bytes(DType::U16, false, &[16], &residuals("", DType::U16, &[16]).bytes).expect("sixteen words");
+        encode(&Registry::core(), &plan("none", &[], "carith", &[]), &values, None).expect("words").payload
+    };
+    let end = 4 + usize::from(learnt[0]);
+    let shorter = [&[learnt[0] - 1], &learnt[1..end - 1], &learnt[end..]].concat();
+    let longer = [&[learnt[0] + 1], &learnt[1..end], &[0], &learnt[end..]].concat();
+    for (name, payload, note) in [
+        ("empty", vec![], "the length has four bytes"),
+        ("too-long", vec![255, 255, 255, 255, 0], "the coded bits are inside the bytes"),
+        ("byte-missing", shorter, "no byte is missing"),
+        ("byte-unread", longer, "all bytes are read"),
+        ("raw-unread", [&learnt[..], &[0]].concat(), "all raw bits are read"),
+    ] {
+        let archive = with_bad(&format!("c02-carith-{name}"), DType::U16, &[16], plan("none", &[], "carith", &[]), &payload, 0);
+        all.push(corrupt("EB-C02", &format!("carith-{name}"), archive, note));
+    }
     // An empty mask says that all words are absent, here all of them zero.
     let (uniform, exact) = (with_params(("uniform", &uniform_params(0.5, 0, 4)), &[], "crans", &[]), [1, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
     let archive = with_bad("c02-behind-nothing", DType::F32, &[16], uniform, &[&[0, 0, 0, 0, 9], &exact[..]].concat(), 10);

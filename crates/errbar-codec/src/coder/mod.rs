@@ -9,7 +9,7 @@ mod zstd;
 
 pub use bitpack::BitPack;
 pub use constant::Constant;
-pub use crans::Crans;
+pub use crans::{Carith, Crans};
 pub use pco::Pco;
 pub use store::Store;
 pub use zstd::Zstd;

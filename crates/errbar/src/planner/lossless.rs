@@ -21,14 +21,14 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
     let (linear, rotate) = (stage("linear", vec![]), stage("rotate", vec![]));
     let lorenzo = |axes: usize| stage("lorenzo", vec![axes as u8]);
-    let with = |quantizer: &StageRecord, predictor: &StageRecord| {
-        let mut plans = vec![plan(quantizer, &[predictor], stage("crans", vec![]))];
+    let with = |quantizer: &StageRecord, predictor: &StageRecord, coder: &str| {
+        let mut plans = vec![plan(quantizer, &[predictor], stage(coder, vec![]))];
         if has_components {
-            plans.push(plan(quantizer, &[&rotate, predictor], stage("crans", vec![])));
+            plans.push(plan(quantizer, &[&rotate, predictor], stage(coder, vec![])));
         }
         plans
     };
-    let predicted = |quantizer: &StageRecord| with(quantizer, &linear);
+    let predicted = |quantizer: &StageRecord| with(quantizer, &linear, "crans");
     let none = stage(NONE, vec![]);
     let (params, width) = quantizer::Order::wanted(values, tolerance);
     let order = stage("order", params);
@@ -39,7 +39,9 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     if let Ok(float) = Float::of(values.dtype) {
         let whole = stage("order", quantizer::Order::whole(values.dtype));
         let flinear = stage("flinear", transform::FloatLinear::wanted(float));
-        families.push(with(&whole, &flinear));
+        // Only the one that learns takes codes of 64 bits.
+        let coder = if values.dtype.word() == 8 { "carith" } else { "crans" };
+        families.push(with(&whole, &flinear, coder));
     }
     if let Some(lattice) = quantizer::Lattice::wanted(values, tolerance) {
         let lattice = stage("lattice", lattice);

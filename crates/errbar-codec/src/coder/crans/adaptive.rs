@@ -102,6 +102,7 @@ fn sign<W: Word>(word: W) -> usize {
 /// All words of a block, to be written or as they are read.
 struct Pass<'a, W, B> {
     bits: B,
+    models: &'a mut Models,
     words: &'a mut [W],
     geometry: Geometry<'a>,
 }
@@ -111,8 +112,7 @@ impl<W: Word, B: Bits> Work for Pass<'_, W, B> {
 
     #[inline(always)]
     fn run(self) -> B {
-        let Pass { mut bits, words, geometry: Geometry { n, levels, absent } } = self;
-        let mut models = Models::new();
+        let Pass { mut bits, models, words, geometry: Geometry { n, levels, absent } } = self;
         let mut around = Activity::new(n);
         let mut first = 0;
         for step in steps(n, levels) {
@@ -120,7 +120,7 @@ impl<W: Word, B: Bits> Work for Pass<'_, W, B> {
             let here = &mut words[first..first + len];
             let absent = absent.map(|absent| &absent[first..first + len]);
             first += len;
-            let active = class(&mut bits, &mut models, &step, here, absent, &around);
+            let active = class(&mut bits, models, &step, here, absent, &around);
             around.finish(&step, active);
         }
         bits
@@ -180,10 +180,8 @@ fn class<W: Word, B: Bits>(
         for x in 0..width {
             let value = context.value(sums.as_flattened()[x], left, left2);
             let word = if absent.is_some_and(|absent| absent[first + x]) {
-                if !B::WRITES {
-                    here[x] = W::from_u64(0);
-                }
-                W::from_u64(0)
+                here[x] = W::from_u64(0);
+                here[x]
             } else {
                 let signs = 3 * left_sign + up.get(x).map_or(0, |&up| sign(up));
                 let word = models.word(bits, here[x], bin(value), signs);
@@ -202,17 +200,16 @@ fn class<W: Word, B: Bits>(
     active
 }
 
-fn encode<W: Word>(words: &[W], geometry: Geometry<'_>) -> Vec<u8> {
-    let mut words = words.to_vec();
-    let (coded, raw) = widest(Pass { bits: Writer::new(), words: &mut words, geometry }).finish();
-    [&(coded.len() as u32).to_le_bytes()[..], &coded, &raw].concat()
+/// Coded bits and others, of words that `models` go on to learn from.
+fn written<W: Word>(words: &mut [W], geometry: Geometry<'_>, models: &mut Models) -> (Vec<u8>, Vec<u8>) {
+    widest(Pass { bits: Writer::new(), models, words, geometry }).finish()
 }
 
 fn decode<W: Word>(mut bytes: &[u8], len: usize, geometry: Geometry<'_>) -> Result<Words> {
     let mut words = vec![W::from_u64(0); len];
     let length = take_length(&mut bytes).ok_or_else(too_short)?;
     let coded = take(&mut bytes, length).ok_or_else(too_short)?;
-    widest(Pass { bits: Reader::new(coded, bytes), words: &mut words, geometry }).finish()?;
+    widest(Pass { bits: Reader::new(coded, bytes), models: &mut Models::new(), words: &mut words, geometry }).finish()?;
     Ok(W::wrap(words))
 }
 
@@ -243,11 +240,19 @@ impl Coder for Carith {
         no_params(params)?;
         let (n, levels) = geometry(&codes.dims, &codes.scan)?;
         let geometry = Geometry { n, levels: &levels, absent: codes.scan.absent.as_deref() };
-        Ok(with_words!(&codes.words, v => encode(v, geometry)))
+        let (coded, raw) = with_words!(&codes.words, v => written(&mut v.clone(), geometry, &mut Models::new()));
+        Ok([&(coded.len() as u32).to_le_bytes()[..], &coded, &raw].concat())
     }
 
     fn estimate(&self, codes: &Codes, params: &[u8]) -> Result<Estimate> {
-        self.encode(codes, params).map(|bytes| Estimate { side: 0.0, codes: bytes.len() as f64 })
+        no_params(params)?;
+        let (n, levels) = geometry(&codes.dims, &codes.scan)?;
+        let geometry = Geometry { n, levels: &levels, absent: codes.scan.absent.as_deref() };
+        // The second time round, what is learnt once has been learnt.
+        let mut models = Models::new();
+        let mut bytes = || with_words!(&codes.words, v => written(&mut v.clone(), geometry, &mut models));
+        let ((first, _), (coded, raw)) = (bytes(), bytes());
+        Ok(Estimate { side: first.len().saturating_sub(coded.len()) as f64, codes: (coded.len() + raw.len()) as f64 })
     }
 
     fn decode(&self, bytes: &[u8], layout: &Layout, params: &[u8]) -> Result<Codes> {

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::token::MOST;
+use super::tables::BINS;
+use super::token::{LINEAR, MOST, OCTAVE};
 use crate::polyphase::{DIMS, Extents, Grid, Offset, SLACK, classes, neighbour};
 
 /// Groups of neighbours, each with a weight.
@@ -291,9 +292,20 @@ impl Term {
     }
 }
 
-/// The least context in a bin: four an octave.
-pub(super) fn first_of_bin(bin: usize) -> usize {
-    ((4 + bin % 4) << (bin / 4)) - 4
+/// Contexts from here on are counted by octaves of magnitudes.
+const BY_OCTAVES: u32 = 16 * LINEAR;
+/// Bins before those.
+pub(super) const LINEAR_BINS: u32 = 32;
+
+/// The bin of a context: four an octave, then two an octave of magnitudes.
+#[inline(always)]
+pub(super) fn bin(value: u32) -> u8 {
+    if value >= BY_OCTAVES {
+        return (LINEAR_BINS + (value - BY_OCTAVES) / (OCTAVE / 2)).min(BINS as u32 - 1) as u8;
+    }
+    let t = value + 4;
+    let octave = t.ilog2();
+    (4 * (octave - 2) + (t >> (octave - 2) & 3)).min(LINEAR_BINS) as u8
 }
 
 /// The bins of many contexts: exponent and highest bits of a float tell them, and come from
@@ -302,7 +314,9 @@ pub(super) fn first_of_bin(bin: usize) -> usize {
 pub(super) fn bins(values: &[u32], bins: &mut [u8]) {
     const FIRST: u32 = 4.0f32.to_bits() >> 21;
     for (bin, &value) in bins.iter_mut().zip(values) {
-        *bin = (((value + 4) as i32 as f32).to_bits() >> 21).wrapping_sub(FIRST) as u8;
+        let quarter = (((value + 4) as i32 as f32).to_bits() >> 21).wrapping_sub(FIRST).min(LINEAR_BINS);
+        let half = LINEAR_BINS + value.saturating_sub(BY_OCTAVES) / (OCTAVE / 2);
+        *bin = if value >= BY_OCTAVES { half.min(BINS as u32 - 1) } else { quarter } as u8;
     }
 }
 
@@ -341,6 +355,11 @@ impl Bands {
         Bands { axis, count, slices: n[axis].div_ceil(count), inner: n[axis + 1..DIMS - 1].iter().product(), n }
     }
 
+    /// All in one.
+    pub(super) fn whole(n: Extents) -> Self {
+        Bands { count: 1, slices: n[2], inner: 1, axis: 2, n }
+    }
+
     /// Rows of the longest band, of all places before its axis.
     pub(super) fn waves(&self) -> usize {
         let outer: usize = self.n[..self.axis].iter().product();
@@ -363,16 +382,14 @@ impl Bands {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coder::crans::tables::BINS;
 
     #[test]
-    fn bins_are_quarters_of_octaves() {
+    fn bins_are_quarters_and_halves_of_octaves() {
+        assert_eq!([0, 1, 3, 4, 5, 6, 12, 1023, 1024, 1152, MOST].map(bin), [0, 1, 3, 4, 4, 5, 8, 32, 32, 33, 151]);
         let values: Vec<u32> = (0..4 * MOST).collect();
         let mut all = vec![0; values.len()];
         bins(&values, &mut all);
-        assert_eq!([0, 1, 3, 4, 5, 6, 12, MOST as usize].map(|value| all[value]), [0, 1, 3, 4, 4, 5, 8, 48]);
-        let holds = |value: usize, bin: usize| (first_of_bin(bin)..first_of_bin(bin + 1)).contains(&value) && bin < BINS;
-        assert!(all.iter().enumerate().all(|(value, &bin)| holds(value, bin.into())));
+        assert!(values.iter().zip(all).all(|(&value, wide)| bin(value) == wide && usize::from(wide) < BINS));
     }
 
     #[test]

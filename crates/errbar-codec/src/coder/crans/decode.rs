@@ -170,7 +170,7 @@ impl Class {
                 let is_gone = ABSENT && gone[lane][x];
                 let word = if is_gone { 0 } else { source.word(&mut states[lane], value) };
                 decoded[lane][x] = word;
-                (left2[lane], left[lane]) = (left[lane], token::magnitude(word).into());
+                (left2[lane], left[lane]) = (left[lane], token::magnitude(word.into()).into());
             }
         }
         bands.iter().zip(states).for_each(|(&band, state)| all_states[band] = state);
@@ -180,7 +180,7 @@ impl Class {
             let (own, active) = (self.own.row_mut(row.at), self.active.row_mut(row.at));
             let (decoded, contexts) = (&self.decoded[lane * width..][..width], &lanes[row.band].sums.as_flattened()[..width]);
             words[row.first..][..width].copy_from_slice(decoded);
-            own.iter_mut().zip(decoded).for_each(|(own, &word)| *own = token::magnitude(word));
+            own.iter_mut().zip(decoded).for_each(|(own, &word)| *own = token::magnitude(word.into()));
             active.iter_mut().zip(contexts).zip(&*own).for_each(|((active, &value), &own)| *active = activity(value, own));
         }
     }

@@ -82,7 +82,7 @@ fn magnitudes(step: &Step, mut own: Grid<u16>, words: &[u32], absent: Option<&[b
     let width = step.n[DIMS - 1];
     for (number, (row, words)) in own.each_row().zip(words.chunks(width.max(1))).enumerate() {
         let magnitudes = own.row_mut(row);
-        magnitudes.iter_mut().zip(words).for_each(|(to, &word)| *to = token::magnitude(word));
+        magnitudes.iter_mut().zip(words).for_each(|(to, &word)| *to = token::magnitude(word.into()));
         if let Some(absent) = absent {
             let absent = &absent[number * width..][..width];
             magnitudes.iter_mut().zip(absent).filter(|(_, absent)| **absent).for_each(|(to, _)| *to = 0);

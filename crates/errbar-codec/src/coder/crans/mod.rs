@@ -1,12 +1,16 @@
+mod adaptive;
 mod context;
 mod decode;
 mod encode;
 mod fit;
+mod range;
 mod rans;
 mod tables;
 mod token;
 
 use errbar_format::{Error, Result};
+
+pub use self::adaptive::Carith;
 
 use self::context::{GROUPS, SMALL, Template, plain_weights};
 use crate::binary::{Binary, Bit};

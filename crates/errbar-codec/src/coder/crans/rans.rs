@@ -3,7 +3,7 @@
 
 use errbar_format::Result;
 
-use super::context::first_of_bin;
+use super::context::bin;
 use super::corrupt;
 use super::tables::{SCALE_BITS, Tables};
 use super::token::{join, raw_bits};
@@ -180,9 +180,8 @@ impl<'a> Decoder<'a> {
             }
         }
         let mut of_context = Box::new([0; CONTEXTS]);
-        for (bin, &table) in tables.of_bin.iter().enumerate() {
-            let (first, end) = (first_of_bin(bin).min(CONTEXTS), first_of_bin(bin + 1).min(CONTEXTS));
-            of_context[first..end].fill(table);
+        for (table, context) in of_context.iter_mut().zip(0..) {
+            *table = tables.of_bin[usize::from(bin(context))];
         }
         let mut words: Vec<u16> = words.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
         if words.len() < 2 * STATES || slots.is_empty() {

@@ -7,8 +7,8 @@ use super::token::TOKENS;
 use crate::binary::{Binary, Bit, Reader, Writer};
 use crate::least_squares::log2;
 
-/// Context bins: four an octave.
-pub(super) const BINS: usize = 64;
+/// Context bins.
+pub(super) const BINS: usize = 160;
 /// Frequencies of a table sum up to 2^12.
 pub(super) const SCALE_BITS: u32 = 12;
 const SCALE: u32 = 1 << SCALE_BITS;
@@ -125,12 +125,12 @@ impl Tables {
     /// Chooses tables for the tokens found in each bin, and writes them.
     pub(super) fn write(histograms: &[Histogram; BINS], writer: &mut Writer) -> Tables {
         let clusters = cluster(histograms);
-        writer.raw(clusters.len() as u64, 7);
+        writer.raw(clusters.len() as u64, 8);
         let mut tables = Tables { tables: Vec::new(), of_bin: [0; BINS] };
         let (mut models, mut lengths) = ([[Bit::default(); 16]; 16], [0; TOKENS]);
         let mut first_bin = 0;
         for (i, cluster) in clusters.iter().enumerate() {
-            writer.raw(cluster.last_bin as u64, 6);
+            writer.raw(cluster.last_bin as u64, 8);
             tables.tables.push(code(writer, &normalise(&cluster.histogram), &mut models, &mut lengths));
             tables.of_bin[first_bin..=cluster.last_bin].fill(i as u8);
             first_bin = cluster.last_bin + 1;
@@ -150,13 +150,13 @@ impl Tables {
 
     /// Reads what [`Tables::write`] wrote. Bins behind the last belong to the first table.
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Tables> {
-        let count = reader.raw(0, 7) as usize;
+        let count = reader.raw(0, 8) as usize;
         let mut tables = Tables { tables: Vec::new(), of_bin: [0; BINS] };
         let (mut models, mut lengths) = ([[Bit::default(); 16]; 16], [0; TOKENS]);
         let mut first_bin = 0;
         for i in 0..count {
-            let last_bin = reader.raw(0, 6) as usize;
-            if last_bin < first_bin {
+            let last_bin = reader.raw(0, 8) as usize;
+            if last_bin < first_bin || last_bin >= BINS {
                 return Err(corrupt("tables out of order"));
             }
             tables.tables.push(code(reader, &[0; TOKENS], &mut models, &mut lengths));

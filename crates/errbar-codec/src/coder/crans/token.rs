@@ -39,10 +39,21 @@ pub(super) fn join(token: u8, raw: u32) -> u32 {
     magnitude.wrapping_mul(2).wrapping_sub(rest & 1)
 }
 
-/// Magnitude of a word as contexts count it: in sixteenths, up to where four of them fit a `u16`.
+/// Magnitudes below this are counted in sixteenths, others by octaves of [`OCTAVE`] units: residuals of
+/// exact floats are large, and what their octaves are is all that neighbours tell of each other.
+pub(super) const LINEAR: u32 = 64;
+pub(super) const OCTAVE: u32 = 256;
+
+/// Magnitude of a word as contexts count it; four of them fit a `u16`.
 #[inline(always)]
-pub(super) fn magnitude(word: u32) -> u16 {
-    (16 * (word / 2 + (word & 1)).min(1023)) as u16
+pub(super) fn magnitude(word: u64) -> u16 {
+    let magnitude = word / 2 + (word & 1);
+    if magnitude < u64::from(LINEAR) {
+        return 16 * magnitude as u16;
+    }
+    let octave = magnitude.ilog2() - LINEAR.ilog2();
+    let rest = (magnitude >> octave) as u32 - LINEAR;
+    (16 * LINEAR + octave * OCTAVE + rest * (OCTAVE / LINEAR)) as u16
 }
 
 /// Values of contexts and activities do not exceed this.
