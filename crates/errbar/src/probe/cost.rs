@@ -1,0 +1,192 @@
+//! What bytes would take as numbers of each form, and as bytes, about.
+
+use std::ops::Range;
+
+use errbar_format::zstd_frame;
+
+use super::CELL;
+use super::form::{FORMS, Form};
+
+/// The state that is no form.
+pub(super) const PLAIN: usize = FORMS.len();
+/// Bytes whose matches are looked at together.
+const GROUP: usize = 8;
+/// Bytes looked at in a run, and from one run to the next.
+const RUN: usize = 128;
+const STEP: usize = 512;
+/// Words back to the one that a word is compared with: rows of up to so many components.
+const LAGS: usize = 3;
+/// Units of a bit.
+const UNIT: u64 = 8;
+
+/// Bits of every cell in every state.
+pub(super) struct Costs {
+    pub(super) n_cells: usize,
+    costs: Vec<u32>,
+}
+
+impl Costs {
+    pub(super) fn new(bytes: &[u8], n_cells: usize) -> Costs {
+        let mut costs = vec![u32::MAX; n_cells * (PLAIN + 1)];
+        for (group, rows) in costs.chunks_mut(GROUP * (PLAIN + 1)).enumerate() {
+            let start = group * GROUP * CELL;
+            let n = rows.len() / (PLAIN + 1);
+            let part = &bytes[start..start + n * CELL];
+            let plain = (plain_bits(part) / n as u64) as u32;
+            rows.chunks_mut(PLAIN + 1).for_each(|row| row[PLAIN] = plain);
+            let planes = Planes::new(part);
+            if planes.are_noise(part.len()) {
+                continue;
+            }
+            for (i, form) in FORMS.iter().enumerate().filter(|(_, form)| planes.may_be(form)) {
+                let split = planes.bits(form) / n as u64;
+                for (cell, row) in rows.chunks_mut(PLAIN + 1).enumerate() {
+                    row[i] = numbers_bits(bytes, start + cell * CELL, form).min(split) as u32;
+                }
+            }
+        }
+        Costs { n_cells, costs }
+    }
+
+    pub(super) fn of(&self, cell: usize, state: usize) -> u64 {
+        u64::from(self.costs[cell * (PLAIN + 1) + state])
+    }
+}
+
+/// Bits of a difference, in [`UNIT`]s: its length, its sign, and what is lost on uneven ones.
+#[inline(always)]
+pub(super) fn difference_bits(a: u64, b: u64, shift: u32) -> u64 {
+    let difference = (a.wrapping_sub(b) as i64 >> shift).unsigned_abs();
+    match difference {
+        0 => UNIT / 2,
+        _ => UNIT * u64::from(64 - difference.leading_zeros()) + UNIT * 5 / 4,
+    }
+}
+
+/// Bits of a cell as differences of numbers, from runs of it.
+fn numbers_bits(bytes: &[u8], at: usize, form: &Form) -> u64 {
+    let (width, shift) = (form.width, form.shift());
+    let mut sums = [0u64; LAGS];
+    let mut n = 0u64;
+    let most = UNIT * 8 * width as u64;
+    for run in (at..at + CELL).step_by(STEP) {
+        let first = form.align_up(run);
+        let mut back = [0; LAGS];
+        for (lag, word) in back.iter_mut().enumerate() {
+            *word = form.word(bytes, first + (LAGS - 1 - lag) * width);
+        }
+        let mut place = first + LAGS * width;
+        while place + width <= run + RUN {
+            let word = form.word(bytes, place);
+            for (sum, &before) in sums.iter_mut().zip(&back) {
+                *sum += difference_bits(word, before, shift).min(most);
+            }
+            back = [word, back[0], back[1]];
+            n += 1;
+            place += width;
+        }
+    }
+    // Where narrower words do as well, or words farther away, it is because the wide ones are numbers.
+    let narrow = [0, 0, 4, 0, 2, 0, 0, 0, 0][width];
+    let least = sums.iter().enumerate().map(|(lag, sum)| sum / 128 * (128 + narrow + if lag > 0 { 3 } else { 0 })).min().unwrap_or(0);
+    least * (CELL / width) as u64 / (UNIT * n.max(1))
+}
+
+/// Bits of a group as bytes: by its matches, of which a better coder finds more.
+fn plain_bits(bytes: &[u8]) -> u64 {
+    let len = zstd_frame::compress(bytes, 1).map_or(bytes.len(), |frame| frame.len().min(bytes.len()));
+    len as u64 * 8 * 15 / 16
+}
+
+/// Bits of the bytes at every position modulo 8.
+struct Planes([u64; 8]);
+
+/// Bits that bytes of these counts take, and their table.
+fn entropy(counts: &[u32; 256]) -> u64 {
+    let n: u32 = counts.iter().sum();
+    let used = counts.iter().filter(|&&count| count > 0).count() as u64;
+    let bits: f64 = counts.iter().filter(|&&count| count > 0).map(|&count| f64::from(count) * log2(f64::from(n) / f64::from(count))).sum();
+    // Half the logarithm of its count for every symbol but one.
+    bits as u64 + used * 4
+}
+
+/// The logarithm of a number of at least 1, within 0.01: what costs no library call.
+fn log2(x: f64) -> f64 {
+    let bits = x.to_bits();
+    let exponent = ((bits >> 52) as i64 - 1023) as f64;
+    let fraction = f64::from_bits(bits & ((1 << 52) - 1) | 1023 << 52) - 1.0;
+    exponent + fraction * (1.0 + 0.3443 * (1.0 - fraction))
+}
+
+impl Planes {
+    fn new(bytes: &[u8]) -> Planes {
+        let mut counts = [[0u32; 256]; 8];
+        for eight in bytes.chunks_exact(8) {
+            counts.iter_mut().zip(eight).for_each(|(counts, &byte)| counts[usize::from(byte)] += 1);
+        }
+        Planes(counts.map(|counts| entropy(&counts)))
+    }
+
+    /// Whether nothing tells one of `len` bytes from another: they are compressed, or noise.
+    fn are_noise(&self, len: usize) -> bool {
+        self.0.iter().all(|&bits| bits > (len as u64 / 8) * 8 * 31 / 32)
+    }
+
+    /// Of the bytes at position `k` modulo `width`.
+    fn plane(&self, width: usize, k: usize) -> u64 {
+        (k % width..8).step_by(width).map(|k| self.0[k]).sum()
+    }
+
+    /// Whether the first bytes of words of this form are those that vary least, or nearly.
+    fn may_be(&self, form: &Form) -> bool {
+        let width = form.width;
+        let first = form.phase + if form.big_endian { 0 } else { width - 1 };
+        let least = (0..width).map(|k| self.plane(width, k)).min().unwrap_or(0);
+        let n: u64 = (GROUP * CELL / width) as u64;
+        self.plane(width, first) <= least + n / 2
+    }
+
+    fn bits(&self, form: &Form) -> u64 {
+        // Bytes of equal significance must be alike, which says nothing of order and phase but where
+        // the first two bytes are.
+        let width = form.width;
+        let significance = |k: usize| if form.big_endian { k } else { width - 1 - k };
+        let planes: Vec<u64> = (0..width).map(|k| self.plane(width, form.phase + significance(k))).collect();
+        let ordered = planes.windows(2).take(2).all(|pair| pair[0] <= pair[1]);
+        if ordered && form.float | (width == 2) { planes.iter().sum::<u64>() } else { u64::MAX }
+    }
+}
+
+/// What a word of a form saves over plain bytes, in [`UNIT`]s; negative where it is none.
+fn gain(bytes: &[u8], form: &Form, at: usize) -> i64 {
+    let word = form.word(bytes, at);
+    let before = |lag: usize| form.word(bytes, at.wrapping_sub(lag * form.width));
+    let cost = (1..=LAGS).filter(|lag| lag * form.width <= at).map(|lag| difference_bits(word, before(lag), form.shift())).min();
+    // Bytes of a header take about two thirds of their bits.
+    5 * (UNIT as i64) * form.width as i64 - cost.unwrap_or(u64::MAX >> 1) as i64
+}
+
+/// Where numbers begin.
+pub(super) fn begin(bytes: &[u8], form: &Form, range: Range<usize>) -> usize {
+    best_end(bytes, form, range, true)
+}
+
+/// Where numbers end.
+pub(super) fn end(bytes: &[u8], form: &Form, range: Range<usize>) -> usize {
+    best_end(bytes, form, range, false)
+}
+
+fn best_end(bytes: &[u8], form: &Form, range: Range<usize>, begins: bool) -> usize {
+    let (mut sum, mut best, mut place) = (0i64, 0i64, range.start);
+    let mut at = form.align_up(range.start);
+    while at + form.width <= range.end.min(bytes.len()) {
+        let gain = gain(bytes, form, at);
+        // What is before a beginning is lost, what is before an end is won.
+        sum += if begins { -gain } else { gain };
+        at += form.width;
+        if sum >= best {
+            (best, place) = (sum, at);
+        }
+    }
+    place
+}
