@@ -42,7 +42,7 @@ impl Registry {
                 &transform::Shuffle,
                 &transform::BitShuffle,
             ],
-            coders: vec![&coder::Store, &coder::Constant, &coder::Zstd, &coder::Pco, &coder::BitPack, &coder::Crans],
+            coders: vec![&coder::Store, &coder::Constant, &coder::Zstd, &coder::Pco, &coder::BitPack, &coder::Crans, &coder::Lzma],
         }
     }
 
