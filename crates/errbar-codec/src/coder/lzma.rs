@@ -41,8 +41,7 @@ impl LzmaContexts {
     }
 
     fn from_properties(properties: u8) -> Option<LzmaContexts> {
-        let contexts =
-            LzmaContexts { literal: properties % 9, literal_position: properties / 9 % 5, position: properties / 45 };
+        let contexts = LzmaContexts { literal: properties % 9, literal_position: properties / 9 % 5, position: properties / 45 };
         let is_known = contexts.position <= MOST_POSITION_BITS && contexts.literal + contexts.literal_position <= MOST_LITERAL_BITS;
         is_known.then_some(contexts)
     }

@@ -1,8 +1,8 @@
 //! What the planner does with plain bytes.
 
-use errbar_codec::pipeline::{Encoded, NONE, stage};
 use errbar_codec::coder::LzmaContexts;
-use errbar_codec::{Codes, Coder, DType, Registry, Result, Values, Words, coder};
+use errbar_codec::pipeline::{Encoded, NONE, stage};
+use errbar_codec::{Coder, Codes, DType, Registry, Result, Values, Words, coder};
 use errbar_format::record::PipelineRecord;
 use errbar_format::zstd_frame;
 
@@ -21,19 +21,29 @@ pub(crate) fn encode(
     numbers: Option<&Numbers>,
     mode: Mode,
 ) -> Result<(Encoded, Option<Choice>)> {
-    let as_numbers = match numbers {
+    let mut as_numbers = match numbers {
         Some(numbers) => {
             let values = Values::from_bytes(numbers.dtype, numbers.big_endian, &numbers.shape(bytes.len()), &bytes[..])?;
             Some(encode_best(registry, planner, &values, None, mode)?)
         }
         None => None,
     };
+    if let Some(found) = as_numbers.take_if(|found| are_fewer(found.0.payload.len(), &bytes, mode)) {
+        return Ok(found);
+    }
     let values = Values::from_bytes(DType::Bytes, false, &[bytes.len() as u64], bytes)?;
     let as_bytes = encode_best(registry, planner, &values, None, mode)?;
     Ok(match as_numbers {
         Some(found) if found.0.payload.len() < as_bytes.0.payload.len() => found,
         _ => as_bytes,
     })
+}
+
+/// Whether `len` is certainly less than the bytes would take as they are, by what the fastest level
+/// makes of them.
+fn are_fewer(len: usize, bytes: &[u8], mode: Mode) -> bool {
+    let share = if mode == Mode::Small { 0.6 } else { 0.8 };
+    zstd_frame::compress(bytes, 1).is_ok_and(|frame| len as f64 <= share * frame.len() as f64)
 }
 
 /// What is tried for plain bytes.
@@ -65,7 +75,9 @@ fn contexts(bytes: &[u8]) -> LzmaContexts {
     let starts = (0..n_runs).map(|i| (bytes.len() - run) / (n_runs - 1) * i / 8 * 8);
     let sample = Words::U8(starts.flat_map(|at| &bytes[at..at + run]).copied().collect());
     let codes = Codes::plain(vec![sample.len()], sample);
-    let size = |contexts: &LzmaContexts| coder::Lzma.encode(&codes, &coder::Lzma::params(*contexts, SAMPLE_EFFORT)).map_or(usize::MAX, |bytes| bytes.len());
+    let size = |contexts: &LzmaContexts| {
+        coder::Lzma.encode(&codes, &coder::Lzma::params(*contexts, SAMPLE_EFFORT)).map_or(usize::MAX, |bytes| bytes.len())
+    };
     candidates.into_iter().min_by_key(size).unwrap_or(LzmaContexts::TEXT)
 }
 

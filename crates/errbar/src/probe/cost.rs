@@ -13,7 +13,7 @@ pub(super) const PLAIN: usize = FORMS.len();
 const GROUP: usize = 8;
 /// Bytes looked at in a run, and from one run to the next.
 const RUN: usize = 128;
-const STEP: usize = 512;
+const STEP: usize = 1024;
 /// Words back to the one that a word is compared with: rows of up to so many components.
 const LAGS: usize = 3;
 /// Units of a bit.
@@ -53,7 +53,8 @@ impl Costs {
     }
 }
 
-/// Bits of a difference, in [`UNIT`]s: its length, its sign, and what is lost on uneven ones.
+/// Bits of a difference, in [`UNIT`]s: its length, and what the entropy of numbers of such lengths is
+/// above that.
 #[inline(always)]
 pub(super) fn difference_bits(a: u64, b: u64, shift: u32) -> u64 {
     let difference = (a.wrapping_sub(b) as i64 >> shift).unsigned_abs();
@@ -68,7 +69,6 @@ fn numbers_bits(bytes: &[u8], at: usize, form: &Form) -> u64 {
     let (width, shift) = (form.width, form.shift());
     let mut sums = [0u64; LAGS];
     let mut n = 0u64;
-    let most = UNIT * 8 * width as u64;
     for run in (at..at + CELL).step_by(STEP) {
         let first = form.align_up(run);
         let mut back = [0; LAGS];
@@ -79,27 +79,49 @@ fn numbers_bits(bytes: &[u8], at: usize, form: &Form) -> u64 {
         while place + width <= run + RUN {
             let word = form.word(bytes, place);
             for (sum, &before) in sums.iter_mut().zip(&back) {
-                *sum += difference_bits(word, before, shift).min(most);
+                *sum += difference_bits(word, before, shift);
             }
             back = [word, back[0], back[1]];
             n += 1;
             place += width;
         }
     }
-    // Where narrower words do as well, or words farther away, it is because the wide ones are numbers.
-    let narrow = [0, 0, 4, 0, 2, 0, 0, 0, 0][width];
-    let least = sums.iter().enumerate().map(|(lag, sum)| sum / 128 * (128 + narrow + if lag > 0 { 3 } else { 0 })).min().unwrap_or(0);
-    least * (CELL / width) as u64 / (UNIT * n.max(1))
+    // Where words farther away do as well, it is because wider ones are numbers.
+    let far = |lag: usize, sum: u64| if lag > 0 { sum / 128 * 131 } else { sum };
+    let least = narrow(sums.into_iter().enumerate().map(|(lag, sum)| far(lag, sum)).min().unwrap_or(0), width);
+    // No word takes more than its bits.
+    (least * (CELL / width) as u64 / (UNIT * n.max(1))).min(8 * CELL as u64)
+}
+
+/// What a cost of narrow words counts for: where they do as well as wide ones, the wide ones are
+/// numbers.
+fn narrow(cost: u64, width: usize) -> u64 {
+    match width {
+        2 => cost / 128 * 132,
+        4 => cost / 128 * 130,
+        _ => cost,
+    }
 }
 
 /// Bits of a group as bytes: by its matches, of which a better coder finds more.
 fn plain_bits(bytes: &[u8]) -> u64 {
-    let len = zstd_frame::compress(bytes, 1).map_or(bytes.len(), |frame| frame.len().min(bytes.len()));
-    len as u64 * 8 * 15 / 16
+    matched(bytes, 1) * 8 * 15 / 16
 }
 
-/// Bits of the bytes at every position modulo 8.
-struct Planes([u64; 8]);
+/// Bytes that a level of zstd makes of bytes.
+fn matched(bytes: &[u8], level: i32) -> u64 {
+    zstd_frame::compress(bytes, level).map_or(bytes.len(), |frame| frame.len().min(bytes.len())) as u64
+}
+
+/// Whether bytes that would take `bits` as numbers, and `plain` with near matches alone, take less as
+/// they are for matches from afar.
+pub(super) fn repeats(bytes: &[u8], bits: u64, plain: u64) -> bool {
+    let far = matched(bytes, 3) * 8;
+    far <= bits && far <= plain / 16 * 13
+}
+
+/// Bits of the bytes at every position modulo 2, 4 and 8.
+struct Planes([Vec<u64>; 3]);
 
 /// Bits that bytes of these counts take, and their table.
 fn entropy(counts: &[u32; 256]) -> u64 {
@@ -124,17 +146,26 @@ impl Planes {
         for eight in bytes.chunks_exact(8) {
             counts.iter_mut().zip(eight).for_each(|(counts, &byte)| counts[usize::from(byte)] += 1);
         }
-        Planes(counts.map(|counts| entropy(&counts)))
+        let pooled = |width: usize| {
+            let plane = |k: usize| {
+                let mut sum = [0; 256];
+                let same = counts.iter().skip(k).step_by(width);
+                same.for_each(|counts| sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count));
+                entropy(&sum)
+            };
+            (0..width).map(plane).collect()
+        };
+        Planes([2, 4, 8].map(pooled))
     }
 
     /// Whether nothing tells one of `len` bytes from another: they are compressed, or noise.
     fn are_noise(&self, len: usize) -> bool {
-        self.0.iter().all(|&bits| bits > (len as u64 / 8) * 8 * 31 / 32)
+        self.0[2].iter().all(|&bits| bits > len as u64 * 31 / 32)
     }
 
     /// Of the bytes at position `k` modulo `width`.
     fn plane(&self, width: usize, k: usize) -> u64 {
-        (k % width..8).step_by(width).map(|k| self.0[k]).sum()
+        self.0[width.ilog2() as usize - 1][k % width]
     }
 
     /// Whether the first bytes of words of this form are those that vary least, or nearly.

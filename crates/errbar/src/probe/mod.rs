@@ -15,8 +15,8 @@ use self::form::{FORMS, Form};
 const CELL: usize = 4 << 10;
 /// Bytes of numbers that are worth a block of their own.
 const LEAST: usize = 4 * CELL;
-/// What a change of form costs, in bits: the headers of a block.
-const CHANGE: u64 = 8 * 500;
+/// What a change of form costs, in bits: the headers of a block, and what a coder learns anew.
+const CHANGE: u64 = 8 * 1200;
 /// Bytes by which an end of numbers may be moved.
 const REACH: usize = 2 * CELL;
 /// Bytes of the largest block of numbers.
@@ -97,14 +97,19 @@ fn ranges(bytes: &[u8]) -> Vec<(std::ops::Range<usize>, &'static Form)> {
     if bytes.len() < LEAST || n_cells == 0 {
         return Vec::new();
     }
-    let path = best_path(&Costs::new(bytes, n_cells));
+    let costs = Costs::new(bytes, n_cells);
+    let path = best_path(&costs);
     let mut found: Vec<(std::ops::Range<usize>, &'static Form)> = Vec::new();
     let mut start = 0;
     for run in path.chunk_by(|a, b| a == b) {
         let end = start + run.len();
+        let limit = if end == n_cells { bytes.len() } else { end * CELL };
+        let range = start * CELL..limit;
         if let Some(form) = FORMS.get(usize::from(run[0])) {
-            let limit = if end == n_cells { bytes.len() } else { end * CELL };
-            found.push((start * CELL..limit, form));
+            let bits = |state| (start..end).map(|cell| costs.of(cell, state)).sum();
+            if !cost::repeats(&bytes[range.clone()], bits(run[0].into()), bits(cost::PLAIN)) {
+                found.push((range, form));
+            }
         }
         start = end;
     }
@@ -151,4 +156,60 @@ fn best_path(costs: &Costs) -> Vec<u8> {
         state = usize::from(from[cell * states + state]);
     }
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use errbar_codec::conformance::SplitMix64;
+
+    /// A hill with a little noise.
+    fn field(rows: usize, columns: usize) -> Vec<f64> {
+        let mut noise = SplitMix64(1);
+        let mut at = |i: usize| {
+            let (y, x) = ((i / columns) as f64 / rows as f64 - 0.4, (i % columns) as f64 / columns as f64 - 0.6);
+            1000.0 / (1.0 + 3.0 * x * x + 5.0 * y * y) + (noise.next().unwrap_or(0) % 1000) as f64 / 1000.0
+        };
+        (0..rows * columns).map(&mut at).collect()
+    }
+
+    fn text(len: usize) -> Vec<u8> {
+        b"All that is told of the numbers behind it, in words and more words. ".iter().copied().cycle().take(len).collect()
+    }
+
+    #[test]
+    fn numbers_behind_a_header_are_found_with_their_rows() {
+        let numbers: Vec<u8> = field(200, 300).iter().flat_map(|&x| (x as f32).to_be_bytes()).collect();
+        let bytes = [text(5003), numbers.clone(), text(40_000)].concat();
+        let parts = parts(&bytes);
+        assert_eq!(parts.iter().map(|part| part.len).sum::<usize>(), bytes.len());
+        let found = parts.iter().find_map(|part| Some((part.len, part.numbers.as_ref()?))).expect("numbers are found");
+        assert_eq!(found.1, &Numbers { dtype: DType::F32, big_endian: true, inner: vec![300] });
+        assert!(found.0 > numbers.len() - 4 * 300, "{parts:?}");
+    }
+
+    #[test]
+    fn types_and_byte_orders_are_told_apart() {
+        let field = field(200, 300);
+        let found = |bytes: Vec<u8>| parts(&bytes).iter().find_map(|part| part.numbers.clone()).map(|n| (n.dtype, n.big_endian));
+        assert_eq!(found(field.iter().flat_map(|x| x.to_le_bytes()).collect()), Some((DType::F64, false)));
+        assert_eq!(found(field.iter().flat_map(|&x| ((60.0 * x - 30_000.0) as i16).to_be_bytes()).collect()), Some((DType::I16, true)));
+        assert_eq!(found(field.iter().flat_map(|&x| ((x * 5000.0) as u32).to_le_bytes()).collect()), Some((DType::U32, false)));
+        assert_eq!(found(SplitMix64(3).take(30_000).flat_map(u64::to_le_bytes).collect()), None);
+        assert_eq!(found(text(200_000)), None);
+    }
+
+    #[test]
+    fn any_bytes_are_covered() {
+        let mut random = SplitMix64(5);
+        for len in [0, 1, 7, CELL, LEAST - 1, LEAST, LEAST + 1, 9 * CELL + 3, 100_000] {
+            let bytes: Vec<u8> = (0..len).map(|i| ((random.next().unwrap_or(0) & 3) as usize + i / 9 + 70 * (i % 4)) as u8).collect();
+            let parts = parts(&bytes);
+            assert_eq!(parts.iter().map(|part| part.len).sum::<usize>(), len);
+            for part in &parts {
+                let row = part.numbers.as_ref().map_or(1, Numbers::row);
+                assert!(part.len > 0 && part.len % row == 0);
+            }
+        }
+    }
 }

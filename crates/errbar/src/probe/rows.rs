@@ -10,7 +10,7 @@ const GLANCE: usize = 96;
 const LOOK: usize = 1024;
 const BEST: usize = 12;
 /// How much better two dimensions must be than one, and a short row than a long one, in 64ths.
-const WORTH: u64 = 62;
+const WORTH: u64 = 63;
 const SHORTER: u64 = 65;
 
 /// Extents along the inner dimensions; none if the numbers are best taken one behind another.
@@ -53,6 +53,15 @@ impl Sampled<'_> {
         difference_bits(here, there, self.form.shift())
     }
 
+    /// The difference to the mean of the words `lag` and `near` before.
+    fn between(&self, i: usize, lag: usize, near: usize) -> u64 {
+        if i < lag {
+            return 0;
+        }
+        let mean = self.word(i - lag) / 2 + self.word(i - near) / 2;
+        difference_bits(self.word(i), mean, self.form.shift())
+    }
+
     fn cost(&self, looks: usize, of: impl Fn(&Self, usize) -> u64) -> u64 {
         (0..looks).map(|look| of(self, self.n - 1 - (self.n / 2) * look / looks)).sum()
     }
@@ -67,7 +76,8 @@ impl Sampled<'_> {
         glances.select_nth_unstable(n - 1);
         let look = |lag: usize| {
             let along = self.cost(LOOK, |words, i| words.difference(i, lag));
-            along.min(self.cost(LOOK, |words, i| words.across(i, lag, near)))
+            let across = self.cost(LOOK, |words, i| words.across(i, lag, near));
+            along.min(across).min(self.cost(LOOK, |words, i| words.between(i, lag, near)))
         };
         let looks: Vec<(usize, u64)> = glances[..n].iter().map(|&(_, lag)| (lag, look(lag))).collect();
         let least = looks.iter().map(|&(_, cost)| cost).min()?;
