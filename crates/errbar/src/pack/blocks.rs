@@ -21,6 +21,8 @@ use crate::write::Writer;
 /// Small files share a block until it holds this much: enough to compress well together, little
 /// enough that a bad sector costs few files.
 const SHARED_TARGET: usize = 256 << 10;
+/// … and where the size is all that counts.
+const LARGE_SHARED_TARGET: usize = 1 << 20;
 /// Entries that may wait for a shared block to fill.
 const MAX_WAITING: usize = 4096;
 
@@ -210,7 +212,8 @@ impl<W: Write> Blocks<W> {
 
     /// A whole small file, to stand in a shared block.
     pub(super) fn push_small(&mut self, path: Vec<u8>, attributes: Attributes, bytes: &[u8], mode: Mode) -> Result<()> {
-        if self.shared.len() + bytes.len() > SHARED_TARGET || (mode != self.shared_mode && !self.shared.is_empty()) {
+        let target = if mode == Mode::Small { LARGE_SHARED_TARGET } else { SHARED_TARGET };
+        if self.shared.len() + bytes.len() > target || (mode != self.shared_mode && !self.shared.is_empty()) {
             self.flush_shared()?;
         }
         self.shared_mode = mode;

@@ -21,6 +21,9 @@ use crate::target::{self, Trials};
 
 /// Bytes of a block of plain bytes, and of those in which numbers are looked for together.
 const BYTES_BLOCK: u64 = 4 << 20;
+/// … where the size is all that counts: matches reach no farther than the block. lzma takes twelve
+/// times as much memory.
+const LARGE_BYTES_BLOCK: u64 = 16 << 20;
 /// Segments of a file in whose plain bytes numbers are looked for: they all stand in its one entry.
 const MAX_PARTS: usize = 512;
 /// Bytes of a block of an array: a slice reads little, a coder still sees enough.
@@ -261,11 +264,12 @@ impl<W: Write> AtWork<'_, '_, W> {
     /// are cut where numbers are found to begin and end.
     fn bytes(&mut self, len: u64) -> Result<()> {
         let mode = self.run.packer.policy.choice(&self.found.path, "").mode.unwrap_or(self.run.packer.mode);
+        let window = if mode == Mode::Small { LARGE_BYTES_BLOCK } else { BYTES_BLOCK };
         let mut left = len;
         let mut held = Vec::new();
         let mut open = None;
         while left > 0 || !held.is_empty() {
-            let Some(read) = self.read(left.min(BYTES_BLOCK - held.len() as u64)) else { return Ok(()) };
+            let Some(read) = self.read(left.min(window - held.len() as u64)) else { return Ok(()) };
             left -= read.len() as u64;
             held.extend(read);
             let mut parts = match mode {

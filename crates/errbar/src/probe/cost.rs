@@ -191,10 +191,10 @@ impl Planes {
 /// What a word of a form saves over plain bytes, in [`UNIT`]s; negative where it is none.
 fn gain(bytes: &[u8], form: &Form, at: usize) -> i64 {
     let word = form.word(bytes, at);
-    let before = |lag: usize| form.word(bytes, at.wrapping_sub(lag * form.width));
-    let cost = (1..=LAGS).filter(|lag| lag * form.width <= at).map(|lag| difference_bits(word, before(lag), form.shift())).min();
-    // Bytes of a header take about two thirds of their bits.
-    5 * (UNIT as i64) * form.width as i64 - cost.unwrap_or(u64::MAX >> 1) as i64
+    let before = |lag: usize| at.checked_sub(lag * form.width).map(|at| form.word(bytes, at));
+    let cost = (1..=LAGS).filter_map(before).map(|before| difference_bits(word, before, form.shift())).min();
+    // Bytes of a header take about two thirds of their bits. Of the first word nothing is known.
+    cost.map_or(0, |cost| 5 * UNIT as i64 * form.width as i64 - cost as i64)
 }
 
 /// Where numbers begin.
