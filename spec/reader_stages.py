@@ -7,6 +7,7 @@ module is added to one of the three tables below.
 
 from __future__ import annotations
 
+import lzma
 import math
 import struct
 from dataclasses import replace
@@ -248,6 +249,23 @@ class Zstd:
         return words_from(unzstd(data, layout.n * layout.width, "EB-C02"), layout)
 
 
+class Lzma:
+    def decode(self, data: bytes, layout: Layout, p: bytes) -> np.ndarray:
+        params(len(p) == 2, "lzma takes two bytes")
+        lc, lp, pb = p[0] % 9, p[0] // 9 % 5, p[0] // 45
+        params(lc + lp <= 4 and pb <= 4, "contexts of lzma are impossible")
+        n = layout.n * layout.width
+        header = struct.pack("<BIQ", p[0], max(n, 4096), n)
+        decoder = lzma.LZMADecompressor(lzma.FORMAT_ALONE)
+        try:
+            plain = decoder.decompress(header + data)
+        except lzma.LZMAError as error:
+            raise corrupt("EB-C02", f"lzma: {error}") from None
+        if len(plain) != n or not decoder.eof or decoder.unused_data:
+            raise corrupt("EB-C02", f"lzma stream is not exactly the {n} bytes declared")
+        return words_from(plain, layout)
+
+
 class Pco:
     NUMBERS = frozenset({"u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64"})
 
@@ -317,7 +335,7 @@ TRANSFORMS: dict[tuple[str, int], Any] = {
 }  # fmt: skip
 CODERS: dict[tuple[str, int], Any] = {
     ("store", 1): Store(), ("constant", 1): Constant(), ("zstd", 1): Zstd(), ("pco", 1): Pco(), ("bitpack", 1): BitPack(),
-    ("crans", 1): Crans(), ("carith", 1): Carith(),
+    ("crans", 1): Crans(), ("carith", 1): Carith(), ("lzma", 1): Lzma(),
 }  # fmt: skip
 
 

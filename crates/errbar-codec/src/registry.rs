@@ -44,7 +44,16 @@ impl Registry {
                 &transform::Shuffle,
                 &transform::BitShuffle,
             ],
-            coders: vec![&coder::Store, &coder::Constant, &coder::Zstd, &coder::Pco, &coder::BitPack, &coder::Crans, &coder::Carith],
+            coders: vec![
+                &coder::Store,
+                &coder::Constant,
+                &coder::Zstd,
+                &coder::Pco,
+                &coder::BitPack,
+                &coder::Crans,
+                &coder::Carith,
+                &coder::Lzma,
+            ],
         }
     }
 

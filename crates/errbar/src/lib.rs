@@ -17,6 +17,7 @@ pub mod pack;
 mod parallel;
 pub mod planner;
 pub mod policy;
+mod probe;
 mod range;
 mod source;
 pub mod storage;

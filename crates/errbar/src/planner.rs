@@ -1,5 +1,6 @@
 //! Picks the pipeline of each block from a sample.
 
+mod bytes;
 mod choice;
 mod combined;
 mod fast;
@@ -15,8 +16,8 @@ use std::borrow::Cow;
 use errbar_codec::pipeline::{self, Encoded, NONE, stage};
 use errbar_codec::{DType, Limit, Registry, Result, Tolerance, Values, Words, coder, with_words};
 use errbar_format::record::{PipelineRecord, StageRecord};
-use errbar_format::zstd_frame;
 
+pub(crate) use self::bytes::encode as encode_bytes;
 pub use self::choice::{Choice, Reason};
 use self::rank::{BYTE_RUNS, Ranking, SAMPLE_WORDS};
 use crate::policy::Mode;
@@ -41,16 +42,6 @@ fn pipeline(quantizer: &str, transforms: &[&StageRecord], coder: StageRecord) ->
     PipelineRecord { quantizer: stage(quantizer, Vec::new()), transforms: transforms.iter().map(|&t| t.clone()).collect(), coder }
 }
 
-/// Level 9 takes twice the time of level 6, for 4 % fewer bytes on 1 KiB tables of numbers and less
-/// than 1 % on a folder of mixed formats.
-fn zstd_level(mode: Mode) -> i8 {
-    match mode {
-        Mode::Fast => 1,
-        Mode::Balanced => 6,
-        Mode::Small => 19,
-    }
-}
-
 fn pco_level(mode: Mode) -> u8 {
     match mode {
         Mode::Fast => 4,
@@ -65,7 +56,7 @@ impl Planner for CorePlanner {
             return vec![vec![pipeline(NONE, &[], stage("constant", vec![]))]];
         }
         if values.dtype == DType::Bytes {
-            return vec![bytes(values, mode)];
+            return vec![bytes::candidates(values, mode)];
         }
         if tolerance.is_exact() {
             return lossless::families(values, tolerance, mode);
@@ -110,18 +101,9 @@ fn unsigned(width: usize) -> DType {
     }
 }
 
-/// What is tried for plain bytes.
-fn bytes(values: &Values, mode: Mode) -> Vec<PipelineRecord> {
-    let level = match &values.bits.words {
-        Words::U8(bytes) if mode == Mode::Balanced && long_matches_serve(bytes) => coder::Zstd::LONG_MATCHES,
-        _ => zstd_level(mode),
-    };
-    vec![pipeline(NONE, &[], stage("zstd", coder::Zstd::params(level)))]
-}
-
 /// What is tried for floats where no family is known.
 fn candidates(values: &Values, limit: Limit, mode: Mode) -> Vec<PipelineRecord> {
-    let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
+    let zstd = || stage("zstd", coder::Zstd::params(bytes::zstd_level(mode)));
     let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
     let (shuffle, bitshuffle) = (stage("shuffle", vec![]), stage("bitshuffle", vec![]));
     let lorenzo = stage("lorenzo", vec![values.bits.dims.len().clamp(1, 3) as u8]);
@@ -164,28 +146,6 @@ fn candidates(values: &Values, limit: Limit, mode: Mode) -> Vec<PipelineRecord> 
     plans
 }
 
-/// Runs of bytes that tell whether long matches serve, and bytes in each.
-const MATCH_SAMPLE: (usize, usize) = (4, 4 << 10);
-/// What short matches must cost at least, for bytes to be taken for such as they only disturb.
-const DISTURBED: f64 = 0.03;
-
-/// Whether bytes are like tables of numbers, which short matches make larger, so that
-/// [`coder::Zstd::LONG_MATCHES`] gives what a higher level does. On source text short matches save
-/// 5 % of the sample; in tables of numbers they cost 7 %.
-fn long_matches_serve(bytes: &[u8]) -> bool {
-    let (n_runs, run) = MATCH_SAMPLE;
-    if bytes.len() < n_runs * run {
-        return false;
-    }
-    let starts = (0..n_runs).map(|i| (bytes.len() - run) / (n_runs - 1) * i);
-    let sample: Vec<u8> = starts.flat_map(|at| &bytes[at..at + run]).copied().collect();
-    let size = |min_match| zstd_frame::compress_matching(&sample, coder::Zstd::LONG_MATCHES.into(), min_match).map(|frame| frame.len());
-    match (size(4), size(coder::Zstd::LONG_MATCH)) {
-        (Ok(all), Ok(long)) => long as f64 <= all as f64 * (1.0 - DISTURBED),
-        _ => false,
-    }
-}
-
 /// One pipeline, unless keeping every bit may come as cheap.
 fn fast_plans(values: &Values, limit: f64) -> Option<Vec<PipelineRecord>> {
     let outlook = fast::outlook(values, limit)?;
@@ -194,7 +154,7 @@ fn fast_plans(values: &Values, limit: f64) -> Option<Vec<PipelineRecord>> {
     let mut plans = vec![pipeline("uniform", &[&lorenzo(outlook.axes)], bitpack())];
     if outlook.lossless < NEARLY_LOSSLESS * outlook.lossy + 2.0 {
         plans.push(pipeline("order", &[&lorenzo(outlook.lossless_axes)], bitpack()));
-        plans.push(pipeline(NONE, &[&stage("shuffle", vec![])], stage("zstd", coder::Zstd::params(zstd_level(Mode::Fast)))));
+        plans.push(pipeline(NONE, &[&stage("shuffle", vec![])], stage("zstd", coder::Zstd::params(bytes::zstd_level(Mode::Fast)))));
     }
     Some(plans)
 }
@@ -263,29 +223,4 @@ pub fn encode_best(
     }
     let stored = pipeline::encode(registry, &pipeline(NONE, &[], stage("store", Vec::new())), values, Some(tolerance))?;
     Ok((stored, None))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn level(bytes: Vec<u8>) -> String {
-        let values = Values::from_bytes(DType::Bytes, false, &[bytes.len() as u64], bytes).expect("bytes");
-        let (encoded, _) = encode_best(&Registry::core(), &CorePlanner, &values, None, Mode::Balanced).expect("coded");
-        pipeline::describe(&Registry::core(), &encoded.pipeline)
-    }
-
-    #[test]
-    fn numbers_get_long_matches_and_words_level_6() {
-        let mut state = 1u64;
-        let mut draw = |n: u64| {
-            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-            (state >> 33) % n
-        };
-        let numbers: String = (0..12_000).map(|i| format!("{:5} {:8} {:9} ok\n", i % 40, draw(30_000), draw(90_000))).collect();
-        assert_eq!(level(numbers.into_bytes()), "none zstd(level 3)");
-        let words: Vec<String> = (0..2000).map(|_| (0..2 + draw(8)).map(|_| (b'a' + draw(20) as u8) as char).collect()).collect();
-        let text: String = (0..60_000).map(|_| format!("{} ", words[(draw(2000) * draw(2000) / 2000) as usize])).collect();
-        assert_eq!(level(text.into_bytes()), "none zstd(level 6)");
-    }
 }

@@ -29,6 +29,7 @@ pub fn vectors() -> Vec<Vector> {
             "files that share a block, with hashes and without, and one made of parts of two, out of order",
         ),
         Vector::accept("accept-runs", runs(), "runs of two blocks, cut and whole, behind other segments"),
+        Vector::accept("accept-run-of-numbers", run_of_numbers(), "a run whose blocks are numbers of two types, and bytes"),
         Vector::accept("accept-variable-between-bytes", npy(), "a .npy file: header in the entry, array in blocks"),
         Vector::accept("accept-two-variables", two_variables(), "two named arrays in one file with bytes between them"),
         Vector::accept("accept-choices", choices(), "a file that says why one of its variables has its stages"),
@@ -161,6 +162,22 @@ fn runs() -> Archive {
         let segments = if before.is_empty() { vec![run] } else { vec![Segment::Inline(before.to_vec()), run] };
         b.entry(file(path, segments, vec![], &[before, &content].concat()));
     }
+    b.finish()
+}
+
+fn run_of_numbers() -> Archive {
+    let mut b = Builder::new("run-of-numbers");
+    let content: Vec<u8> = (0..160).map(|i| (i * 37 % 251) as u8).collect();
+    let first_block = b.next_block();
+    let kinds: [(DType, bool, &[u64]); 3] = [(DType::F32, true, &[2, 8]), (DType::I16, false, &[32]), (DType::Bytes, false, &[32])];
+    for ((k, piece), (dtype, big_endian, shape)) in content.chunks(64).enumerate().zip(kinds) {
+        let place = BlockPlace::Run { path: b"f".to_vec(), offset: k as u64 * 64 };
+        let mut block = stored(b.next_block(), place, dtype, shape, piece);
+        block.big_endian = big_endian;
+        b.block(&block, &swapped(dtype, big_endian, piece));
+    }
+    let length = content.len() as u64;
+    b.entry(file("f", vec![Segment::Run { first_block, block_len: 64, length }], vec![], &content));
     b.finish()
 }
 

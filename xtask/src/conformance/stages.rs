@@ -21,6 +21,7 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept("stage-bitshuffle", each_width("bitshuffle", &plan("none", &[("bitshuffle", &[])], "store", &[])), "bit planes"),
         Vector::accept("stage-constant", constants(), "one word for all of them, and none for no words"),
         Vector::accept("stage-zstd", each_width("zstd", &plan("none", &[], "zstd", &[19])), "one zstd frame"),
+        Vector::accept("stage-lzma", each_width("lzma", &plan("none", &[], "lzma", &[92, 6])), "one LZMA stream"),
         Vector::accept("stage-pco", pcos(), "every number type that pco takes"),
         Vector::accept("stage-bitpack", bitpacks(), "groups of every width of words, with patches and without, whole and not"),
         Vector::accept("stage-uniform", uniforms(), "multiples of a step in every floating-point type, codes of 1 to 8 bytes"),
@@ -372,6 +373,15 @@ fn refused() -> Vec<Vector> {
     c02("zstd-long", DType::U8, "zstd", &[3], &zstd(&words[..17]), "the frame holds more bytes than the words need");
     c02("zstd-two-frames", DType::U8, "zstd", &[3], &[zstd(&words[..8]), zstd(&words[..8])].concat(), "exactly one frame");
     c02("zstd-rest", DType::U8, "zstd", &[3], &[&zstd(&words[..16])[..], b"x"].concat(), "nothing follows the frame");
+    let lzma = |words: &[u8]| {
+        let values = Values::from_bytes(DType::U8, false, &[words.len() as u64], words).expect("bytes");
+        pipeline::encode(&Registry::core(), &plan("none", &[], "lzma", &[93, 6]), &values, None).expect("bytes").payload
+    };
+    c02("lzma-garbage", DType::U8, "lzma", &[93, 6], b"no stream", "the first byte of a stream is zero");
+    c02("lzma-empty", DType::U8, "lzma", &[93, 6], b"", "a stream has at least five bytes");
+    c02("lzma-short", DType::U8, "lzma", &[93, 6], &lzma(&words[..15]), "the stream holds fewer bytes than the words need");
+    c02("lzma-long", DType::U8, "lzma", &[93, 6], &lzma(&words[..17]), "the stream holds more bytes than the words need");
+    c02("lzma-rest", DType::U8, "lzma", &[93, 6], &[&lzma(&words[..16])[..], b"x"].concat(), "nothing follows the stream");
     c02("pco-garbage", DType::U32, "pco", &[DType::U32.code(), 8], b"pco!no", "not a pcodec file");
     c02("pco-empty", DType::U32, "pco", &[DType::U32.code(), 8], b"", "not a pcodec file");
     c02("pco-short", DType::U32, "pco", &[DType::U32.code(), 8], &pco, "the file holds fewer numbers than there are words");
@@ -446,6 +456,9 @@ fn refused() -> Vec<Vector> {
     }
     c04("store-params", with_params(none, &[], "store", &[1]), "store has no parameters");
     c04("constant-params", with_params(none, &[], "constant", &[1]), "constant has no parameters");
+    c04("lzma-params", with_params(none, &[], "lzma", &[93]), "lzma has two bytes of parameters");
+    c04("lzma-contexts", with_params(none, &[], "lzma", &[94 + 4, 6]), "lc and lp are at most 4 together");
+    c04("lzma-position", with_params(none, &[], "lzma", &[225, 6]), "pb is at most 4");
     c04("zstd-params", with_params(none, &[], "zstd", &[]), "zstd has one byte of parameters");
     c04("pco-other-width", with_params(none, &[], "pco", &[DType::U64.code(), 8]), "pco's number type is as wide as the words");
     c04("pco-no-number", with_params(none, &[], "pco", &[DType::C64.code(), 8]), "pco takes no complex numbers");

@@ -3,6 +3,7 @@
 mod bitpack;
 mod constant;
 mod crans;
+mod lzma;
 mod pco;
 mod store;
 mod zstd;
@@ -10,6 +11,7 @@ mod zstd;
 pub use bitpack::BitPack;
 pub use constant::Constant;
 pub use crans::{Carith, Crans};
+pub use lzma::{Lzma, LzmaContexts};
 pub use pco::Pco;
 pub use store::Store;
 pub use zstd::Zstd;

@@ -13,13 +13,16 @@ use errbar_format::{Error, Result, frame, record};
 
 use super::VariableReport;
 use crate::parallel::{Lane, Pool};
-use crate::planner::{Planner, Reason, encode_best};
+use crate::planner::{Planner, Reason, encode_best, encode_bytes};
 use crate::policy::Mode;
+use crate::probe::Numbers;
 use crate::write::Writer;
 
 /// Small files share a block until it holds this much: enough to compress well together, little
 /// enough that a bad sector costs few files.
 const SHARED_TARGET: usize = 256 << 10;
+/// … and where the size is all that counts.
+const LARGE_SHARED_TARGET: usize = 1 << 20;
 /// Entries that may wait for a shared block to fill.
 const MAX_WAITING: usize = 4096;
 
@@ -36,6 +39,8 @@ pub(crate) struct Job {
     pub(crate) variable: Option<usize>,
     /// Whether the file needs to know what decoding gives.
     pub(crate) lossy_file: bool,
+    /// How plain bytes may be numbers.
+    pub(crate) numbers: Option<Numbers>,
 }
 
 /// A block, coded.
@@ -67,18 +72,30 @@ impl Coded {
 /// # Errors
 /// As [`encode_best`].
 pub(crate) fn code(registry: &Registry, planner: &dyn Planner, number: u64, job: Job) -> Result<Coded> {
-    let values = Values::from_bytes(job.dtype, job.big_endian, &job.shape, job.bytes)?;
-    let (encoded, choice) = encode_best(registry, planner, &values, job.tolerance.as_deref(), job.mode)?;
-    let decoded = encoded.decoded.into_bytes(job.big_endian);
+    let (encoded, choice) = match job.dtype {
+        DType::Bytes => encode_bytes(registry, planner, job.bytes, job.numbers.as_ref(), job.mode)?,
+        _ => {
+            let values = Values::from_bytes(job.dtype, job.big_endian, &job.shape, job.bytes)?;
+            encode_best(registry, planner, &values, job.tolerance.as_deref(), job.mode)?
+        }
+    };
+    // Plain bytes may have been found to be numbers.
+    let dtype = encoded.decoded.dtype;
+    let (big_endian, shape) = match &job.numbers {
+        Some(numbers) if dtype != job.dtype => (numbers.big_endian, numbers.shape(job.shape.iter().product::<u64>() as usize)),
+        _ => (job.big_endian, job.shape),
+    };
+    let n_words = encoded.decoded.bits.words.len() as u64;
+    let decoded = encoded.decoded.into_bytes(big_endian);
     let description = pipeline::describe(registry, &encoded.pipeline);
     Ok(Coded {
         block: Block {
             version: RECORD_VERSION,
             number,
             place: job.place,
-            dtype: job.dtype,
-            big_endian: job.big_endian,
-            shape: job.shape,
+            dtype,
+            big_endian,
+            shape,
             pipeline: encoded.pipeline,
             exact_len: encoded.exact_len,
             receipt: encoded.receipt,
@@ -87,7 +104,7 @@ pub(crate) fn code(registry: &Registry, planner: &dyn Planner, number: u64, job:
         },
         payload: encoded.payload,
         decoded_len: decoded.len() as u64,
-        n_words: values.bits.words.len() as u64,
+        n_words,
         decoded: job.lossy_file.then_some(decoded),
         variable: job.variable,
         reason: choice.map(|choice| Reason::new(registry, &description, &choice)),
@@ -195,7 +212,8 @@ impl<W: Write> Blocks<W> {
 
     /// A whole small file, to stand in a shared block.
     pub(super) fn push_small(&mut self, path: Vec<u8>, attributes: Attributes, bytes: &[u8], mode: Mode) -> Result<()> {
-        if self.shared.len() + bytes.len() > SHARED_TARGET || (mode != self.shared_mode && !self.shared.is_empty()) {
+        let target = if mode == Mode::Small { LARGE_SHARED_TARGET } else { SHARED_TARGET };
+        if self.shared.len() + bytes.len() > target || (mode != self.shared_mode && !self.shared.is_empty()) {
             self.flush_shared()?;
         }
         self.shared_mode = mode;
@@ -243,6 +261,7 @@ impl<W: Write> Blocks<W> {
             mode: self.shared_mode,
             variable: None,
             lossy_file: false,
+            numbers: None,
         };
         self.submit(None, job)
     }

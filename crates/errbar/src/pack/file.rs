@@ -15,11 +15,17 @@ use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
 use super::{Packer, Run};
 use crate::parallel::Pool;
 use crate::policy::{Choice, Mode, Policy};
+use crate::probe::{self, Part};
 use crate::source::{self, Found, Named};
 use crate::target::{self, Trials};
 
-/// Bytes of a block of plain bytes.
+/// Bytes of a block of plain bytes, and of those in which numbers are looked for together.
 const BYTES_BLOCK: u64 = 4 << 20;
+/// … where the size is all that counts: matches reach no farther than the block. lzma takes twelve
+/// times as much memory.
+const LARGE_BYTES_BLOCK: u64 = 16 << 20;
+/// Segments of a file in whose plain bytes numbers are looked for: they all stand in its one entry.
+const MAX_PARTS: usize = 512;
 /// Bytes of a block of an array: a slice reads little, a coder still sees enough.
 const ARRAY_BLOCK: u64 = 1 << 20;
 /// Bytes of a block under a bound: what is predicted across a block, and its tables, want more.
@@ -254,40 +260,70 @@ impl<W: Write> AtWork<'_, '_, W> {
         Ok(())
     }
 
-    /// Bytes that belong to no array: a few in the entry itself, more in blocks of their own.
+    /// Bytes that belong to no array: a few in the entry itself, more in blocks of their own, which
+    /// are cut where numbers are found to begin and end.
     fn bytes(&mut self, len: u64) -> Result<()> {
-        if len == 0 {
-            return Ok(());
-        }
-        if len <= MAX_INLINE as u64 {
-            if let Some(bytes) = self.read(len) {
-                self.run.blocks.inline(self.id, &bytes);
-                self.body.segments.push(Segment::Inline(bytes));
-            }
-            return Ok(());
-        }
-        let first_block = self.run.blocks.next_block();
-        self.body.segments.push(Segment::Run { first_block, block_len: BYTES_BLOCK.min(len), length: len });
         let mode = self.run.packer.policy.choice(&self.found.path, "").mode.unwrap_or(self.run.packer.mode);
+        let window = if mode == Mode::Small { LARGE_BYTES_BLOCK } else { BYTES_BLOCK };
         let mut left = len;
-        while left > 0 {
-            let offset = self.at;
-            let Some(bytes) = self.read(left.min(BYTES_BLOCK)) else { return Ok(()) };
-            left -= bytes.len() as u64;
-            let job = Job {
-                place: BlockPlace::Run { path: self.found.path.clone(), offset },
-                dtype: DType::Bytes,
-                big_endian: false,
-                shape: vec![bytes.len() as u64],
-                bytes,
-                tolerance: None,
-                mode,
-                variable: None,
-                lossy_file: self.lossy,
+        let mut held = Vec::new();
+        let mut open = None;
+        while left > 0 || !held.is_empty() {
+            let Some(read) = self.read(left.min(window - held.len() as u64)) else { return Ok(()) };
+            left -= read.len() as u64;
+            held.extend(read);
+            let mut parts = match mode {
+                Mode::Balanced | Mode::Small if self.body.segments.len() < MAX_PARTS => probe::parts(&held),
+                _ => vec![Part { len: held.len(), numbers: None }],
             };
-            self.submit(job)?;
+            // What ends within a row goes on.
+            if left > 0 && parts.len() > 1 {
+                parts.pop_if(|last| last.numbers.is_none() && last.len < held.len() / 2);
+            }
+            let mut at = 0;
+            for part in parts {
+                let bytes = held[at..at + part.len].to_vec();
+                let offset = self.at - held.len() as u64 + at as u64;
+                at += part.len;
+                self.part(offset, bytes, part, mode, &mut open)?;
+            }
+            held.drain(..at);
         }
         Ok(())
+    }
+
+    /// Bytes that are coded together. `open` is the run of blocks before them, if there is one.
+    fn part(&mut self, offset: u64, bytes: Vec<u8>, part: Part, mode: Mode, open: &mut Option<u64>) -> Result<()> {
+        let len = bytes.len() as u64;
+        if bytes.len() <= MAX_INLINE {
+            self.run.blocks.inline(self.id, &bytes);
+            self.body.segments.push(Segment::Inline(bytes));
+            *open = None;
+            return Ok(());
+        }
+        let next = self.run.blocks.next_block();
+        match self.body.segments.last_mut() {
+            Some(Segment::Run { block_len, length, .. })
+                if open.is_some_and(|end| end == next) && *length % *block_len == 0 && len <= *block_len =>
+            {
+                *length += len;
+            }
+            _ => self.body.segments.push(Segment::Run { first_block: next, block_len: len, length: len }),
+        }
+        *open = Some(next + 1);
+        let job = Job {
+            place: BlockPlace::Run { path: self.found.path.clone(), offset },
+            dtype: DType::Bytes,
+            big_endian: false,
+            shape: vec![len],
+            bytes,
+            tolerance: None,
+            mode,
+            variable: None,
+            lossy_file: self.lossy,
+            numbers: part.numbers,
+        };
+        self.submit(job)
     }
 
     fn submit(&mut self, job: Job) -> Result<()> {
@@ -316,6 +352,7 @@ impl<W: Write> AtWork<'_, '_, W> {
                 mode: plan.mode,
                 variable: Some(index),
                 lossy_file: self.lossy,
+                numbers: None,
             };
             self.submit(job)?;
         }

@@ -7,7 +7,8 @@ use errbar_codec::{Tolerance, Values, coder, quantizer, transform, with_words};
 use errbar_format::dtype::Class;
 use errbar_format::record::{PipelineRecord, StageRecord};
 
-use super::{natural, pco_level, unsigned, zstd_level};
+use super::bytes::zstd_level;
+use super::{natural, pco_level, unsigned};
 use crate::policy::Mode;
 
 /// A last dimension up to this may be components of one thing: it is tried as the first.

@@ -117,6 +117,7 @@ impl Trials<'_> {
                 mode: self.mode,
                 variable: None,
                 lossy_file: false,
+                numbers: None,
             };
             offset += len;
             let (registry, planner) = (Arc::clone(self.registry), Arc::clone(self.planner));
