@@ -106,7 +106,7 @@ pub fn run(path: &Path, bounds: &[Bound], mode: Mode, runs: u32) -> Result<Bench
         let start = cpu_seconds();
         let is_bounded = array.dtype.is_float() && !bounds.is_empty();
         let tolerance = if is_bounded { trials.tolerance(bounds).map_err(named)? } else { None };
-        let variable = variable(&array, tolerance.is_some(), mode);
+        let variable = variable(&array, mode);
         limit = tolerance.as_ref().map(|tolerance| tolerance.limit);
         coded.clear();
         let mut from = 0;

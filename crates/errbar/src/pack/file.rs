@@ -26,18 +26,13 @@ const BYTES_BLOCK: u64 = 4 << 20;
 const LARGE_BYTES_BLOCK: u64 = 16 << 20;
 /// Segments of a file in whose plain bytes numbers are looked for: they all stand in its one entry.
 const MAX_PARTS: usize = 512;
-/// Bytes of a block of an array: a slice reads little, a coder still sees enough.
-const ARRAY_BLOCK: u64 = 1 << 20;
-/// Bytes of a block under a bound: what is predicted across a block, and its tables, want more.
-const LOSSY_BLOCK: u64 = 4 << 20;
-const SMALLEST_LOSSY_BLOCK: u64 = 8 << 20;
-
-/// The size to which an array is cut.
-fn block_bytes(is_bounded: bool, mode: Mode) -> u64 {
+/// The bytes to which an array is cut: a slice reads little of small blocks, but what is predicted
+/// across a block, and its tables, want large ones.
+fn block_bytes(mode: Mode) -> u64 {
     match mode {
-        Mode::Balanced if is_bounded => LOSSY_BLOCK,
-        Mode::Small if is_bounded => SMALLEST_LOSSY_BLOCK,
-        _ => ARRAY_BLOCK,
+        Mode::Fast => 1 << 20,
+        Mode::Balanced => 4 << 20,
+        Mode::Small => 8 << 20,
     }
 }
 
@@ -335,7 +330,7 @@ impl<W: Write> AtWork<'_, '_, W> {
 
     fn array(&mut self, array: Array, plan: &ArrayPlan) -> Result<()> {
         let first_block = self.run.blocks.next_block();
-        let variable = Variable { first_block, ..variable(&array, plan.tolerance.is_some(), plan.mode) };
+        let variable = Variable { first_block, ..variable(&array, plan.mode) };
         let index = self.body.variables.len();
         self.body.segments.push(Segment::Variable { index: index as u32 });
         for k in 0..variable.n_blocks().unwrap_or(0) {
@@ -362,14 +357,14 @@ impl<W: Write> AtWork<'_, '_, W> {
 }
 
 /// How an array is stored, its first block numbered 0.
-pub(crate) fn variable(array: &Array, is_bounded: bool, mode: Mode) -> Variable {
+pub(crate) fn variable(array: &Array, mode: Mode) -> Variable {
     Variable {
         name: array.name.clone(),
         dtype: array.dtype,
         big_endian: array.big_endian,
         column_major: array.column_major,
         shape: array.shape.clone(),
-        block_shape: block_shape(&array.shape, array.dtype.size() as u64, block_bytes(is_bounded, mode)),
+        block_shape: block_shape(&array.shape, array.dtype.size() as u64, block_bytes(mode)),
         first_block: 0,
         receipt: None,
     }
@@ -399,15 +394,15 @@ mod tests {
 
     #[test]
     fn blocks_are_runs_of_the_file_of_about_one_size() {
-        assert_eq!(block_shape(&[], 8, ARRAY_BLOCK), [0u64; 0]);
-        assert_eq!(block_shape(&[0, 5], 4, ARRAY_BLOCK), [1, 5]);
-        assert_eq!(block_shape(&[100, 100], 4, ARRAY_BLOCK), [100, 100]);
-        assert_eq!(block_shape(&[1000, 512, 512], 4, ARRAY_BLOCK), [1, 512, 512]);
-        assert_eq!(block_shape(&[10, (1 << 18) + 1], 4, ARRAY_BLOCK), [1, (1 << 17) + 1]);
-        assert_eq!(block_shape(&[1 << 40], 8, ARRAY_BLOCK), [1 << 17]);
+        assert_eq!(block_shape(&[], 8, 1 << 20), [0u64; 0]);
+        assert_eq!(block_shape(&[0, 5], 4, 1 << 20), [1, 5]);
+        assert_eq!(block_shape(&[100, 100], 4, 1 << 20), [100, 100]);
+        assert_eq!(block_shape(&[1000, 512, 512], 4, 1 << 20), [1, 512, 512]);
+        assert_eq!(block_shape(&[10, (1 << 18) + 1], 4, 1 << 20), [1, (1 << 17) + 1]);
+        assert_eq!(block_shape(&[1 << 40], 8, 1 << 20), [1 << 17]);
         for shape in [&[7, 1 << 20][..], &[3, 5, 7, 100_000], &[1 << 33], &[2, 2, 2, 2, 2, 2, 2, 1 << 17]] {
-            let block = block_shape(shape, 8, ARRAY_BLOCK);
-            assert!(block.iter().product::<u64>() * 8 <= 2 * ARRAY_BLOCK, "{shape:?} {block:?}");
+            let block = block_shape(shape, 8, 1 << 20);
+            assert!(block.iter().product::<u64>() * 8 <= 2 << 20, "{shape:?} {block:?}");
         }
     }
 }

@@ -20,8 +20,18 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     let has_components = dims.iter().filter(|&&d| d > 1).count() > 1 && dims.last().is_some_and(|&d| d <= COMPONENTS);
     let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
     let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
-    let (linear, rotate) = (stage("linear", vec![]), stage("rotate", vec![]));
     let lorenzo = |axes: usize| stage("lorenzo", vec![axes as u8]);
+    let (params, width) = quantizer::Order::wanted(values, tolerance);
+    let order = stage("order", params);
+    let none = stage(NONE, vec![]);
+    let shuffled = plan(&none, &[&stage("shuffle", vec![])], zstd());
+    let mut plain = vec![plan(&none, &[], pco(natural(values.dtype)))];
+    if mode == Mode::Fast {
+        plain.extend((!dims.is_empty()).then(|| plan(&order, &[&lorenzo(dims.len().min(3))], pco(unsigned(width)))));
+        plain.push(shuffled);
+        return vec![plain];
+    }
+    let (linear, rotate) = (stage("linear", vec![]), stage("rotate", vec![]));
     let with = |quantizer: &StageRecord, predictor: &StageRecord, coder: &str| {
         let mut plans = vec![plan(quantizer, &[predictor], stage(coder, vec![]))];
         if has_components {
@@ -30,9 +40,6 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         plans
     };
     let predicted = |quantizer: &StageRecord| with(quantizer, &linear, "crans");
-    let none = stage(NONE, vec![]);
-    let (params, width) = quantizer::Order::wanted(values, tolerance);
-    let order = stage("order", params);
     let mut families = Vec::new();
     if width <= 4 {
         families.push(predicted(&order));
@@ -54,16 +61,11 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         plans.push(plan(&palette, &[], zstd()));
         families.push(plans);
     }
-    let mut plain = vec![plan(&none, &[], pco(natural(values.dtype)))];
     if !dims.is_empty() {
         plain.extend((1..=dims.len().min(3)).map(|axes| plan(&order, &[&lorenzo(axes)], pco(unsigned(width)))));
     }
     families.push(plain);
-    families.push(vec![
-        plan(&none, &[&stage("shuffle", vec![])], zstd()),
-        plan(&none, &[], zstd()),
-        plan(&none, &[&stage("bitshuffle", vec![])], zstd()),
-    ]);
+    families.push(vec![shuffled, plan(&none, &[], zstd()), plan(&none, &[&stage("bitshuffle", vec![])], zstd())]);
     families
 }
 

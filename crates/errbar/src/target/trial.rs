@@ -99,7 +99,7 @@ impl Trials<'_> {
     /// # Errors
     /// As reading and coding.
     pub(super) fn whole(&self, tolerance: Option<&Tolerance>, numbers: u64) -> Result<Outcome> {
-        let variable = variable(self.array, tolerance.is_some(), self.mode);
+        let variable = variable(self.array, self.mode);
         let tolerance = tolerance.cloned().map(Arc::new);
         let mut outcome = Outcome::new(self.size(), numbers);
         let mut lane = Lane::on(self.pool);
@@ -143,7 +143,7 @@ impl Trials<'_> {
     /// # Errors
     /// As reading.
     pub(super) fn boxes(&self, tolerance: &Tolerance) -> Result<Option<Boxes>> {
-        let variable = variable(self.array, true, self.mode);
+        let variable = variable(self.array, self.mode);
         let n_blocks = variable.n_blocks().unwrap_or(0);
         let words = self.size().words;
         if words < LEAST_WORDS || n_blocks == 0 {
