@@ -15,6 +15,8 @@ const NEAR: f64 = 1.1;
 const RARE_NEAR: f64 = 2.0;
 /// Bytes a word below which next to nothing is left to code.
 const RARE: f64 = 0.06;
+/// Samples of one block that cost so many times each other tell different things.
+const UNLIKE: f64 = 4.0;
 /// Samples at most.
 const LOOKS: usize = 2;
 const SMALL_LOOKS: usize = 3;
@@ -90,9 +92,24 @@ impl Ranking {
                 break;
             }
             let Ranking { order, looks, .. } = &mut ranking;
+            let seen = looks[order[0]].len();
             order[..near].iter().for_each(|&i| looks[i].push(cost(i, part)));
-            // The others keep their places: the glance that rejected them may have misled about all.
-            ranking.sort(near);
+            let (now, before) = (looks[order[0]][seen], looks[order[0]][seen - 1]);
+            if (before / UNLIKE..=before * UNLIKE).contains(&now) {
+                // The others keep their places.
+                ranking.sort(near);
+                continue;
+            }
+            // The glance has misled about all that were seen.
+            for &i in &order[near..] {
+                if looks[i].len() == seen && looks[i][seen - 1] < f64::MAX {
+                    looks[i].push(cost(i, part));
+                }
+            }
+            let fewer = |i: usize| looks[i].len() <= seen;
+            let n_seen = order.iter().filter(|&&i| !fewer(i)).count();
+            order.sort_by_key(|&i| fewer(i));
+            ranking.sort(n_seen);
         }
         let near = ranking.near(n_words).min(MOST_WHOLE);
         if near > 1 && (mode == Mode::Small || ranking.is_rare(n_words)) {
