@@ -52,7 +52,7 @@ fn a_slice_of_a_large_archive_takes_four_reads_and_little_more_than_its_blocks()
     let slice = archive.read_variable(b"a.npy", "", &ranges).expect("there");
     assert_eq!(slice.bytes, array.bytes[31 << 20..32 << 20]);
     assert!(reads.load(Ordering::Relaxed) <= 4, "{} reads", reads.load(Ordering::Relaxed));
-    assert!(read.load(Ordering::Relaxed) <= 3 << 20, "{} bytes read", read.load(Ordering::Relaxed));
+    assert!(read.load(Ordering::Relaxed) <= 5 << 20, "{} bytes read", read.load(Ordering::Relaxed));
 }
 
 #[test]
