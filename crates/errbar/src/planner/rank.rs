@@ -13,6 +13,7 @@ pub(super) const SAMPLE_WORDS: usize = 1 << 14;
 /// What is near the best estimate, and how many at most are looked at again.
 const NEAR: f64 = 1.1;
 const RARE_NEAR: f64 = 2.0;
+const RARE_WHOLE: f64 = 8.0;
 /// Bytes a word below which next to nothing is left to code.
 const RARE: f64 = 0.06;
 /// Samples of one block that cost so many times each other tell different things.
@@ -111,7 +112,12 @@ impl Ranking {
             order.sort_by_key(|&i| fewer(i));
             ranking.sort(n_seen);
         }
-        let near = ranking.near(n_words).min(MOST_WHOLE);
+        let near = match (mode, ranking.is_rare(n_words)) {
+            // Samples tell next to nothing here, and the whole is soon coded.
+            (Mode::Small, true) => ranking.within(RARE_WHOLE).min(MOST_NEAR),
+            (_, true) => ranking.within(RARE_WHOLE).min(MOST_WHOLE),
+            _ => ranking.near(n_words).min(MOST_WHOLE),
+        };
         if near > 1 && (mode == Mode::Small || ranking.is_rare(n_words)) {
             let Ranking { order, looks, coded } = &mut ranking;
             for &i in &order[..near] {
@@ -150,8 +156,13 @@ impl Ranking {
 
     /// Candidates whose costs are near enough to the first one's that another sample may turn them.
     fn near(&self, n_words: usize) -> usize {
-        let limit = if self.is_rare(n_words) { RARE_NEAR } else { NEAR } * self.least();
-        self.order.iter().take_while(|&&i| self.cost(i) <= limit).count().min(MOST_NEAR)
+        self.within(if self.is_rare(n_words) { RARE_NEAR } else { NEAR }).min(MOST_NEAR)
+    }
+
+    /// Candidates that cost at most so many times as much as the first.
+    fn within(&self, factor: f64) -> usize {
+        let limit = factor * self.least();
+        self.order.iter().take_while(|&&i| self.cost(i) <= limit).count()
     }
 }
 
