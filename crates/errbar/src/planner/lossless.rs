@@ -8,11 +8,9 @@ use errbar_format::dtype::Class;
 use errbar_format::record::{PipelineRecord, StageRecord};
 
 use super::bytes::zstd_level;
+use super::lossy::COMPONENTS;
 use super::{natural, pco_level, unsigned};
 use crate::policy::Mode;
-
-/// A last dimension up to this may be components of one thing: it is tried as the first.
-const COMPONENTS: usize = 64;
 
 /// Families of pipelines to choose from.
 pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Vec<Vec<PipelineRecord>> {

@@ -10,7 +10,7 @@ use super::{halving, pipeline, sample};
 use crate::policy::Mode;
 
 /// A last dimension up to this may be components of one thing: it is tried as the first, whole.
-const COMPONENTS: usize = 64;
+pub(super) const COMPONENTS: usize = 64;
 /// Dimensions up to this are not interpolated along at first.
 const SHORT: usize = 4;
 
