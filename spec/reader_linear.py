@@ -98,10 +98,9 @@ class FloatLinear:
     keeps_absent = True
 
     def parse(self, p: bytes) -> tuple[DType, bool, list[int]]:
-        params(len(p) >= 1 and p[0] <= 3, "flinear has no such type")
-        mean, taps = Linear().parse(p[1:])
-        params(not mean, "flinear compares with zero only")
-        return next(t for t in DTYPES if t.name == ("f16", "bf16", "f32", "f64")[p[0]]), mean is not None, taps
+        params(len(p) == 38 and p[0] <= 3 and p[1] <= 1, "flinear has a type, zero or not, and 18 taps")
+        dtype = next(t for t in DTYPES if t.name == ("f16", "bf16", "f32", "f64")[p[0]])
+        return dtype, p[1] == 1, list(struct.unpack("<18h", p[2:]))
 
     def output(self, layout: Layout, p: bytes) -> Layout:
         dtype, _, _ = self.parse(p)

@@ -20,7 +20,7 @@ fn rough_log2(x: f64) -> f64 {
 
 /// log2 of a positive normal number, to 1e-8, by the series of the inverse hyperbolic tangent: a
 /// library's logarithm may differ between machines in its last bits.
-pub(crate) fn log2(x: f64) -> f64 {
+pub fn log2(x: f64) -> f64 {
     let bits = x.to_bits();
     let mut exponent = (bits >> 52) as i32 - 1023;
     let mut m = f64::from_bits(bits & ((1 << 52) - 1) | 1023 << 52);

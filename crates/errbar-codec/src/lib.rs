@@ -30,6 +30,7 @@ pub mod values;
 
 pub use check::{Limit, Tolerance};
 pub use codes::{Codes, Layout, Words};
+pub use least_squares::log2;
 pub use registry::Registry;
 pub use stage::{Coder, Estimate, Quantized, Quantizer, Stage, Transform};
 pub use values::Values;

@@ -196,7 +196,7 @@ pub fn encode_best(
     let is_long = values.dtype == DType::Bytes && raw >= 16 * BYTE_RUNS * SAMPLE_WORDS;
     let mut ranking = Ranking::unseen(candidates.len());
     if candidates.len() > 1 || is_long {
-        ranking = Ranking::new(registry, &families, values, Some(tolerance), mode);
+        ranking = Ranking::new(registry, &families, values, tolerance, mode);
         if is_long && ranking.least() > HARDLY_SHRINKS * raw as f64 {
             ranking.order.clear();
         }

@@ -155,6 +155,10 @@ fn linear_params(mean: Option<u32>, taps: [i16; 18]) -> Vec<u8> {
     params
 }
 
+fn float_linear_params(float: u8, to_zero: u8, taps: [i16; 18]) -> Vec<u8> {
+    [float, to_zero].into_iter().chain(taps.iter().flat_map(|tap| tap.to_le_bytes())).collect()
+}
+
 fn float_linears() -> Archive {
     let mut b = Builder::new("flinear");
     let all: [i16; 18] = std::array::from_fn(|k| 1000 - 150 * k as i16);
@@ -164,9 +168,9 @@ fn float_linears() -> Archive {
     let types = [(1, DType::BF16), (0, DType::F16), (2, DType::F32), (3, DType::F64)];
     let shapes: [&[u64]; 6] = [&[], &[0, 3], &[40], &[7, 9], &[3, 4, 2, 5], &[2, 2, 3, 3, 4]];
     for (number, shape) in shapes.into_iter().enumerate() {
-        for (name, mean, taps) in [("all-zero", Some(0), all), ("cube", None, cube), ("most", None, most)] {
+        for (name, to_zero, taps) in [("all-zero", 1, all), ("cube", 0, cube), ("most", 0, most)] {
             for (float, dtype) in types {
-                let params = [vec![float], linear_params(mean, taps)].concat();
+                let params = float_linear_params(float, to_zero, taps);
                 let unsigned = if dtype.word() == 2 {
                     DType::U16
                 } else if dtype.word() == 4 {
@@ -347,13 +351,13 @@ fn refused() -> Vec<Vector> {
     ] {
         c04(&format!("linear-{name}"), dtype, with_params(none, &[("linear", params)], "store", &[]), note);
     }
-    let flinear = |float: u8, mean, taps| [vec![float], linear_params(mean, taps)].concat();
+    let flinear = float_linear_params(2, 0, [0; 18]);
     for (name, dtype, params, note) in [
         ("none", DType::U32, vec![], "flinear has parameters"),
-        ("type", DType::U32, flinear(4, None, [0; 18]), "there are four types"),
-        ("zero", DType::U32, flinear(2, Some(1), [0; 18]), "flinear compares with zero only"),
-        ("short", DType::U32, flinear(2, None, [0; 18])[..37].to_vec(), "flinear has 18 taps"),
-        ("wide", DType::U64, flinear(2, None, [0; 18]), "the type is as wide as the words"),
+        ("type", DType::U32, float_linear_params(4, 0, [0; 18]), "there are four types"),
+        ("zero", DType::U32, float_linear_params(2, 2, [0; 18]), "flinear compares with zero or does not"),
+        ("short", DType::U32, flinear[..37].to_vec(), "flinear has 18 taps"),
+        ("wide", DType::U64, flinear, "the type is as wide as the words"),
     ] {
         c04(&format!("flinear-{name}"), dtype, with_params(none, &[("flinear", &params)], "store", &[]), note);
     }

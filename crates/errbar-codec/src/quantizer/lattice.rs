@@ -3,6 +3,7 @@ use errbar_format::{DType, Error, Result};
 use crate::codes::Word;
 use crate::float::{Float, with_floats};
 use crate::lattice::{self, Present};
+use crate::quantizer::ordered::absent;
 use crate::quantizer::words_nearest;
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
 use crate::{Codes, Layout, Tolerance, Values, Words, with_words};
@@ -46,15 +47,10 @@ impl Lattice {
     /// then need not look for one.
     pub fn wanted(values: &Values, tolerance: &Tolerance) -> Option<Vec<u8>> {
         let (limit, float) = (tolerance.limit.absolute()?, Float::of(values.dtype).ok()?);
-        let absent = absent(values, float, tolerance);
-        let present = Present { values, float, absent: absent.contains(&true).then_some(&absent) };
+        let absent = absent(values, tolerance);
+        let present = Present { values, float, absent: absent.as_deref() };
         present.lattice(limit, 2.0 * limit).map(lattice::Lattice::to_bytes)
     }
-}
-
-fn absent(values: &Values, float: Float, tolerance: &Tolerance) -> Vec<bool> {
-    let is_absent = |bits: u64| !float.is_finite(bits) || tolerance.is_fill(bits);
-    with_words!(&values.bits.words, v => v.iter().map(|w| is_absent(w.to_u64())).collect())
 }
 
 impl Stage for Lattice {
@@ -89,8 +85,8 @@ impl Quantizer for Lattice {
             return Err(Error::usage("lattice serves absolute limits only"));
         };
         let float = Float::of(values.dtype)?;
-        let absent = absent(values, float, tolerance);
-        let present = Present { values, float, absent: absent.contains(&true).then_some(&absent) };
+        let absent = absent(values, tolerance);
+        let present = Present { values, float, absent: absent.as_deref() };
         let found = match wanted {
             // As good as multiples of twice the limit will do: values that come back exactly are worth more.
             [] => present.lattice(limit, limit).ok_or_else(|| Error::usage("the values are on no lattice"))?,
@@ -99,25 +95,27 @@ impl Quantizer for Lattice {
         let step = found.unit * found.stride;
         let multiple = |bits: u64| ((float.to_f64(bits) - found.offset) / step).round_ties_even();
         let multiples: Vec<f64> = with_words!(&values.bits.words, v => v.iter().map(|w| multiple(w.to_u64())).collect());
-        let counted = || multiples.iter().zip(&absent).filter(|(_, absent)| !**absent).map(|(&k, _)| k);
-        let base = counted().fold(f64::MAX, f64::min);
-        let params = Params { offset: found.offset, step, base: if absent.contains(&false) { base as i64 } else { 0 } };
+        let is_absent = |i: usize| absent.as_ref().is_some_and(|absent| absent[i]);
+        let base = multiples.iter().enumerate().filter(|(i, _)| !is_absent(*i)).fold(f64::MAX, |base, (_, &k)| base.min(k));
+        let params = Params { offset: found.offset, step, base: if base < f64::MAX { base as i64 } else { 0 } };
         let mut last = 0;
-        let mut unserved = Vec::new();
+        let mut exact = Vec::new();
         let codes: Vec<u32> = with_floats!(float, &values.bits.words, (words, to_f64, narrow) => {
-            let each = words.iter().zip(&multiples).zip(&absent).enumerate();
-            each.map(|(i, ((&word, &k), &absent))| {
+            let each = words.iter().zip(&multiples).enumerate();
+            each.map(|(i, (&word, &k))| {
                 // Where there is none, the code before costs least, unless it need not be written at all.
-                last = if absent { last } else { (k - base) as u32 };
-                // Coarse types round what lies between their own values.
-                if absent || !tolerance.allows(to_f64(word), narrow(params.value(last.into()))) {
-                    unserved.push(i as u32);
+                if !is_absent(i) {
+                    last = (k - base) as u32;
+                    // Coarse types round what lies between their own values.
+                    if !tolerance.allows(to_f64(word), narrow(params.value(last.into()))) {
+                        exact.push(i as u32);
+                    }
                 }
                 last
             })
             .collect()
         })?;
-        Quantized::of_words(params.to_bytes(), Words::U32(codes), unserved, values, tolerance)
+        Ok(Quantized::with_absent(params.to_bytes(), Words::U32(codes), exact, absent, values))
     }
 
     fn code_layout(&self, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {

@@ -114,13 +114,45 @@ fn fill_of<W: Word>(words: &[W], number: impl Fn(u64) -> f64) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use errbar_codec::DType;
+    use errbar_codec::conformance::SplitMix64;
+    use errbar_codec::{DType, Registry, pipeline};
 
     use super::*;
+    use crate::planner::{CorePlanner, encode_best};
 
     fn integers(numbers: &[i16]) -> Values {
         let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
         Values::from_bytes(DType::I16, false, &[numbers.len() as u64], bytes).expect("as many integers as bytes")
+    }
+
+    /// The stages chosen for numbers on a grid of 40 by 500.
+    fn stages(dtype: DType, mode: Mode, bytes: impl Iterator<Item = u8>) -> String {
+        let values = Values::from_bytes(dtype, false, &[40, 500], bytes.collect::<Vec<_>>()).expect("20,000 numbers");
+        let (encoded, _) = encode_best(&Registry::core(), &CorePlanner, &values, None, mode).expect("any numbers");
+        assert_eq!(encoded.decoded, values);
+        pipeline::describe(&Registry::core(), &encoded.pipeline)
+    }
+
+    #[test]
+    fn each_kind_of_numbers_finds_its_stages() {
+        let noise: Vec<u64> = SplitMix64(9).take(20_000).collect();
+        let wave = |i: usize| ((i % 500) as f64 * 0.02).sin() * 90.0 + ((i / 500) as f64 * 0.2).cos() * 40.0;
+        let noisy = |i: usize| wave(i) + (noise[i] % 1000) as f64 * 1e-4;
+        let each = || 0..20_000usize;
+        let floats = |number: &dyn Fn(usize) -> f32, mode| {
+            stages(DType::F32, mode, each().flat_map(|i| number(i).to_le_bytes()).collect::<Vec<_>>().into_iter())
+        };
+        let tens = stages(DType::I32, Mode::Balanced, each().flat_map(|i| (10 * noisy(i) as i32).to_le_bytes()));
+        assert!(tens.starts_with("order(unit 10) linear"), "{tens}");
+        let few: Vec<f32> = (0..50).map(|i| (noise[i] >> 40) as f32 * 1e-3).collect();
+        let few = floats(&|i| few[(wave(i) / 6.0) as usize % 50], Mode::Balanced);
+        assert!(few.starts_with("palette("), "{few}");
+        let rounded = floats(&|i| (noisy(i) * 100.0).round() as f32 / 100.0, Mode::Balanced);
+        assert!(rounded.starts_with("lattice(") && rounded.contains(" + k 1.000000e-2) linear"), "{rounded}");
+        let field = floats(&|i| noisy(i) as f32, Mode::Small);
+        assert!(field.ends_with(" carith"), "{field}");
+        let doubles = stages(DType::F64, Mode::Balanced, each().flat_map(|i| noisy(i).to_le_bytes()));
+        assert!(doubles.starts_with("order flinear") && doubles.ends_with(" carith"), "{doubles}");
     }
 
     #[test]

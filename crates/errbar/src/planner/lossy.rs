@@ -26,7 +26,7 @@ fn by_outlook(values: &Values, tolerance: &Tolerance, wholes: &[u8]) -> Vec<(u8,
     if wholes.len() < 2 {
         return wholes.iter().map(|&whole| (whole, 0.0)).collect();
     }
-    let parts = sample::boxes(values, Some(tolerance), SAMPLE_WORDS, BOXES);
+    let parts = sample::boxes(values, tolerance, SAMPLE_WORDS, BOXES);
     let costs = halving::outlooks(&parts, tolerance, wholes);
     let mut order: Vec<(u8, f64)> = wholes.iter().copied().zip(costs).collect();
     order.sort_by(|a, b| a.1.total_cmp(&b.1));

@@ -58,7 +58,7 @@ impl Ranking {
         registry: &Registry,
         families: &[Vec<PipelineRecord>],
         values: &Values,
-        tolerance: Option<&Tolerance>,
+        tolerance: &Tolerance,
         mode: Mode,
     ) -> Ranking {
         let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
@@ -68,13 +68,14 @@ impl Ranking {
             _ => (SAMPLE_WORDS, LOOKS, FAMILY),
         };
         let parts = parts(values, tolerance, sample_words, looks);
-        let cost = |i: usize, part: &Values| pipeline::estimate(registry, candidates[i], part, tolerance, n_words).unwrap_or(f64::MAX);
+        let cost =
+            |i: usize, part: &Values| pipeline::estimate(registry, candidates[i], part, Some(tolerance), n_words).unwrap_or(f64::MAX);
         let mut ranking = Ranking::unseen(candidates.len());
         let Some((glance, longer)) = parts.split_first() else { return ranking };
         let firsts: Vec<usize> = families.iter().scan(0, |next, family| Some(std::mem::replace(next, *next + family.len()))).collect();
         for &i in &firsts {
             let best = firsts.iter().map(|&i| ranking.cost(i)).fold(f64::MAX, f64::min);
-            let is_exact = candidates[i].quantizer.name == NONE && tolerance.is_some_and(|tolerance| !tolerance.is_exact());
+            let is_exact = candidates[i].quantizer.name == NONE && !tolerance.is_exact();
             let is_hopeless = is_exact && best < f64::MAX && repeats::least_bits(glance) * n_words as f64 > 8.0 * HOPELESS * best;
             ranking.looks[i].push(if is_hopeless { f64::MAX } else { cost(i, glance) });
         }
@@ -121,7 +122,7 @@ impl Ranking {
         if near > 1 && (mode == Mode::Small || ranking.is_rare(n_words)) {
             let Ranking { order, looks, coded } = &mut ranking;
             for &i in &order[..near] {
-                let whole = pipeline::code(registry, candidates[i], values, tolerance).ok();
+                let whole = pipeline::code(registry, candidates[i], values, Some(tolerance)).ok();
                 looks[i].push(whole.as_ref().map_or(f64::MAX, |coded| coded.len() as f64));
                 if coded.as_ref().is_none_or(|(best, _)| looks[i].last() < looks[*best].last()) {
                     *coded = whole.map(|coded| (i, coded));
@@ -167,7 +168,7 @@ impl Ranking {
 }
 
 /// Parts of the values: of plain bytes a few runs together, of others boxes.
-fn parts(values: &Values, tolerance: Option<&Tolerance>, sample_words: usize, count: usize) -> Vec<Values> {
+fn parts(values: &Values, tolerance: &Tolerance, sample_words: usize, count: usize) -> Vec<Values> {
     let (DType::Bytes, Words::U8(bytes)) = (values.dtype, &values.bits.words) else {
         return sample::boxes(values, tolerance, sample_words, count);
     };

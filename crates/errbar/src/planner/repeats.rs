@@ -1,7 +1,7 @@
 //! A quick look at how much words repeat themselves: what coding them exactly takes at the least.
 
 use errbar_codec::codes::Word;
-use errbar_codec::{Values, with_words};
+use errbar_codec::{Values, log2, with_words};
 
 /// Words looked at.
 const LOOKS: usize = 8192;
@@ -33,14 +33,8 @@ fn entropy<W: Word>(words: impl Iterator<Item = W>) -> f64 {
         counts[place as usize] += 1;
         n += 1;
     }
-    let of_counts: f64 = counts.iter().filter(|&&count| count > 1).map(|&count| f64::from(count) * log2(count)).sum();
-    if n > 0 { log2(n) - of_counts / f64::from(n) } else { 0.0 }
-}
-
-/// log2 of a positive number, to 0.09, without a library call.
-fn log2(n: u32) -> f64 {
-    let whole = n.ilog2();
-    f64::from(whole) + f64::from(n) / f64::from(1u32 << whole) - 1.0
+    let of_counts: f64 = counts.iter().filter(|&&count| count > 1).map(|&count| f64::from(count) * log2(f64::from(count))).sum();
+    if n > 0 { log2(f64::from(n)) - of_counts / f64::from(n) } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -29,12 +29,12 @@ pub(super) fn cut(values: &Values, n_words: usize, eighths: usize) -> Values {
 
 /// Boxes as [`cut`] gives them, those with the most values that are not missing first; of equals, the
 /// one in the middle, then those farthest from each other.
-pub(crate) fn boxes(values: &Values, tolerance: Option<&Tolerance>, n_words: usize, count: usize) -> Vec<Values> {
+pub(crate) fn boxes(values: &Values, tolerance: &Tolerance, n_words: usize, count: usize) -> Vec<Values> {
     if values.bits.words.len() <= n_words {
         return vec![values.clone()];
     }
     let float = Float::of(values.dtype).ok();
-    let is_absent = |bits: u64| float.is_some_and(|float| !float.is_finite(bits)) || tolerance.is_some_and(|t| t.is_fill(bits));
+    let is_absent = |bits: u64| float.is_some_and(|float| !float.is_finite(bits)) || tolerance.is_fill(bits);
     let absent = |part: &Values| with_words!(&part.bits.words, v => v.iter().filter(|word| is_absent(word.to_u64())).count());
     let mut boxes: Vec<(usize, Values)> = Vec::new();
     for eighths in PLACES {

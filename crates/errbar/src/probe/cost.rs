@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use errbar_codec::log2;
 use errbar_format::zstd_frame;
 
 use super::CELL;
@@ -133,14 +134,6 @@ fn entropy(counts: &[u32; 256]) -> u64 {
     let bits: f64 = counts.iter().filter(|&&count| count > 0).map(|&count| f64::from(count) * log2(f64::from(n) / f64::from(count))).sum();
     // Half the logarithm of its count for every symbol but one.
     bits as u64 + used * 4
-}
-
-/// The logarithm of a number of at least 1, within 0.01: what costs no library call.
-fn log2(x: f64) -> f64 {
-    let bits = x.to_bits();
-    let exponent = ((bits >> 52) as i64 - 1023) as f64;
-    let fraction = f64::from_bits(bits & ((1 << 52) - 1) | 1023 << 52) - 1.0;
-    exponent + fraction * (1.0 + 0.3443 * (1.0 - fraction))
 }
 
 impl Planes {

@@ -37,12 +37,15 @@ impl Form {
     /// that differences wrap as those of words do.
     #[inline(always)]
     pub(super) fn word(&self, bytes: &[u8], at: usize) -> u64 {
-        let raw = match (self.width, bytes.get(at..at + self.width)) {
-            (2, Some(&[a, b])) => u64::from(u16::from_le_bytes([a, b]).swapped(self.big_endian)) << 48,
-            (4, Some(&[a, b, c, d])) => u64::from(u32::from_le_bytes([a, b, c, d]).swapped(self.big_endian)) << 32,
-            (8, Some(&[a, b, c, d, e, f, g, h])) => u64::from_le_bytes([a, b, c, d, e, f, g, h]).swapped(self.big_endian),
+        let raw = match (bytes.get(at..at + self.width), self.big_endian) {
+            (Some(&[a, b]), false) => u64::from(u16::from_le_bytes([a, b])),
+            (Some(&[a, b]), true) => u64::from(u16::from_be_bytes([a, b])),
+            (Some(&[a, b, c, d]), false) => u64::from(u32::from_le_bytes([a, b, c, d])),
+            (Some(&[a, b, c, d]), true) => u64::from(u32::from_be_bytes([a, b, c, d])),
+            (Some(&[a, b, c, d, e, f, g, h]), false) => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            (Some(&[a, b, c, d, e, f, g, h]), true) => u64::from_be_bytes([a, b, c, d, e, f, g, h]),
             _ => 0,
-        };
+        } << self.shift();
         let sign = 1 << 63;
         match self.float {
             true if raw & sign != 0 => !raw & (u64::MAX << self.shift()),
@@ -109,19 +112,3 @@ impl Form {
         }
     }
 }
-
-trait Swapped: Sized {
-    fn swapped(self, swap: bool) -> Self;
-}
-
-macro_rules! swapped {
-    ($($t:ty),*) => {
-        $(impl Swapped for $t {
-            #[inline(always)]
-            fn swapped(self, swap: bool) -> Self {
-                if swap { self.swap_bytes() } else { self }
-            }
-        })*
-    };
-}
-swapped!(u16, u32, u64);

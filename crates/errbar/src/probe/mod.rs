@@ -202,6 +202,31 @@ mod tests {
     }
 
     #[test]
+    fn mixtures_are_covered_by_whole_rows() {
+        let mut random = SplitMix64(11);
+        for _ in 0..40 {
+            let mut bytes: Vec<u8> = Vec::new();
+            for _ in 0..1 + random.next().unwrap_or(0) % 4 {
+                let (kind, len) = (random.next().unwrap_or(0) % 6, (random.next().unwrap_or(0) % 30_000) as usize);
+                let ramp = |i: usize| 1000.0 + (i as f64 * 0.01).sin() * (i % 77) as f64;
+                match kind {
+                    0 => bytes.extend(text(len)),
+                    1 => bytes.extend((0..len / 4).flat_map(|i| (ramp(i) as f32).to_be_bytes())),
+                    2 => bytes.extend((0..len / 8).flat_map(|i| ramp(i).to_le_bytes())),
+                    3 => bytes.extend((0..len / 2).flat_map(|i| (ramp(i) as i16).to_le_bytes())),
+                    4 => bytes.extend(std::iter::repeat_n(0, len)),
+                    _ => bytes.extend(random.by_ref().take(len / 8).flat_map(u64::to_le_bytes)),
+                }
+                bytes.push(7);
+            }
+            let parts = parts(&bytes);
+            assert_eq!(parts.iter().map(|part| part.len).sum::<usize>(), bytes.len());
+            let whole = |part: &Part| part.numbers.as_ref().is_none_or(|numbers| part.len.is_multiple_of(numbers.row()));
+            assert!(parts.iter().all(|part| part.len > 0 && whole(part)));
+        }
+    }
+
+    #[test]
     fn any_bytes_are_covered() {
         let mut random = SplitMix64(5);
         for len in [0, 1, 7, CELL, LEAST - 1, LEAST, LEAST + 1, 9 * CELL + 3, 100_000] {

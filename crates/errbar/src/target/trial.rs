@@ -161,7 +161,7 @@ impl Trials<'_> {
             let size = variable.dtype.size() as u64;
             let bytes = self.read(first * size, shape.iter().product::<u64>() * size)?;
             let values = Values::from_bytes(variable.dtype, variable.big_endian, &shape, bytes)?;
-            boxes.values.extend(sample::boxes(&values, Some(tolerance), BOX_WORDS, wanted.div_ceil(n) as usize));
+            boxes.values.extend(sample::boxes(&values, tolerance, BOX_WORDS, wanted.div_ceil(n) as usize));
         }
         let float = Float::of(variable.dtype)?;
         let is_number = |bits: u64| float.is_finite(bits) && !tolerance.is_fill(bits);

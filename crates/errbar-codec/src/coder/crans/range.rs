@@ -4,6 +4,7 @@
 use errbar_format::Result;
 
 use super::corrupt;
+use super::rans::RawWriter;
 
 /// Bits of a probability.
 const SCALE_BITS: u32 = 16;
@@ -30,14 +31,15 @@ impl Default for Bit {
 }
 
 impl Bit {
-    /// In units of 2^-16, neither 0 nor all.
+    /// The part of a range that stands for one; neither nothing nor all.
     #[inline(always)]
-    pub(super) fn one(self) -> u32 {
-        ((u32::from(self.fast) + u32::from(self.slow)) >> 1).clamp(48, 65_488)
+    fn share(self, range: u32) -> u32 {
+        let one = ((u32::from(self.fast) + u32::from(self.slow)) >> 1).clamp(48, 65_488);
+        ((u64::from(range) * u64::from(one)) >> SCALE_BITS) as u32
     }
 
     #[inline(always)]
-    pub(super) fn learn(&mut self, bit: bool) {
+    fn learn(&mut self, bit: bool) {
         let early = (u32::from(self.seen) + 3).ilog2();
         self.seen = self.seen.saturating_add(u8::from(self.seen < 125));
         let towards = |p: u16, rate: u32| if bit { p + ((u16::MAX - p) >> rate) } else { p - (p >> rate) };
@@ -66,14 +68,12 @@ pub(super) struct Writer {
     pending: Option<u8>,
     full: usize,
     coded: Vec<u8>,
-    raw: Vec<u8>,
-    held: u64,
-    n_held: u32,
+    raw: RawWriter,
 }
 
 impl Writer {
     pub(super) fn new() -> Writer {
-        Writer { low: 0, range: u32::MAX, pending: None, full: 0, coded: Vec::new(), raw: Vec::new(), held: 0, n_held: 0 }
+        Writer { low: 0, range: u32::MAX, pending: None, full: 0, coded: Vec::new(), raw: RawWriter::default() }
     }
 
     fn shift(&mut self) {
@@ -96,10 +96,7 @@ impl Writer {
         for _ in 0..5 {
             self.shift();
         }
-        if self.n_held > 0 {
-            self.raw.push(self.held as u8);
-        }
-        (self.coded, self.raw)
+        (self.coded, self.raw.finish())
     }
 }
 
@@ -108,7 +105,7 @@ impl Bits for Writer {
 
     #[inline(always)]
     fn bit(&mut self, bit: bool, model: &mut Bit) -> bool {
-        let ones = ((u64::from(self.range) * u64::from(model.one())) >> SCALE_BITS) as u32;
+        let ones = model.share(self.range);
         if bit {
             self.range = ones;
         } else {
@@ -125,19 +122,9 @@ impl Bits for Writer {
 
     #[inline(always)]
     fn raw(&mut self, number: u64, n: u32) -> u64 {
-        let mut left = n;
-        let mut number = number;
-        while left > 0 {
-            let now = left.min(32);
-            self.held |= (number & ((1 << now) - 1)) << self.n_held;
-            self.n_held += now;
-            while self.n_held >= 8 {
-                self.raw.push(self.held as u8);
-                self.held >>= 8;
-                self.n_held -= 8;
-            }
-            number = number.checked_shr(now).unwrap_or(0);
-            left -= now;
+        self.raw.put(number as u32, n.min(32));
+        if n > 32 {
+            self.raw.put((number >> 32) as u32, n - 32);
         }
         0
     }
@@ -185,7 +172,7 @@ impl Bits for Reader<'_> {
 
     #[inline(always)]
     fn bit(&mut self, _: bool, model: &mut Bit) -> bool {
-        let ones = ((u64::from(self.range) * u64::from(model.one())) >> SCALE_BITS) as u32;
+        let ones = model.share(self.range);
         let bit = self.code < ones;
         if bit {
             self.range = ones;

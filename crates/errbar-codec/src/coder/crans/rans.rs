@@ -51,7 +51,7 @@ pub(super) fn encode(symbols: &[Symbol], tables: &Tables) -> Vec<u16> {
 }
 
 /// Writes raw bits, the lowest of each byte first.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct RawWriter {
     bytes: Vec<u8>,
     held: u64,
@@ -59,9 +59,10 @@ pub(super) struct RawWriter {
 }
 
 impl RawWriter {
+    /// The low `n` bits, at most 32.
     #[inline(always)]
     pub(super) fn put(&mut self, bits: u32, n: u32) {
-        self.held |= u64::from(bits) << self.n;
+        self.held |= (u64::from(bits) & ((1 << n) - 1)) << self.n;
         self.n += n;
         while self.n >= 8 {
             self.bytes.push(self.held as u8);

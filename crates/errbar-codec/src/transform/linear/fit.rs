@@ -36,40 +36,54 @@ impl<W: Word> Work for Fitting<'_, W> {
 
     #[inline(always)]
     fn run(self) -> Model {
-        model_of(self.words, self.n, self.absent)
+        let sampled = sample(self.words, self.n, self.absent, |word| word.to_u64() as f64);
+        best_model(&sampled, [None, Some(sampled.median)], judge)
     }
 }
 
 /// What a predictor is made from: the neighbours that there are, and samples of them.
 pub(super) struct Sampled {
     /// Their places in [`OFFSETS`].
-    pub(super) used: Vec<usize>,
+    used: Vec<usize>,
     pub(super) samples: Samples,
     /// Of the codes looked at.
     median: u32,
 }
 
+/// What integers cost whose predictions leave residuals, and what samples then count in the next round,
+/// for it to come nearer to least absolute residuals.
 #[inline(always)]
-fn model_of<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Model {
-    let sampled = sample(words, n, absent, |word| word.to_u64() as f64);
+fn judge(residuals: &[f64]) -> (f64, Vec<f64>) {
+    // Predictions are rounded: what is nearly right is right.
+    let residuals: Vec<f64> = residuals.iter().map(|r| r.round_ties_even()).collect();
+    (bits(&residuals, LIMIT), residuals.iter().map(|r| 1.0 / (r.abs() + 0.5 * LIMIT)).collect())
+}
+
+/// The best of no taps, fitted taps and those of Lorenzo predictors, each against every one of `means`,
+/// by what `judge` says of their residuals: the first of equals.
+#[inline(always)]
+pub(super) fn best_model(sampled: &Sampled, means: [Option<u32>; 2], judge: impl Fn(&[f64]) -> (f64, Vec<f64>)) -> Model {
     let even = vec![1.0; sampled.samples.len()];
     let mut best = Best { cost: f64::MAX, model: Model::default(), weights: even.clone() };
-    // Against the code before, then against the median: the first of equals.
-    for mean in [None, Some(sampled.median)] {
+    let offer = |best: &mut Best, relative: &Samples, mean, taps: &[f64]| {
+        let (cost, weights) = judge(&relative.residuals(taps));
+        best.offer(sampled, mean, taps, cost, weights)
+    };
+    for mean in means {
         let relative = sampled.relative(mean);
-        best.offer(&sampled, &relative, mean, &vec![0.0; sampled.used.len()]);
+        offer(&mut best, &relative, mean, &vec![0.0; sampled.used.len()]);
         for taps in sampled.lorenzo() {
-            best.offer(&sampled, &relative, mean, &taps);
+            offer(&mut best, &relative, mean, &taps);
         }
         if let Some(taps) = sampled.fit(&relative, &even) {
-            best.offer(&sampled, &relative, mean, &taps);
+            offer(&mut best, &relative, mean, &taps);
         }
     }
     let mean = best.model.mean;
     let relative = sampled.relative(mean);
     for _ in 1..ROUNDS {
         let Some(taps) = sampled.fit(&relative, &best.weights) else { break };
-        if !best.offer(&sampled, &relative, mean, &taps) {
+        if !offer(&mut best, &relative, mean, &taps) {
             break;
         }
     }
@@ -80,23 +94,17 @@ fn model_of<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Model 
 struct Best {
     cost: f64,
     model: Model,
-    /// What samples count in the next round, for it to come nearer to least absolute residuals.
+    /// What samples count in the next round.
     weights: Vec<f64>,
 }
 
 impl Best {
     /// Takes what is plainly better; tells whether it did.
-    #[inline(always)]
-    fn offer(&mut self, sampled: &Sampled, relative: &Samples, mean: Option<u32>, taps: &[f64]) -> bool {
-        // Predictions are rounded: what is nearly right is right.
-        let mut residuals = relative.residuals(taps);
-        residuals.iter_mut().for_each(|r| *r = r.round_ties_even());
-        let cost = bits(&residuals, LIMIT);
+    fn offer(&mut self, sampled: &Sampled, mean: Option<u32>, taps: &[f64], cost: f64, weights: Vec<f64>) -> bool {
         let is_better = cost < self.cost * 0.998;
         if is_better {
             let mut model = Model { mean, taps: [0; TAPS] };
             sampled.used.iter().zip(taps).for_each(|(&k, tap)| model.taps[k] = (tap * UNIT) as i16);
-            let weights = residuals.iter().map(|r| 1.0 / (r.abs() + 0.5 * LIMIT)).collect();
             *self = Best { cost, model, weights };
         }
         is_better
@@ -106,7 +114,7 @@ impl Best {
 impl Sampled {
     /// Samples less what they are compared with.
     #[inline(always)]
-    pub(super) fn relative(&self, mean: Option<u32>) -> Samples {
+    fn relative(&self, mean: Option<u32>) -> Samples {
         let left = self.used.iter().position(|&k| k == 0).filter(|_| mean.is_none());
         let reference: Vec<f64> = match left {
             Some(left) => self.samples.columns[left].clone(),
@@ -117,7 +125,7 @@ impl Sampled {
     }
 
     /// The taps of what Lorenzo predictors of two and three axes predict, where there are such.
-    pub(super) fn lorenzo(&self) -> impl Iterator<Item = Vec<f64>> {
+    fn lorenzo(&self) -> impl Iterator<Item = Vec<f64>> {
         const PLANE: [Offset; 3] = [[0, 0, 0, -1], [0, 0, -1, 0], [0, 0, -1, -1]];
         const CUBE: [Offset; 7] = [PLANE[0], PLANE[1], PLANE[2], [0, -1, 0, 0], [0, -1, 0, -1], [0, -1, -1, 0], [0, -1, -1, -1]];
         [&PLANE[..], &CUBE].into_iter().filter_map(|offsets| {
@@ -132,7 +140,7 @@ impl Sampled {
     }
 
     #[inline(always)]
-    pub(super) fn fit(&self, relative: &Samples, weights: &[f64]) -> Option<Vec<f64>> {
+    fn fit(&self, relative: &Samples, weights: &[f64]) -> Option<Vec<f64>> {
         let enough = relative.len() >= 8 * self.used.len() + 64;
         let solution = enough.then(|| relative.solve(weights, &[]))??;
         Some(solution.iter().map(|t| (t.clamp(-MOST, MOST) * UNIT).round_ties_even() / UNIT).collect())

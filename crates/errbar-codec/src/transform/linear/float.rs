@@ -2,8 +2,8 @@
 
 use errbar_format::Result;
 
-use super::fit::{self, Sampled};
-use super::template::{Line, Model, TAPS, UNIT};
+use super::template::{self, Line, Model};
+use super::{Pass, fit};
 use crate::codes::Word;
 use crate::float::Float;
 use crate::least_squares::bits;
@@ -22,8 +22,8 @@ pub struct FloatLinear;
 
 /// The types in the order of their codes.
 const TYPES: [Float; 4] = [Float::F16, Float::BF16, Float::F32, Float::F64];
-/// Rounds of least squares.
-const ROUNDS: usize = 3;
+/// Residuals below this share of a typical number count alike in a fit.
+const LEAST_SHARE: f64 = 1e-7;
 
 struct Params {
     float: Float,
@@ -32,18 +32,21 @@ struct Params {
 
 impl Params {
     fn parse(params: &[u8]) -> Result<Params> {
-        let &[float, ref model @ ..] = params else { return Err(bad_params("flinear has none")) };
+        let &[float, to_zero, ref taps @ ..] = params else { return Err(bad_params("flinear's parameters end early")) };
         let float = TYPES.get(usize::from(float)).ok_or_else(|| bad_params("flinear has no such type"))?;
-        let model = Model::parse(model)?;
-        match model.mean {
-            None | Some(0) => Ok(Params { float: *float, model }),
-            Some(_) => Err(bad_params("flinear compares with zero only")),
-        }
+        let mean = match to_zero {
+            0 => None,
+            1 => Some(0),
+            _ => return Err(bad_params("flinear compares with zero or does not")),
+        };
+        Ok(Params { float: *float, model: Model { mean, taps: template::parse_taps(taps)? } })
     }
 
     fn to_bytes(&self) -> Vec<u8> {
         let float = TYPES.iter().position(|&float| float == self.float).unwrap_or(0);
-        [&[float as u8][..], &self.model.to_bytes()].concat()
+        let mut bytes = vec![float as u8, u8::from(self.model.mean.is_some())];
+        template::write_taps(&self.model.taps, &mut bytes);
+        bytes
     }
 }
 
@@ -76,32 +79,27 @@ impl Convert {
     }
 }
 
-/// Codes there, residuals here: which of both is given decides the direction.
-struct Pass<'a, W> {
-    words: &'a mut [W],
-    n: Extents,
-    params: &'a Params,
-    absent: Option<&'a [bool]>,
-    forward: bool,
-}
+/// What linear does with integers.
+struct FloatPass<'a, W>(Pass<'a, W>, Float);
 
-impl<W: Word> Work for Pass<'_, W> {
+impl<W: Word> Work for FloatPass<'_, W> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Pass { words, n, params, absent, forward } = self;
-        match params.float {
-            Float::F16 => rows(words, n, &params.model, absent, forward, Convert(Float::F16)),
-            Float::BF16 => rows(words, n, &params.model, absent, forward, Convert(Float::BF16)),
-            Float::F32 => rows(words, n, &params.model, absent, forward, Convert(Float::F32)),
-            Float::F64 => rows(words, n, &params.model, absent, forward, Convert(Float::F64)),
+        // One loop a type: the conversions are most of the work.
+        match self.1 {
+            Float::F16 => rows(self.0, Convert(Float::F16)),
+            Float::BF16 => rows(self.0, Convert(Float::BF16)),
+            Float::F32 => rows(self.0, Convert(Float::F32)),
+            Float::F64 => rows(self.0, Convert(Float::F64)),
         }
     }
 }
 
 #[inline(always)]
-fn rows<W: Word>(words: &mut [W], n: Extents, model: &Model, absent: Option<&[bool]>, forward: bool, convert: Convert) {
+fn rows<W: Word>(pass: Pass<'_, W>, convert: Convert) {
+    let Pass { words, n, model, absent, forward } = pass;
     let width = n[DIMS - 1];
     let mut numbers = vec![0.0; words.len()];
     let mut sums = vec![0.0; width];
@@ -127,57 +125,19 @@ fn rows<W: Word>(words: &mut [W], n: Extents, model: &Model, absent: Option<&[bo
     }
 }
 
-/// The best of fitted taps, the plane through the nearest neighbours, and the float before.
+/// The best predictor of samples, by the differences of codes.
 fn model<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>, convert: Convert) -> Model {
     let sampled = fit::sample(words, n, absent, |word| convert.number(word));
-    let mut best = Best { cost: f64::MAX, model: Model::default(), weights: vec![1.0; sampled.samples.len()] };
-    let zeros = vec![0.0; sampled.used.len()];
-    for mean in [None, Some(0)] {
-        for taps in [zeros.clone()].into_iter().chain(sampled.lorenzo()) {
-            best.offer::<W>(&sampled, convert, mean, &taps);
-        }
-    }
-    for mean in [None, Some(0)] {
-        let relative = sampled.relative(mean);
-        let mut weights = vec![1.0; relative.len()];
-        for _ in 0..ROUNDS {
-            let Some(taps) = sampled.fit(&relative, &weights) else { break };
-            if !best.offer::<W>(&sampled, convert, mean, &taps) {
-                break;
-            }
-            weights.clone_from(&best.weights);
-        }
-    }
-    best.model
-}
-
-/// The cheapest predictor so far.
-struct Best {
-    cost: f64,
-    model: Model,
-    /// What samples count in the next round.
-    weights: Vec<f64>,
-}
-
-impl Best {
-    /// Takes what is plainly better; tells whether it did.
-    fn offer<W: Word>(&mut self, sampled: &Sampled, convert: Convert, mean: Option<u32>, taps: &[f64]) -> bool {
-        let residuals = sampled.relative(mean).residuals(taps);
-        let targets = &sampled.samples.target;
-        let code = |x: f64| convert.code::<W>(x).to_u64();
-        let distances: Vec<f64> =
-            residuals.iter().zip(targets).map(|(r, target)| code(*target).abs_diff(code(target - r)) as f64).collect();
-        let cost = bits(&distances, 0.5);
-        let is_better = cost < self.cost * 0.998;
-        if is_better {
-            let mut model = Model { mean, taps: [0; TAPS] };
-            sampled.used.iter().zip(taps).for_each(|(&k, tap)| model.taps[k] = (tap * UNIT) as i16);
-            let tiny = targets.iter().map(|x| x.abs()).sum::<f64>() / targets.len().max(1) as f64 * 1e-7 + f64::MIN_POSITIVE;
-            let weights = residuals.iter().map(|r| 1.0 / (r.abs() + tiny)).collect();
-            *self = Best { cost, model, weights };
-        }
-        is_better
-    }
+    let targets = &sampled.samples.target;
+    let code = |x: f64| convert.code::<W>(x).to_u64();
+    let codes: Vec<u64> = targets.iter().map(|&target| code(target)).collect();
+    let typical = targets.iter().map(|x| x.abs()).sum::<f64>() / targets.len().max(1) as f64;
+    let least = typical * LEAST_SHARE + f64::MIN_POSITIVE;
+    fit::best_model(&sampled, [None, Some(0)], |residuals| {
+        let pairs = residuals.iter().zip(targets).zip(&codes);
+        let distances: Vec<f64> = pairs.map(|((r, target), &of_target)| of_target.abs_diff(code(target - r)) as f64).collect();
+        (bits(&distances, 0.5), residuals.iter().map(|r| 1.0 / (r.abs() + least)).collect())
+    })
 }
 
 fn check(layout: &Layout, params: &Params) -> Result<Extents> {
@@ -208,7 +168,7 @@ impl Stage for FloatLinear {
     }
 
     fn parameters(&self) -> &'static str {
-        "float: u8; has_zero: u8; zero: u32 if so; 18 taps: i16, in units of 1 / 4096"
+        "float: u8; to_zero: u8; 18 taps: i16, in units of 1 / 4096"
     }
 
     fn examples(&self) -> Vec<Vec<u8>> {
@@ -252,7 +212,7 @@ impl Transform for FloatLinear {
         let params = Params::parse(params)?;
         let n = check(&codes.layout(), &params)?;
         let absent = codes.scan.absent.as_deref();
-        with_words!(&mut codes.words, v => widest(Pass { words: v, n, params: &params, absent, forward: true }));
+        with_words!(&mut codes.words, v => widest(FloatPass(Pass { words: v, n, model: &params.model, absent, forward: true }, params.float)));
         Ok(codes)
     }
 
@@ -260,7 +220,7 @@ impl Transform for FloatLinear {
         let params = Params::parse(params)?;
         let n = check(input, &params)?;
         let absent = input.scan.absent.as_deref();
-        with_words!(&mut codes.words, v => widest(Pass { words: v, n, params: &params, absent, forward: false }));
+        with_words!(&mut codes.words, v => widest(FloatPass(Pass { words: v, n, model: &params.model, absent, forward: false }, params.float)));
         codes.scan = input.scan.clone();
         Ok(codes)
     }

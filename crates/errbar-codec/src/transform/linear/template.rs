@@ -57,17 +57,24 @@ impl Model {
             }
             _ => return Err(bad_params("linear has a mean or none")),
         };
-        let bytes: &[u8; 2 * TAPS] = rest.try_into().map_err(|_| bad_params("linear takes 18 taps"))?;
-        let tap = |k: usize| i16::from_le_bytes([bytes[2 * k], bytes[2 * k + 1]]);
-        Ok(Model { mean, taps: std::array::from_fn(tap) })
+        Ok(Model { mean, taps: parse_taps(rest)? })
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![u8::from(self.mean.is_some())];
         self.mean.iter().for_each(|mean| bytes.extend(mean.to_le_bytes()));
-        bytes.extend(self.taps.iter().flat_map(|tap| tap.to_le_bytes()));
+        write_taps(&self.taps, &mut bytes);
         bytes
     }
+}
+
+pub(super) fn parse_taps(bytes: &[u8]) -> Result<[i16; TAPS]> {
+    let bytes: &[u8; 2 * TAPS] = bytes.try_into().map_err(|_| bad_params("there are 18 taps"))?;
+    Ok(std::array::from_fn(|k| i16::from_le_bytes([bytes[2 * k], bytes[2 * k + 1]])))
+}
+
+pub(super) fn write_taps(taps: &[i16; TAPS], bytes: &mut Vec<u8>) {
+    bytes.extend(taps.iter().flat_map(|tap| tap.to_le_bytes()));
 }
 
 /// A row at work.
