@@ -53,12 +53,14 @@ pub struct Coded {
     pipeline: PipelineRecord,
     payload: Vec<u8>,
     exact: Exact,
+    /// What [`Exact::write`] makes of the values.
+    exact_bytes: Vec<u8>,
 }
 
 impl Coded {
-    /// Bytes of the codes and of the quantizer's parameters.
+    /// Bytes of the codes, of the exact values and of the quantizer's parameters.
     pub fn len(&self) -> usize {
-        self.payload.len() + self.pipeline.quantizer.params.len()
+        self.payload.len() + self.exact_bytes.len() + self.pipeline.quantizer.params.len()
     }
 
     /// Whether there are none.
@@ -74,7 +76,8 @@ impl Coded {
 pub fn code(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Coded> {
     let Quantized { pipeline, codes, exact } = quantize(registry, plan, values, tolerance.unwrap_or(EXACT), false)?;
     let payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
-    Ok(Coded { pipeline, payload, exact })
+    let exact_bytes = exact.write(&values.bits)?;
+    Ok(Coded { pipeline, payload, exact, exact_bytes })
 }
 
 /// What a pipeline would make of `n_words` words that are like `sample`, in bytes, without the
@@ -85,9 +88,9 @@ pub fn code(registry: &Registry, plan: &PipelineRecord, values: &Values, toleran
 pub fn estimate(registry: &Registry, plan: &PipelineRecord, sample: &Values, tolerance: Option<&Tolerance>, n_words: usize) -> Result<f64> {
     let Quantized { pipeline, codes, exact } = quantize(registry, plan, sample, tolerance.unwrap_or(EXACT), true)?;
     let estimate = registry.coder(&plan.coder)?.estimate(&codes, &plan.coder.params)?;
-    let patches = exact.patches.len() * (2 + sample.bits.words.width());
+    let exact = exact.write(&sample.bits)?.len();
     let scale = n_words as f64 / sample.bits.words.len().max(1) as f64;
-    Ok(pipeline.quantizer.params.len() as f64 + estimate.side + (estimate.codes + patches as f64) * scale)
+    Ok(pipeline.quantizer.params.len() as f64 + estimate.side + (estimate.codes + exact as f64) * scale)
 }
 
 /// A block as its coder is given it.
@@ -152,17 +155,17 @@ fn scan_for(registry: &Registry, pipeline: &PipelineRecord, quantized: &Scan) ->
 /// # Errors
 /// As [`encode`].
 pub fn prove(registry: &Registry, coded: Coded, values: &Values, tolerance: Option<&Tolerance>) -> Result<Encoded> {
-    let Coded { pipeline, mut payload, mut exact } = coded;
+    let Coded { pipeline, mut payload, mut exact, exact_bytes } = coded;
     let tolerance = tolerance.unwrap_or(EXACT);
     let coded_len = payload.len();
     let layout = values.bits.layout();
     let differs = || Error::new(errbar_format::Kind::Differs, "decoding a block did not give it back");
-    let mut append_and_decode = |exact: &Exact| {
+    let mut append_and_decode = |exact_bytes: &[u8]| {
         payload.truncate(coded_len);
-        payload.extend(exact.write(&values.bits)?);
+        payload.extend_from_slice(exact_bytes);
         decode_layout(registry, &pipeline, values.dtype, &layout, &payload, (payload.len() - coded_len) as u64)
     };
-    let mut decoded = append_and_decode(&exact)?;
+    let mut decoded = append_and_decode(&exact_bytes)?;
     let mut receipt = None;
     if tolerance.is_exact() || !values.dtype.is_float() {
         if decoded != *values {
@@ -172,7 +175,7 @@ pub fn prove(registry: &Registry, coded: Coded, values: &Values, tolerance: Opti
         let mut found = check::compare(values, &decoded, tolerance)?;
         if !found.violations.is_empty() {
             exact.add_patches(&found.violations);
-            decoded = append_and_decode(&exact)?;
+            decoded = append_and_decode(&exact.write(&values.bits)?)?;
             found = check::compare(values, &decoded, tolerance)?;
             if !found.violations.is_empty() {
                 return Err(differs());
