@@ -88,9 +88,10 @@ pub fn code(registry: &Registry, plan: &PipelineRecord, values: &Values, toleran
 pub fn estimate(registry: &Registry, plan: &PipelineRecord, sample: &Values, tolerance: Option<&Tolerance>, n_words: usize) -> Result<f64> {
     let Quantized { pipeline, codes, exact } = quantize(registry, plan, sample, tolerance.unwrap_or(EXACT), true)?;
     let estimate = registry.coder(&plan.coder)?.estimate(&codes, &plan.coder.params)?;
-    let exact = exact.write(&sample.bits)?.len();
+    // What is absent costs every plan that leaves it out the same, and less in a block than in its parts.
+    let patches = exact.patches.len() * (2 + sample.bits.words.width());
     let scale = n_words as f64 / sample.bits.words.len().max(1) as f64;
-    Ok(pipeline.quantizer.params.len() as f64 + estimate.side + (estimate.codes + exact as f64) * scale)
+    Ok(pipeline.quantizer.params.len() as f64 + estimate.side + (estimate.codes + patches as f64) * scale)
 }
 
 /// A block as its coder is given it.
