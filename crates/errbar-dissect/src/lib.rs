@@ -1,20 +1,21 @@
 //! File formats to variables and byte segments.
 //!
-//! A dissector looks at a file and says where its arrays lie. It never sees the archive and never
-//! fails a pack: [`dissect`] runs it contained, checks that its pieces cover the file exactly, and
-//! takes the file as plain bytes otherwise. To add a format: one file here, one line in
+//! A dissector looks at a file and says where its arrays lie: a [`Layout`]. It never sees the
+//! archive and never fails a pack: [`dissect`] runs it contained, checks that the places fit the
+//! file, and takes the file as plain bytes otherwise. To add a format: one file here, one line in
 //! [`dissectors`], one page under `spec/formats`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{fs, io};
 
-use errbar_format::dtype::n_elements;
-use errbar_format::limits::{MAX_DIMS, MAX_NAME};
-use errbar_format::{DType, Error, Result};
+use errbar_format::{Error, Result};
 
+mod layout;
 mod npy;
+mod numbers;
 mod raw;
 
+pub use layout::{Array, Chunks, Holds, Layout, Place};
 pub use npy::{Npy, header as npy_header};
 pub use raw::Raw;
 
@@ -51,57 +52,17 @@ impl ReadAt for fs::File {
     }
 }
 
-/// An array found in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Array {
-    /// Its name in the file; empty where the file holds one nameless array.
-    pub name: String,
-    /// Type of an element.
-    pub dtype: DType,
-    /// Whether the elements' bytes are big-endian.
-    pub big_endian: bool,
-    /// Whether the first index varies fastest.
-    pub column_major: bool,
-    /// Extent along each dimension, slowest-varying first.
-    pub shape: Vec<u64>,
-}
-
-impl Array {
-    /// Bytes of all elements, or `None` if that does not fit 64 bits.
-    pub fn bytes(&self) -> Option<u64> {
-        n_elements(&self.shape)?.checked_mul(self.dtype.size() as u64)
-    }
-
-    /// Extent along each dimension, in the order in which the file's own readers index it.
-    pub fn index_shape(&self) -> Vec<u64> {
-        let mut shape = self.shape.clone();
-        if self.column_major {
-            shape.reverse();
-        }
-        shape
-    }
-}
-
-/// A piece of a file, in file order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// This many bytes that belong to no array.
-    Bytes(u64),
-    /// All elements of an array.
-    Array(Array),
-}
-
 /// One file format.
 pub trait Dissector: Sync {
     /// The format's usual name.
     fn name(&self) -> &'static str;
     /// Whether a file that begins with `head` (up to 512 bytes) is worth a closer look.
     fn probe(&self, head: &[u8]) -> bool;
-    /// The pieces of the file, in order and without gap.
+    /// Where the arrays of the file lie.
     ///
     /// # Errors
     /// Anything: the file is then taken as bytes.
-    fn dissect(&self, file: &dyn ReadAt) -> Result<Vec<Piece>>;
+    fn dissect(&self, file: &dyn ReadAt) -> Result<Layout>;
 }
 
 /// Every format known, in the order they are tried.
@@ -109,32 +70,22 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
     &[&Npy]
 }
 
-/// The pieces of `file` as the first fitting dissector of `all` finds them, and that dissector's
-/// name; one piece of bytes if none fits, fails, panics or contradicts the file.
-pub fn dissect(file: &dyn ReadAt, all: &[&dyn Dissector]) -> (Vec<Piece>, Option<&'static str>) {
+/// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
+/// and that dissector's name; an empty layout if none fits, fails, panics or contradicts the file.
+pub fn dissect(file: &dyn ReadAt, all: &[&dyn Dissector]) -> (Layout, Option<&'static str>) {
     let size = file.size();
     let mut head = vec![0; size.min(512) as usize];
     if file.read_at(&mut head, 0).is_ok() {
         for dissector in all {
             let found = catch_unwind(AssertUnwindSafe(|| if dissector.probe(&head) { dissector.dissect(file).ok() } else { None }));
-            if let Ok(Some(pieces)) = found
-                && covers(&pieces, size)
+            if let Ok(Some(mut layout)) = found
+                && layout.settle(size)
             {
-                return (pieces, Some(dissector.name()));
+                return (layout, Some(dissector.name()));
             }
         }
     }
-    (vec![Piece::Bytes(size)], None)
-}
-
-/// Whether the pieces are within the limits and add up to `size` bytes.
-fn covers(pieces: &[Piece], size: u64) -> bool {
-    let len = |piece: &Piece| match piece {
-        Piece::Bytes(n) => Some(*n),
-        Piece::Array(a) if a.shape.len() <= MAX_DIMS && a.name.len() <= MAX_NAME => a.bytes(),
-        Piece::Array(_) => None,
-    };
-    pieces.iter().try_fold(0u64, |sum, piece| sum.checked_add(len(piece)?)) == Some(size)
+    (Layout::default(), None)
 }
 
 fn not_this(what: &str) -> Error {
@@ -143,9 +94,11 @@ fn not_this(what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use errbar_format::DType;
+
     use super::*;
 
-    struct Careless(Vec<Piece>);
+    struct Careless;
     impl Dissector for Careless {
         fn name(&self) -> &'static str {
             "careless"
@@ -154,23 +107,23 @@ mod tests {
             assert_ne!(head, b"panic", "planted");
             true
         }
-        fn dissect(&self, _: &dyn ReadAt) -> Result<Vec<Piece>> {
-            Ok(self.0.clone())
+        fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
+            let array = Array::new("a", DType::U8, false, vec![4]);
+            Ok(Layout::of(array, u64::from(numbers::Numbers::read(file, 0, 1, false)?.u8(0)?)))
         }
     }
 
     #[test]
-    fn pieces_that_do_not_cover_the_file_are_dropped() {
-        for pieces in [vec![], vec![Piece::Bytes(4)], vec![Piece::Bytes(u64::MAX), Piece::Bytes(6)]] {
-            assert_eq!(dissect(&&b"12345"[..], &[&Careless(pieces)]), (vec![Piece::Bytes(5)], None));
+    fn a_layout_that_does_not_fit_the_file_is_dropped() {
+        let all: &[&dyn Dissector] = &[&Careless];
+        assert_eq!(dissect(&&b"\x01ABCD"[..], all).1, Some("careless"));
+        for file in [&b"\x02ABCD"[..], b"\xff", b""] {
+            assert_eq!(dissect(&file, all), (Layout::default(), None));
         }
-        let right = vec![Piece::Bytes(2), Piece::Bytes(3)];
-        assert_eq!(dissect(&&b"12345"[..], &[&Careless(right.clone())]), (right, Some("careless")));
     }
 
     #[test]
     fn a_panic_in_a_dissector_is_contained() {
-        let all: &[&dyn Dissector] = &[&Careless(vec![Piece::Bytes(5)])];
-        assert_eq!(dissect(&&b"panic"[..], all), (vec![Piece::Bytes(5)], None));
+        assert_eq!(dissect(&&b"panic"[..], &[&Careless]), (Layout::default(), None));
     }
 }

@@ -2,11 +2,12 @@
 
 use errbar_format::{DType, Result};
 
-use crate::{Array, Dissector, Piece, ReadAt, not_this};
+use crate::numbers::Numbers;
+use crate::{Array, Dissector, Layout, ReadAt, not_this};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// NumPy itself refuses to evaluate longer headers of untrusted files.
-const MAX_HEADER: usize = 10_000;
+const MAX_HEADER: u64 = 10_000;
 
 /// The `.npy` format.
 #[derive(Clone, Copy, Debug)]
@@ -21,27 +22,23 @@ impl Dissector for Npy {
         head.starts_with(MAGIC) && head.len() >= 10
     }
 
-    fn dissect(&self, file: &dyn ReadAt) -> Result<Vec<Piece>> {
-        let read = |at: u64, len: usize| {
-            let mut bytes = vec![0; len];
-            file.read_at(&mut bytes, at).map(|()| bytes).map_err(|_| not_this("file ends inside its header"))
-        };
-        let start = read(0, 10)?;
-        let (header_len, data) = match start[6] {
-            1 => (usize::from(u16::from_le_bytes([start[8], start[9]])), 10),
-            2 | 3 => {
-                let rest = read(10, 2)?;
-                (u32::from_le_bytes([start[8], start[9], rest[0], rest[1]]) as usize, 12)
-            }
+    fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
+        let start = Numbers::read(file, 0, 12, false)?;
+        let (header_len, data) = match start.u8(6)? {
+            1 => (u64::from(start.u16(8)?), 10),
+            2 | 3 => (u64::from(start.u32(8)?), 12),
             _ => return Err(not_this("unknown version of .npy")),
         };
         if header_len > MAX_HEADER {
             return Err(not_this("header is too long"));
         }
-        let header = read(data, header_len)?;
-        let text = std::str::from_utf8(&header).map_err(|_| not_this("header is not text"))?;
+        let header = Numbers::read(file, data, header_len, false)?;
+        let text = std::str::from_utf8(header.bytes(0, header_len as usize)?).map_err(|_| not_this("header is not text"))?;
         let array = Parser(text).array().ok_or_else(|| not_this("header is not of a plain array"))?;
-        Ok(vec![Piece::Bytes(data + header_len as u64), Piece::Array(array)])
+        match array.bytes().and_then(|n| n.checked_add(data + header_len)) == Some(file.size()) {
+            true => Ok(Layout::of(array, data + header_len)),
+            false => Err(not_this("size of the file is not that of its array")),
+        }
     }
 }
 
@@ -107,7 +104,7 @@ impl<'a> Parser<'a> {
         if column_major {
             shape.reverse();
         }
-        Some(Array { name: String::new(), dtype, big_endian, column_major, shape })
+        Some(Array { column_major, ..Array::new("", dtype, big_endian, shape) })
     }
 }
 
@@ -185,10 +182,7 @@ mod tests {
     fn found(header_text: &str, data: usize) -> Option<Array> {
         let mut file = [MAGIC, &[1, 0], &(header_text.len() as u16).to_le_bytes(), header_text.as_bytes()].concat();
         file.resize(file.len() + data, 7);
-        match dissect(&&file[..], &[&Npy]).0.pop() {
-            Some(Piece::Array(array)) => Some(array),
-            _ => None,
-        }
+        dissect(&&file[..], &[&Npy]).0.arrays.pop()
     }
 
     #[test]
@@ -198,8 +192,8 @@ mod tests {
                 let mut file = header(dtype, big, fortran, &[2, 3]);
                 assert_eq!(file.len() % 64, 0);
                 file.resize(file.len() + 6 * dtype.size(), 1);
-                let (pieces, by) = dissect(&&file[..], &[&Npy]);
-                let Some(Piece::Array(array)) = pieces.last() else { panic!("{dtype:?}") };
+                let (layout, by) = dissect(&&file[..], &[&Npy]);
+                let [array] = &layout.arrays[..] else { panic!("{dtype:?}") };
                 assert_eq!((by, array.dtype.size(), array.column_major), (Some("npy"), dtype.size(), fortran));
                 assert_eq!(array.shape, if fortran { [3, 2] } else { [2, 3] });
                 assert_eq!(array.big_endian, big && dtype.size() > 1);
@@ -237,7 +231,7 @@ mod tests {
         let mut file = header(DType::F64, false, false, &[4]);
         file.resize(file.len() + 32, 0);
         for len in 0..file.len() {
-            assert_eq!(dissect(&&file[..len], &[&Npy]).0, [Piece::Bytes(len as u64)]);
+            assert_eq!(dissect(&&file[..len], &[&Npy]), (Layout::default(), None));
         }
     }
 }

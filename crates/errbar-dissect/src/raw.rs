@@ -1,6 +1,6 @@
 use errbar_format::{DType, Result};
 
-use crate::{Array, Dissector, Piece, ReadAt, not_this};
+use crate::{Array, Dissector, Layout, ReadAt, not_this};
 
 /// A file that is one array, or ends with one, as its user declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,14 +24,12 @@ impl Dissector for Raw {
         true
     }
 
-    fn dissect(&self, file: &dyn ReadAt) -> Result<Vec<Piece>> {
-        let array =
-            Array { name: String::new(), dtype: self.dtype, big_endian: self.big_endian, column_major: false, shape: self.shape.clone() };
+    fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
+        let array = Array::new("", self.dtype, self.big_endian, self.shape.clone());
         let bytes = array.bytes().ok_or_else(|| not_this("declared shape overflows"))?;
-        if self.offset.checked_add(bytes) != Some(file.size()) {
-            return Err(not_this("declared shape does not fit the file's size"));
+        match self.offset.checked_add(bytes) == Some(file.size()) {
+            true => Ok(Layout::of(array, self.offset)),
+            false => Err(not_this("declared shape does not fit the file's size")),
         }
-        let gap = (self.offset > 0).then_some(Piece::Bytes(self.offset));
-        Ok(gap.into_iter().chain([Piece::Array(array)]).collect())
     }
 }

@@ -18,6 +18,10 @@ pub const MAX_DIMS: usize = 8;
 pub const MAX_BOUNDS: usize = 16;
 /// Transforms in a pipeline.
 pub const MAX_TRANSFORMS: usize = 6;
+/// Filters of a variable's chunks.
+pub const MAX_FILTERS: usize = 8;
+/// Bytes of the blocks that a reader must hold together to give a file in order.
+pub const MAX_ROWS: u64 = 128 << 20;
 /// Bytes in a stage's parameters.
 pub const MAX_PARAMS: usize = 256 << 10;
 /// Bytes in the name of a stage, a variable, a document or an attribute.

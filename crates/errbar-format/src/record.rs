@@ -333,6 +333,55 @@ pub enum Segment {
         /// Its position in [`FileBody::variables`].
         index: u32,
     },
+    /// Records of equal length: of each of some variables, in order, all elements that share one
+    /// index of the first dimension.
+    Records {
+        /// Position of the first of these variables in [`FileBody::variables`].
+        first: u32,
+        /// How many they are.
+        count: u32,
+    },
+    /// A chunk of a variable, put through its filters.
+    Chunk {
+        /// The variable's position in [`FileBody::variables`].
+        variable: u32,
+        /// Position in the variable's grid of chunks, in C order.
+        index: u64,
+        /// Bytes that the filters make.
+        length: u64,
+        /// Filters that this chunk is not put through, the first at bit 0.
+        skipped: u32,
+    },
+}
+
+/// How a variable stands in its file in chunks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunks {
+    /// Extent of a chunk along each dimension. Chunks at the far faces reach past the variable.
+    pub shape: Vec<u64>,
+    /// What is done to the bytes of a chunk, in order.
+    pub filters: Vec<Filter>,
+    /// Bytes of the element that fills a chunk past the variable's faces.
+    pub fill: Vec<u8>,
+}
+
+/// What a file's format does to the bytes of a chunk before they are stored; loses nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Filter {
+    /// The first bytes of all items, then the second bytes, …; bytes behind the last whole item last.
+    Shuffle {
+        /// Bytes of an item.
+        item: u32,
+    },
+    /// A zlib stream (RFC 1950), made as zlib makes it.
+    Deflate {
+        /// zlib's `level`, 0 to 9.
+        level: u8,
+        /// zlib's `memLevel`, 1 to 9.
+        mem_level: u8,
+    },
+    /// The checksum of HDF5's Fletcher-32 filter behind the bytes.
+    Fletcher32,
 }
 
 /// An array found inside a file.
@@ -352,6 +401,8 @@ pub struct Variable {
     pub block_shape: Vec<u64>,
     /// Number of the first block; the others follow in C order of the grid.
     pub first_block: u64,
+    /// How it is stored in chunks; nothing where it stands in one piece or in records.
+    pub chunks: Option<Chunks>,
     /// The receipts of its blocks in one, or nothing if nothing could be lost.
     pub receipt: Option<Receipt>,
 }

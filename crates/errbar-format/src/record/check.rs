@@ -1,8 +1,12 @@
 //! What can be told of a record from itself: limits, shapes, names, sums.
 
-use super::{Block, BlockPlace, Body, Document, Entry, FileBody, Receipt, Segment, Variable};
+use std::collections::HashSet;
+
+use super::{Block, BlockPlace, Body, Chunks, Document, Entry, FileBody, Filter, Receipt, Segment, Variable};
 use crate::dtype::n_elements;
-use crate::limits::{MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_INLINE, MAX_NAME, MAX_PARAMS, MAX_TRANSFORMS};
+use crate::limits::{
+    MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_FILTERS, MAX_INLINE, MAX_NAME, MAX_PARAMS, MAX_ROWS, MAX_TRANSFORMS,
+};
 use crate::{DType, Error, Result, path};
 
 fn check_shape(shape: &[u64], dtype: DType) -> Result<u64> {
@@ -86,10 +90,18 @@ impl Variable {
         if self.n_blocks().and_then(|n| self.first_block.checked_add(n)).is_none() {
             return Err(Error::limit("EB-V01", "block numbers overflow 64 bits"));
         }
+        if let Some(chunks) = &self.chunks {
+            chunks.check(self)?;
+        }
         if let Some(receipt) = &self.receipt {
             receipt.check(bytes / self.dtype.word() as u64)?;
         }
         Ok(bytes)
+    }
+
+    /// Bytes of all elements, or `None` if that does not fit 64 bits.
+    pub fn bytes(&self) -> Option<u64> {
+        n_elements(&self.shape)?.checked_mul(self.dtype.size() as u64)
     }
 
     /// Extent along each dimension, in the order in which the file's own readers index it.
@@ -103,7 +115,7 @@ impl Variable {
 
     /// Blocks along each dimension.
     pub fn grid(&self) -> Vec<u64> {
-        self.shape.iter().zip(&self.block_shape).map(|(&n, &b)| n.div_ceil(b)).collect()
+        grid(&self.shape, &self.block_shape)
     }
 
     /// Blocks in all, or `None` if that does not fit 64 bits. An empty variable has none.
@@ -112,20 +124,46 @@ impl Variable {
     }
 
     /// Origin and extent of the `k`-th block.
-    pub fn block_box(&self, mut k: u64) -> (Vec<u64>, Vec<u64>) {
-        let grid = self.grid();
-        let mut origin = vec![0; grid.len()];
-        for axis in (0..grid.len()).rev() {
-            origin[axis] = (k % grid[axis].max(1)) * self.block_shape[axis];
-            k /= grid[axis].max(1);
-        }
-        let extent = (0..grid.len()).map(|a| self.block_shape[a].min(self.shape[a].saturating_sub(origin[a]))).collect();
-        (origin, extent)
+    pub fn block_box(&self, k: u64) -> (Vec<u64>, Vec<u64>) {
+        nth_box(&self.shape, &self.block_shape, k)
+    }
+
+    /// Position, among the variable's blocks, of the one that the element at `origin` is in.
+    pub fn block_of(&self, origin: &[u64]) -> u64 {
+        let axes = self.grid().into_iter().zip(origin).zip(&self.block_shape);
+        axes.fold(0, |k, ((n, at), block)| k * n + at / block)
+    }
+
+    /// Chunks along each dimension; none where it is not stored in chunks.
+    pub fn chunk_grid(&self) -> Vec<u64> {
+        self.chunks.as_ref().map_or_else(|| vec![0], |chunks| grid(&self.shape, &chunks.shape))
+    }
+
+    /// Origin of the `k`-th chunk, and its extent inside the variable.
+    pub fn chunk_box(&self, k: u64) -> (Vec<u64>, Vec<u64>) {
+        self.chunks.as_ref().map_or_else(Default::default, |chunks| nth_box(&self.shape, &chunks.shape, k))
     }
 }
 
+/// Boxes along each dimension.
+fn grid(shape: &[u64], of: &[u64]) -> Vec<u64> {
+    shape.iter().zip(of).map(|(&n, &b)| n.div_ceil(b)).collect()
+}
+
+/// Origin and extent of the `k`-th box of extent `of`, in C order of their grid, cut at the far faces.
+fn nth_box(shape: &[u64], of: &[u64], mut k: u64) -> (Vec<u64>, Vec<u64>) {
+    let grid = grid(shape, of);
+    let mut origin = vec![0; grid.len()];
+    for axis in (0..grid.len()).rev() {
+        origin[axis] = (k % grid[axis].max(1)) * of[axis];
+        k /= grid[axis].max(1);
+    }
+    let extent = (0..grid.len()).map(|a| of[a].min(shape[a].saturating_sub(origin[a]))).collect();
+    (origin, extent)
+}
+
 impl Entry {
-    /// Checks everything about an entry that can be told from itself (EB-P01, EB-E01 … EB-E05, EB-E07).
+    /// Checks everything about an entry that can be told from itself (EB-P01, EB-E01 … EB-E05, EB-E07, EB-E08).
     ///
     /// # Errors
     /// The kind that the broken rule names.
@@ -168,17 +206,71 @@ impl Document {
     }
 }
 
+impl Chunks {
+    /// Checks them against the variable that is stored in them (EB-V04).
+    fn check(&self, variable: &Variable) -> Result<()> {
+        let bytes = check_shape(&self.shape, variable.dtype)?;
+        if bytes > MAX_BLOCK || self.filters.len() > MAX_FILTERS {
+            return Err(Error::limit("EB-V04", format!("chunks of {bytes} bytes with {} filters", self.filters.len())));
+        }
+        let whole = |((&chunk, &block), &n): ((&u64, &u64), &u64)| chunk > 0 && (block % chunk == 0 || block >= n);
+        let in_blocks =
+            self.shape.len() == variable.shape.len() && self.shape.iter().zip(&variable.block_shape).zip(&variable.shape).all(whole);
+        if !in_blocks || self.fill.len() != variable.dtype.size() || n_elements(&variable.chunk_grid()).is_none() {
+            return Err(Error::corrupt("EB-V04", format!("chunks {:?} do not fit blocks {:?}", self.shape, variable.block_shape)));
+        }
+        match self.filters.iter().all(Filter::is_possible) {
+            true => Ok(()),
+            false => Err(Error::corrupt("EB-V04", "filter has impossible parameters")),
+        }
+    }
+
+    /// Bytes of a whole chunk.
+    pub fn bytes(&self, dtype: DType) -> u64 {
+        self.shape.iter().product::<u64>() * dtype.size() as u64
+    }
+}
+
+impl Filter {
+    fn is_possible(&self) -> bool {
+        match self {
+            Filter::Shuffle { item } => *item > 0,
+            Filter::Deflate { level, mem_level } => *level <= 9 && (1..=9).contains(mem_level),
+            Filter::Fletcher32 => true,
+        }
+    }
+}
+
 impl FileBody {
-    /// Bytes of `segment`, whose variable indices have been checked.
+    /// Bytes of `segment`; nothing where they cannot be told.
     pub fn segment_len(&self, segment: &Segment) -> Option<u64> {
         match segment {
             Segment::Inline(bytes) => Some(bytes.len() as u64),
-            Segment::Hole { length } | Segment::Part { length, .. } | Segment::Run { length, .. } => Some(*length),
-            Segment::Variable { index } => {
-                let variable = self.variables.get(*index as usize)?;
-                n_elements(&variable.shape)?.checked_mul(variable.dtype.size() as u64)
+            Segment::Hole { length } | Segment::Part { length, .. } | Segment::Run { length, .. } | Segment::Chunk { length, .. } => {
+                Some(*length)
+            }
+            Segment::Variable { index } => self.variables.get(*index as usize)?.bytes(),
+            Segment::Records { first, count } => {
+                self.fields(*first, *count)?.iter().try_fold(0u64, |sum, field| sum.checked_add(field.bytes()?))
             }
         }
+    }
+
+    /// Decoded bytes of blocks that `segment`, which has been checked, is made of.
+    pub fn used(&self, segment: &Segment) -> u64 {
+        match segment {
+            Segment::Inline(_) | Segment::Hole { .. } => 0,
+            Segment::Chunk { variable, index, .. } => {
+                let variable = &self.variables[*variable as usize];
+                variable.chunk_box(*index).1.iter().product::<u64>() * variable.dtype.size() as u64
+            }
+            segment => self.segment_len(segment).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The variables of a segment of records.
+    pub fn fields(&self, first: u32, count: u32) -> Option<&[Variable]> {
+        self.variables.get(first as usize..first.checked_add(count)? as usize)
     }
 
     fn check(&self) -> Result<()> {
@@ -186,33 +278,16 @@ impl FileBody {
             variable.check()?;
         }
         let mut size = 0u64;
-        let mut next_variable = 0;
+        let mut held = Held { whole: vec![false; self.variables.len()], chunks: HashSet::new() };
         for segment in &self.segments {
-            match segment {
-                Segment::Inline(bytes) if bytes.len() > MAX_INLINE => return Err(Error::limit("EB-E03", "inline segment is too long")),
-                Segment::Part { offset, length, .. } if offset.checked_add(*length).is_none_or(|end| end > MAX_BLOCK) => {
-                    return Err(Error::limit("EB-E03", "segment reaches past the largest block"));
-                }
-                Segment::Run { block_len, length, first_block }
-                    if *block_len == 0 || *block_len > MAX_BLOCK || first_block.checked_add(length.div_ceil(*block_len)).is_none() =>
-                {
-                    return Err(Error::limit("EB-E03", "run of blocks is impossible"));
-                }
-                Segment::Variable { index } => {
-                    if *index != next_variable || *index as usize >= self.variables.len() {
-                        return Err(Error::corrupt("EB-E04", "variables and segments do not match"));
-                    }
-                    next_variable += 1;
-                }
-                _ => {}
-            }
+            self.check_segment(segment, &mut held)?;
             size = self
                 .segment_len(segment)
                 .and_then(|len| size.checked_add(len))
                 .ok_or_else(|| Error::limit("EB-E03", "segments overflow 64 bits"))?;
         }
-        if next_variable as usize != self.variables.len() {
-            return Err(Error::corrupt("EB-E04", "variables and segments do not match"));
+        if self.variables.iter().zip(&held.whole).any(|(variable, held)| variable.chunks.is_none() && !held) {
+            return Err(mismatch());
         }
         if size != self.size || size > i64::MAX as u64 {
             return Err(Error::corrupt("EB-E05", format!("segments hold {size} bytes, the file {}", self.size)));
@@ -221,5 +296,75 @@ impl FileBody {
             return Err(Error::corrupt("EB-E07", "file has no hash, and no one block proves its content"));
         }
         Ok(())
+    }
+
+    fn check_segment(&self, segment: &Segment, held: &mut Held) -> Result<()> {
+        match segment {
+            Segment::Inline(bytes) if bytes.len() > MAX_INLINE => Err(Error::limit("EB-E03", "inline segment is too long")),
+            Segment::Part { offset, length, .. } if offset.checked_add(*length).is_none_or(|end| end > MAX_BLOCK) => {
+                Err(Error::limit("EB-E03", "segment reaches past the largest block"))
+            }
+            Segment::Run { block_len, length, first_block }
+                if *block_len == 0 || *block_len > MAX_BLOCK || first_block.checked_add(length.div_ceil(*block_len)).is_none() =>
+            {
+                Err(Error::limit("EB-E03", "run of blocks is impossible"))
+            }
+            Segment::Inline(_) | Segment::Hole { .. } | Segment::Part { .. } | Segment::Run { .. } => Ok(()),
+            Segment::Variable { index } => held.variable(self, *index as usize),
+            Segment::Records { first, count } => {
+                let fields = self.fields(*first, *count).unwrap_or_default();
+                (*first..).zip(fields).try_for_each(|(index, _)| held.variable(self, index as usize))?;
+                check_records(fields)
+            }
+            Segment::Chunk { variable, index, length, .. } => {
+                let of = self.variables.get(*variable as usize);
+                let chunked = of.and_then(|of| Some((of, of.chunks.as_ref()?))).ok_or_else(mismatch)?;
+                // Deflate makes bytes that it cannot shrink longer by less than a thousandth.
+                if *length > chunked.1.bytes(chunked.0.dtype).saturating_mul(2).saturating_add(MAX_INLINE as u64) {
+                    return Err(Error::limit("EB-E03", "chunk is longer than its filters can make it"));
+                }
+                match n_elements(&chunked.0.chunk_grid()).is_some_and(|n| *index < n) && held.chunks.insert((*variable, *index)) {
+                    true => Ok(()),
+                    false => Err(mismatch()),
+                }
+            }
+        }
+    }
+}
+
+/// What segments have named so far.
+struct Held {
+    /// For each variable, whether a segment holds all of it.
+    whole: Vec<bool>,
+    /// Variables and positions of chunks.
+    chunks: HashSet<(u32, u64)>,
+}
+
+impl Held {
+    fn variable(&mut self, file: &FileBody, index: usize) -> Result<()> {
+        let held = self.whole.get_mut(index).ok_or_else(mismatch)?;
+        match file.variables[index].chunks.is_none() && !std::mem::replace(held, true) {
+            true => Ok(()),
+            false => Err(mismatch()),
+        }
+    }
+}
+
+fn mismatch() -> Error {
+    Error::corrupt("EB-E04", "variables and segments do not match")
+}
+
+/// Checks that `fields` can stand in records, a row of blocks for some records (EB-E08).
+fn check_records(fields: &[Variable]) -> Result<()> {
+    let records = |field: &Variable| Some((*field.shape.first()?, *field.block_shape.first()?));
+    let first = fields.first().and_then(records);
+    let whole = |field: &Variable| field.shape.iter().zip(&field.block_shape).skip(1).all(|(n, block)| block >= n);
+    if first.is_none() || !fields.iter().all(|field| records(field) == first && whole(field)) {
+        return Err(Error::corrupt("EB-E08", "fields of records differ in their number of records, or their blocks cut records"));
+    }
+    let row = fields.iter().map(|field| field.block_box(0).1.iter().product::<u64>() * field.dtype.size() as u64).sum::<u64>();
+    match row <= MAX_ROWS {
+        true => Ok(()),
+        false => Err(Error::limit("EB-E08", format!("blocks of the same records take {row} bytes; at most {MAX_ROWS}"))),
     }
 }

@@ -146,6 +146,7 @@ fn eb_v01_boxes_tile_the_variable() {
         shape: vec![5, 7],
         block_shape: vec![2, 4],
         first_block: 0,
+        chunks: None,
         receipt: None,
     };
     variable.check().expect("sound");
@@ -154,6 +155,92 @@ fn eb_v01_boxes_tile_the_variable() {
     assert_eq!(boxes[0], (vec![0, 0], vec![2, 4]));
     assert_eq!(boxes[5], (vec![4, 4], vec![1, 3]));
     assert_eq!(boxes.iter().map(|(_, extent)| extent[0] * extent[1]).sum::<u64>(), 35);
+}
+
+fn variable(shape: &[u64], block_shape: &[u64]) -> Variable {
+    let (shape, block_shape) = (shape.to_vec(), block_shape.to_vec());
+    let name = String::new();
+    Variable {
+        name,
+        dtype: DType::U16,
+        big_endian: false,
+        column_major: false,
+        shape,
+        block_shape,
+        first_block: 0,
+        chunks: None,
+        receipt: None,
+    }
+}
+
+fn broken(size: u64, segments: Vec<Segment>, variables: &[Variable]) -> Option<&'static str> {
+    let file = FileBody { size, segments, variables: variables.to_vec(), hashes: Some(FileHashes::of([0; 32])) };
+    let entry = Entry { path: b"f".to_vec(), body: Body::File(file), attributes: None, extensions: vec![] };
+    entry.check().err().map(|e| e.rule.expect("a rule"))
+}
+
+#[test]
+fn eb_e08_records_are_whole_in_each_row_of_blocks() {
+    let records = |fields: &[Variable]| broken(60, vec![Segment::Records { first: 0, count: fields.len() as u32 }], fields);
+    let (a, b) = (variable(&[10, 2], &[4, 2]), variable(&[10], &[4]));
+    assert_eq!(records(&[a.clone(), b.clone()]), None);
+    for other in [variable(&[9], &[4]), variable(&[10], &[5]), variable(&[], &[]), variable(&[10, 2], &[4, 1])] {
+        assert_eq!(records(&[a.clone(), other]), Some("EB-E08"));
+    }
+    assert_eq!(broken(60, vec![Segment::Records { first: 0, count: 0 }], &[]), Some("EB-E08"));
+    let wide = variable(&[10, 4 << 20], &[8, 4 << 20]);
+    assert_eq!(records(&vec![wide; 3]), Some("EB-E08"));
+}
+
+#[test]
+fn eb_e04_every_variable_is_held_once() {
+    let (a, b) = (variable(&[3], &[3]), variable(&[3], &[3]));
+    let whole = |index| Segment::Variable { index };
+    assert_eq!(broken(12, vec![whole(1), whole(0)], &[a.clone(), b.clone()]), None);
+    for segments in [vec![whole(0)], vec![whole(0), whole(0)], vec![whole(0), Segment::Records { first: 0, count: 2 }], vec![whole(2)]] {
+        assert_eq!(broken(12, segments, &[a.clone(), b.clone()]), Some("EB-E04"));
+    }
+    let chunks = Chunks { shape: vec![2], filters: vec![Filter::Shuffle { item: 2 }], fill: vec![0; 2] };
+    let c = Variable { chunks: Some(chunks), ..variable(&[3], &[2]) };
+    let chunk = |index| Segment::Chunk { variable: 0, index, length: 4, skipped: 0 };
+    assert_eq!(broken(8, vec![chunk(1), chunk(0)], std::slice::from_ref(&c)), None);
+    assert_eq!(broken(4, vec![chunk(1)], std::slice::from_ref(&c)), None, "a chunk may be missing");
+    for segments in [vec![chunk(0), chunk(0)], vec![chunk(2)], vec![whole(0)]] {
+        assert_eq!(broken(8, segments, std::slice::from_ref(&c)), Some("EB-E04"));
+    }
+}
+
+#[test]
+fn eb_v04_chunks_lie_in_one_block_each() {
+    let with = |shape: &[u64], filters: &[Filter], fill: usize| {
+        let chunks = Chunks { shape: shape.to_vec(), filters: filters.to_vec(), fill: vec![0; fill] };
+        Variable { chunks: Some(chunks), ..variable(&[6, 5], &[4, 5]) }.check().err().map(|e| e.rule.expect("a rule"))
+    };
+    assert_eq!(with(&[2, 3], &[], 2), None);
+    for shape in [&[3, 3][..], &[0, 3], &[2], &[8, 3]] {
+        assert_eq!(with(shape, &[], 2), Some("EB-V04"), "{shape:?}");
+    }
+    assert_eq!(with(&[4, 1 << 30], &[], 2), Some("EB-V04"));
+    assert_eq!(with(&[2, 3], &[], 1), Some("EB-V04"));
+    assert_eq!(with(&[2, 3], &[Filter::Fletcher32; 9], 2), Some("EB-V04"));
+    let impossible = [
+        Filter::Shuffle { item: 0 },
+        Filter::Deflate { level: 10, mem_level: 8 },
+        Filter::Deflate { level: 6, mem_level: 0 },
+        Filter::Deflate { level: 6, mem_level: 10 },
+    ];
+    for filter in impossible {
+        assert_eq!(with(&[2, 3], &[filter], 2), Some("EB-V04"));
+    }
+}
+
+#[test]
+fn a_chunk_and_its_block_are_found_from_one_another() {
+    let chunks = Chunks { shape: vec![2, 3], filters: vec![], fill: vec![0; 2] };
+    let variable = Variable { chunks: Some(chunks), ..variable(&[6, 5], &[4, 5]) };
+    assert_eq!(variable.chunk_grid(), [3, 2]);
+    assert_eq!(variable.chunk_box(5), (vec![4, 3], vec![2, 2]));
+    assert_eq!([0, 1, 2, 3, 4, 5].map(|k| variable.block_of(&variable.chunk_box(k).0)), [0, 0, 0, 0, 1, 1]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use errbar_format::limits::MAX_BLOCK;
+use errbar_format::limits::{MAX_BLOCK, MAX_ROWS};
 use errbar_format::record::{Block, BlockPlace, Body, Entry, FileBody, FileHashes, Receipt, Segment, Variable};
 use errbar_format::{Error, Hash, Kind, Result};
 
@@ -14,8 +14,6 @@ use super::boxes::{self, Frame};
 use super::index::Entries;
 use crate::parallel::{Lane, Pool};
 
-/// The most that rows of blocks of one variable may take in memory.
-const MAX_ROWS: u64 = 128 << 20;
 /// Bytes of holes that may be filled with zeros in memory.
 const MAX_HOLES: u64 = 1 << 30;
 /// Bytes of a shared block that is kept for the next file, which is often a part of it too.

@@ -340,11 +340,7 @@ impl Archive {
             match &entry.body {
                 Body::Directory => {}
                 Body::File(file) => {
-                    for segment in &file.segments {
-                        if !matches!(segment, Segment::Inline(_) | Segment::Hole { .. }) {
-                            used = used.saturating_add(file.segment_len(segment).unwrap_or(u64::MAX));
-                        }
-                    }
+                    used = file.segments.iter().map(|segment| file.used(segment)).fold(used, u64::saturating_add);
                 }
                 Body::HardLink { target } => links.push((target.clone(), entry.path.clone())),
                 Body::Symlink { .. } => {}

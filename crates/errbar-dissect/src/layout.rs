@@ -1,0 +1,271 @@
+//! Where the arrays of a file lie.
+
+use std::ops::Range;
+
+use errbar_format::dtype::n_elements;
+use errbar_format::limits::{MAX_BLOCK, MAX_DIMS, MAX_NAME};
+use errbar_format::record::Filter;
+use errbar_format::{DType, Result};
+
+use crate::not_this;
+
+/// Places in a file, at most: they all stand in its one entry.
+const MAX_PLACES: usize = 1 << 18;
+/// Bytes of a record, at most.
+const MAX_RECORD: u64 = 1 << 20;
+
+/// An array found in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Array {
+    /// Its name in the file; empty where the file holds one nameless array.
+    pub name: String,
+    /// Type of an element.
+    pub dtype: DType,
+    /// Whether the elements' bytes are big-endian.
+    pub big_endian: bool,
+    /// Whether the first index varies fastest.
+    pub column_major: bool,
+    /// Extent along each dimension, slowest-varying first.
+    pub shape: Vec<u64>,
+    /// Whether a bound reaches it only by its name: coordinates, times, masks, labels, tables.
+    pub auxiliary: bool,
+    /// How it is stored in chunks, if it is.
+    pub chunks: Option<Chunks>,
+}
+
+/// An array cut into boxes that are stored apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunks {
+    /// Extent of a chunk along each dimension. Chunks at the far faces reach past the array.
+    pub shape: Vec<u64>,
+    /// What the file's writer did to the bytes of a chunk, in order.
+    pub filters: Vec<Filter>,
+    /// Bytes of the element that stands where nothing is stored.
+    pub fill: Vec<u8>,
+}
+
+impl Array {
+    /// A plain array, neither column-major nor auxiliary.
+    pub fn new(name: impl Into<String>, dtype: DType, big_endian: bool, shape: Vec<u64>) -> Array {
+        Array { name: name.into(), dtype, big_endian, column_major: false, shape, auxiliary: false, chunks: None }
+    }
+
+    /// The same, reached by a bound only by its name.
+    #[must_use]
+    pub fn auxiliary(self) -> Array {
+        Array { auxiliary: true, ..self }
+    }
+
+    /// Bytes of all elements, or `None` if that does not fit 64 bits.
+    pub fn bytes(&self) -> Option<u64> {
+        n_elements(&self.shape)?.checked_mul(self.dtype.size() as u64)
+    }
+
+    /// Bytes of all elements that share one index of the first dimension.
+    fn record_bytes(&self) -> Option<u64> {
+        n_elements(self.shape.get(1..)?)?.checked_mul(self.dtype.size() as u64)
+    }
+
+    /// Extent along each dimension, in the order in which the file's own readers index it.
+    pub fn index_shape(&self) -> Vec<u64> {
+        let mut shape = self.shape.clone();
+        if self.column_major {
+            shape.reverse();
+        }
+        shape
+    }
+
+    fn is_sound(&self) -> bool {
+        let dims = self.shape.len() <= MAX_DIMS && self.bytes().is_some();
+        let chunks = self.chunks.as_ref().is_none_or(|chunks| {
+            let bytes = n_elements(&chunks.shape).and_then(|n| n.checked_mul(self.dtype.size() as u64));
+            chunks.shape.len() == self.shape.len()
+                && !chunks.shape.contains(&0)
+                && bytes.is_some_and(|bytes| bytes <= MAX_BLOCK)
+                && self.n_chunks().is_some()
+                && chunks.fill.len() == self.dtype.size()
+        });
+        dims && chunks && self.name.len() <= MAX_NAME
+    }
+
+    /// Chunks that cover it.
+    fn n_chunks(&self) -> Option<u64> {
+        let chunks = self.chunks.as_ref()?;
+        n_elements(&self.shape.iter().zip(&chunks.shape).map(|(n, c)| n.div_ceil(*c)).collect::<Vec<_>>())
+    }
+}
+
+/// What stands at a place of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// All elements of an array, in storage order.
+    Array(usize),
+    /// Records of equal length: of each of these arrays, in order, all elements that share one index
+    /// of the first dimension.
+    Records(Range<usize>),
+    /// A chunk of an array, as its filters have left it.
+    Chunk {
+        /// The array.
+        array: usize,
+        /// Position in the grid of chunks, in C order.
+        index: u64,
+        /// Filters that this chunk was not put through, the first at bit 0.
+        skipped: u32,
+    },
+}
+
+/// A place in a file that belongs to arrays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+    /// What they are.
+    pub holds: Holds,
+}
+
+/// What a dissector finds in a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// The arrays.
+    pub arrays: Vec<Array>,
+    /// Where their elements lie. Bytes that no place covers belong to no array.
+    pub places: Vec<Place>,
+}
+
+impl Layout {
+    /// The layout of a file with this one array, which begins at `offset`.
+    pub fn of(array: Array, offset: u64) -> Layout {
+        let mut layout = Layout::default();
+        layout.array(offset, array);
+        layout
+    }
+
+    /// Adds an array whose elements lie in one piece from `offset` on.
+    pub fn array(&mut self, offset: u64, array: Array) {
+        // A size that overflows never fits a file, which `settle` finds.
+        let length = array.bytes().unwrap_or(u64::MAX);
+        self.places.push(Place { offset, length, holds: Holds::Array(self.arrays.len()) });
+        self.arrays.push(array);
+    }
+
+    /// Adds records of equal length that follow one another from `offset` on. A record holds, of
+    /// each of `fields` in order, the elements that share one index of the first dimension: all
+    /// fields have the number of records as their first extent.
+    ///
+    /// # Errors
+    /// Where the fields differ in their first extents.
+    pub fn records(&mut self, offset: u64, fields: Vec<Array>) -> Result<()> {
+        let count = fields.first().and_then(|field| field.shape.first().copied());
+        if count.is_none() || fields.iter().any(|field| field.shape.first().copied() != count) {
+            return Err(not_this("fields of a record differ in their number of records"));
+        }
+        let length = fields.iter().try_fold(0u64, |sum, field| sum.checked_add(field.bytes()?)).unwrap_or(u64::MAX);
+        let first = self.arrays.len();
+        self.places.push(Place { offset, length, holds: Holds::Records(first..first + fields.len()) });
+        self.arrays.extend(fields);
+        Ok(())
+    }
+
+    /// Puts the places in file order. Gives whether they lie apart from one another and within `size`
+    /// bytes, hold what they say, and together hold each array at most once.
+    pub(crate) fn settle(&mut self, size: u64) -> bool {
+        self.places.retain(|place| place.length > 0);
+        self.places.sort_by_key(|place| place.offset);
+        let mut end = 0;
+        self.places.len() <= MAX_PLACES
+            && self.arrays.iter().all(Array::is_sound)
+            && self.places.iter().all(|place| {
+                let apart = place.offset >= end;
+                let Some(stop) = place.offset.checked_add(place.length) else { return false };
+                end = stop;
+                apart && stop <= size
+            })
+            && self.holds_each_once()
+    }
+
+    fn holds_each_once(&self) -> bool {
+        let mut whole = vec![false; self.arrays.len()];
+        let mut chunks = std::collections::HashSet::new();
+        let mut first = |array: usize| whole.get_mut(array).is_some_and(|seen| !std::mem::replace(seen, true));
+        self.places.iter().all(|place| match &place.holds {
+            Holds::Array(array) => {
+                first(*array) && self.arrays[*array].chunks.is_none() && self.arrays[*array].bytes() == Some(place.length)
+            }
+            Holds::Records(fields) => {
+                let Some(arrays) = self.arrays.get(fields.clone()).filter(|arrays| !arrays.is_empty()) else { return false };
+                let record = arrays.iter().try_fold(0u64, |sum, array| sum.checked_add(array.record_bytes()?));
+                let count = arrays[0].shape.first().copied();
+                fields.clone().all(&mut first)
+                    && arrays.iter().all(|array| array.shape.first().copied() == count && array.chunks.is_none())
+                    && record.is_some_and(|record| {
+                        (1..=MAX_RECORD).contains(&record) && record.checked_mul(count.unwrap_or(0)) == Some(place.length)
+                    })
+            }
+            Holds::Chunk { array, index, .. } => {
+                let n = self.arrays.get(*array).and_then(Array::n_chunks);
+                n.is_some_and(|n| *index < n) && chunks.insert((*array, *index)) && place.length <= MAX_BLOCK
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(name: &str, shape: &[u64]) -> Array {
+        Array::new(name, DType::U8, false, shape.to_vec())
+    }
+
+    #[test]
+    fn places_are_put_in_file_order() {
+        let mut layout = Layout::default();
+        layout.array(5, bytes("b", &[3]));
+        layout.array(1, bytes("a", &[4]));
+        layout.array(3, bytes("empty", &[0, 3]));
+        assert!(layout.settle(8));
+        assert_eq!(layout.places.iter().map(|place| place.offset).collect::<Vec<_>>(), [1, 5]);
+    }
+
+    #[test]
+    fn what_overlaps_or_overflows_is_refused() {
+        for places in [vec![(0, 4), (3, 1)], vec![(5, 4)], vec![(u64::MAX, 2)], vec![(0, u64::MAX)]] {
+            let mut layout = Layout::default();
+            places.iter().for_each(|&(offset, n)| layout.array(offset, bytes("", &[n])));
+            assert!(!layout.settle(8), "{places:?}");
+        }
+        assert!(!Layout::of(bytes("", &[1 << 32, 1 << 32]), 0).settle(8));
+        assert!(!Layout::of(bytes("", &[1; 9]), 0).settle(8));
+        assert!(!Layout::of(bytes(&"n".repeat(256), &[1]), 0).settle(8));
+    }
+
+    #[test]
+    fn records_are_fields_of_one_count() {
+        let fields = |a: &[u64], b: &[u64]| vec![bytes("a", a), bytes("b", b)];
+        let mut layout = Layout::default();
+        layout.records(2, fields(&[3], &[3, 2])).expect("equal counts");
+        assert!(layout.settle(11) && layout.clone().places[0].length == 9);
+        assert!(Layout::default().records(0, fields(&[3], &[2])).is_err());
+        assert!(Layout::default().records(0, fields(&[], &[])).is_err());
+        assert!(Layout::default().records(0, vec![]).is_err());
+        layout.places[0].holds = Holds::Records(0..1);
+        assert!(!layout.settle(11), "a field is missing");
+        layout.places[0].holds = Holds::Records(1..3);
+        assert!(!layout.settle(11), "there is no third array");
+    }
+
+    #[test]
+    fn chunks_stand_in_the_grid_once_each() {
+        let chunks = Chunks { shape: vec![2, 2], filters: Vec::new(), fill: vec![0] };
+        let array = Array { chunks: Some(chunks), ..bytes("a", &[3, 4]) };
+        let chunk = |index| Place { offset: 4 * index, length: 4, holds: Holds::Chunk { array: 0, index, skipped: 0 } };
+        let layout = |places| Layout { arrays: vec![array.clone()], places };
+        assert!(layout(vec![chunk(0), chunk(3)]).settle(16));
+        assert!(!layout(vec![chunk(4)]).settle(32), "past the grid");
+        let twice = Place { offset: 8, ..chunk(0) };
+        assert!(!layout(vec![chunk(0), twice]).settle(16));
+        assert!(!layout(vec![Place { offset: 0, length: 12, holds: Holds::Array(0) }]).settle(16), "chunked, so not in one piece");
+    }
+}
