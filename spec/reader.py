@@ -35,7 +35,7 @@ from typing import Any
 import blake3
 import numpy as np
 from reader_base import (
-    DTYPES, MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_INLINE, MAX_LEVEL, MAX_NAME, MAX_PAGE, MAX_PARAMS, MAX_PATH, MAX_PAYLOAD, MAX_RECORD,
+    DTYPES, MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_FILTERS, MAX_INLINE, MAX_LEVEL, MAX_NAME, MAX_PAGE, MAX_PARAMS, MAX_PATH, MAX_PAYLOAD, MAX_RECORD, MAX_ROWS,
     MAX_TRANSFORMS, PAGE_TARGET, ArchiveError, DType, corrupt, limit, product, refused, unsupported, unzstd,
 )  # fmt: skip
 from reader_stages import decode_words
@@ -47,7 +47,6 @@ HEAD, META, BLOCK, ENTRIES, INDEX, TAIL, DOCUMENT = range(1, 8)
 ANCILLARY = 1
 LOSSY = 1
 RECORD_VERSION = 1
-MAX_ROW = 128 << 20
 PATH_MAX = 4096  # of the system, not of the format
 
 Data = bytes | mmap.mmap
@@ -331,10 +330,14 @@ SEGMENT = one_of(
     part={"block": u64, "offset": u64, "length": u64},
     run={"block": u64, "block_len": u64, "length": u64},
     variable={"index": u32},
+    records={"first": u32, "count": u32},
+    chunk={"variable": u32, "index": u64, "length": u64, "skipped": u32},
 )
+FILTER = one_of(shuffle={"item": u32}, deflate={"level": u8, "mem_level": u8}, fletcher32={})
+CHUNKS = record(shape=many(u64), filters=many(FILTER), padding=blob)
 VARIABLE = record(
     name=text, dtype=dtype, big_endian=flag, column_major=flag, shape=many(u64), block_shape=many(u64), first_block=u64,
-    receipt=option(RECEIPT),
+    block_step=u64, inline=blob, chunks=option(CHUNKS), receipt=option(RECEIPT),
 )  # fmt: skip
 HASHES = record(original=hash32, restored=hash32)
 FILE = {"size": u64, "segments": many(SEGMENT), "variables": many(VARIABLE), "hashes": option(HASHES)}
@@ -421,16 +424,40 @@ def read_block(frame: Frame) -> Any:
 
 def grid(v: Any) -> list[int]:
     """Blocks along each dimension of a variable."""
-    return [ceil_div(n, b) for n, b in zip(v.shape, v.block_shape)]
+    return boxes(v.shape, v.block_shape)
+
+
+def boxes(shape: list[int], of: list[int]) -> list[int]:
+    return [ceil_div(n, b) for n, b in zip(shape, of)]
+
+
+def nth_box(shape: list[int], of: list[int], k: int) -> tuple[list[int], list[int]]:
+    """Origin and extent of the k-th box of extent `of`: C order of their grid, cut at the far faces."""
+    origin = [0] * len(shape)
+    for axis, n in reversed(list(enumerate(boxes(shape, of)))):
+        k, i = divmod(k, n)
+        origin[axis] = i * of[axis]
+    return origin, [min(b, n - o) for b, n, o in zip(of, shape, origin)]
 
 
 def block_box(v: Any, k: int) -> tuple[list[int], list[int]]:
-    """Origin and extent of the k-th block: C order of the grid, cut at the far faces."""
-    origin = [0] * len(v.shape)
-    for axis, n in reversed(list(enumerate(grid(v)))):
-        k, i = divmod(k, n)
-        origin[axis] = i * v.block_shape[axis]
-    return origin, [min(b, n - o) for b, n, o in zip(v.block_shape, v.shape, origin)]
+    return nth_box(v.shape, v.block_shape, k)
+
+
+def n_blocks(v: Any) -> int:
+    return 0 if v.inline else math.prod(grid(v))
+
+
+def block_number(v: Any, k: int) -> int:
+    return v.first_block + k * v.block_step
+
+
+def block_of(v: Any, origin: list[int]) -> int:
+    """Position of the block that the element at `origin` is in."""
+    k = 0
+    for n, at, b in zip(grid(v), origin, v.block_shape):
+        k = k * n + at // b
+    return k
 
 
 def check_variable(v: Any) -> None:
@@ -441,26 +468,63 @@ def check_variable(v: Any) -> None:
         raise corrupt("EB-V01", "block shape does not fit shape")
     if check_shape(v.block_shape, v.dtype) > MAX_BLOCK:
         raise limit("EB-B01", "block shape is too large")
-    n_blocks = product(*grid(v))
-    if n_blocks is None or v.first_block + n_blocks >= 1 << 64:
-        raise limit("EB-V01", "block numbers overflow 64 bits")
+    blocks = 0 if v.inline else product(*grid(v))
+    if blocks is None or blocks * v.block_step >= 1 << 64 or v.first_block + blocks * v.block_step >= 1 << 64 or v.block_step == 0:
+        raise limit("EB-V01", "block numbers overflow 64 bits, or do not rise")
+    if v.inline and (len(v.inline) != n or n > MAX_INLINE or v.receipt):
+        raise corrupt("EB-V05", "elements in the entry are not those of the shape, too many, or have a receipt")
+    if v.chunks:
+        check_chunks(v)
     if v.receipt:
         check_receipt(v.receipt, n // v.dtype.word)
+
+
+def check_chunks(v: Any) -> None:
+    chunk, filters = v.chunks.shape, v.chunks.filters
+    if check_shape(chunk, v.dtype) > MAX_BLOCK or len(filters) > MAX_FILTERS:
+        raise limit("EB-V04", "chunks are too large, or have too many filters")
+    whole = len(chunk) == len(v.shape) and all(c > 0 and (b % c == 0 or b >= n) for c, b, n in zip(chunk, v.block_shape, v.shape))
+    if not whole or v.receipt or len(v.chunks.padding) != v.dtype.size or product(*boxes(v.shape, chunk)) is None:
+        raise corrupt("EB-V04", "chunks do not fit the blocks")
+    possible = [
+        f.kind == "fletcher32" or (f.kind == "shuffle" and f.item > 0) or (f.kind == "deflate" and f.level <= 9 and 1 <= f.mem_level <= 9)
+        for f in filters
+    ]
+    if not all(possible) or sum(f.kind == "deflate" for f in filters) > 1:
+        raise corrupt("EB-V04", "filter has impossible parameters, or a stream is put into another")
 
 
 def segment_len(file: Any, s: Any) -> int:
     if s.kind == "inline":
         return len(s.data)
-    if s.kind == "variable":
-        v = file.variables[s.index]
-        return math.prod(v.shape) * v.dtype.size
+    if s.kind in ("variable", "records"):
+        return sum(math.prod(v.shape) * v.dtype.size for v in variables_of(file, s))
     return s.length
+
+
+def variables_of(file: Any, s: Any) -> list[Any]:
+    """The variables that a segment holds whole."""
+    first, count = (s.index, 1) if s.kind == "variable" else (s.first, s.count)
+    if first + count > len(file.variables):
+        raise corrupt("EB-E04" if s.kind == "variable" else "EB-E08", "there are no such variables")
+    return file.variables[first : first + count]
+
+
+def used_bytes(file: Any, s: Any) -> int:
+    """Decoded bytes of blocks that a segment is made of."""
+    if s.kind in ("part", "run"):
+        return s.length
+    if s.kind in ("variable", "records"):
+        return sum(math.prod(v.shape) * v.dtype.size for v in variables_of(file, s) if not v.inline)
+    if s.kind == "chunk" and not (v := file.variables[s.variable]).inline:
+        return math.prod(nth_box(v.shape, v.chunks.shape, s.index)[1]) * v.dtype.size
+    return 0
 
 
 def check_file(file: Any) -> None:
     for v in file.variables:
         check_variable(v)
-    size, seen = 0, 0
+    size, whole, chunks = 0, [], set()
     for s in file.segments:
         if s.kind == "inline" and len(s.data) > MAX_INLINE:
             raise limit("EB-E03", "inline segment is too long")
@@ -468,19 +532,39 @@ def check_file(file: Any) -> None:
             raise limit("EB-E03", "segment reaches past the largest block")
         if s.kind == "run" and not (0 < s.block_len <= MAX_BLOCK and s.block + ceil_div(s.length, s.block_len) < 1 << 64):
             raise limit("EB-E03", "run of blocks is impossible")
-        if s.kind == "variable":
-            if s.index != seen or seen >= len(file.variables):
+        if s.kind in ("variable", "records"):
+            held = variables_of(file, s)
+            whole += held
+            if s.kind == "records":
+                if any(v.chunks for v in held):
+                    raise corrupt("EB-E04", "variables and segments do not match")
+                check_records(held)
+        if s.kind == "chunk":
+            v = file.variables[s.variable] if s.variable < len(file.variables) else None
+            if not (v and v.chunks):
                 raise corrupt("EB-E04", "variables and segments do not match")
-            seen += 1
+            if s.length > 2 * math.prod(v.chunks.shape) * v.dtype.size + MAX_INLINE:
+                raise limit("EB-E03", "chunk is longer than its filters can make it")
+            if s.index >= math.prod(boxes(v.shape, v.chunks.shape)) or (s.variable, s.index) in chunks:
+                raise corrupt("EB-E04", "variables and segments do not match")
+            chunks.add((s.variable, s.index))
         size += segment_len(file, s)
         if size >= 1 << 64:
             raise limit("EB-E03", "segments overflow 64 bits")
-    if seen != len(file.variables):
+    if sorted(map(id, whole)) != sorted(id(v) for v in file.variables if not v.chunks):
         raise corrupt("EB-E04", "variables and segments do not match")
     if size != file.size or size >= 1 << 63:
         raise corrupt("EB-E05", f"segments hold {size} bytes, the file {file.size}")
     if not file.hashes and [s.kind for s in file.segments] != ["part"]:
         raise corrupt("EB-E07", "file has no hash, and no one block proves its content")
+
+
+def check_records(fields: list[Any]) -> None:
+    counts = {(v.shape[0], v.block_shape[0]) if v.shape else None for v in fields}
+    if len(counts) != 1 or None in counts or any(b < n for v in fields for n, b in zip(v.shape[1:], v.block_shape[1:])):
+        raise corrupt("EB-E08", "fields of records differ in their number of records, or their blocks cut records")
+    if sum(math.prod(block_box(v, 0)[1]) * v.dtype.size for v in fields) > MAX_ROWS:
+        raise limit("EB-E08", "blocks of the same records are too large")
 
 
 def used_blocks(file: Any) -> Iterator[range]:
@@ -490,9 +574,12 @@ def used_blocks(file: Any) -> Iterator[range]:
             yield range(s.block, s.block + 1)
         elif s.kind == "run":
             yield range(s.block, s.block + ceil_div(s.length, s.block_len))
-        elif s.kind == "variable":
-            v = file.variables[s.index]
-            yield range(v.first_block, v.first_block + math.prod(grid(v)))
+        elif s.kind in ("variable", "records"):
+            for v in variables_of(file, s):
+                yield range(v.first_block, block_number(v, n_blocks(v)), v.block_step)
+        elif s.kind == "chunk" and not (v := file.variables[s.variable]).inline:
+            k = block_of(v, nth_box(v.shape, v.chunks.shape, s.index)[0])
+            yield range(block_number(v, k), block_number(v, k) + 1)
 
 
 def check_entry(entry: Any) -> None:
@@ -655,29 +742,79 @@ class Archive:
                         yield self.decode(block, frame)
                 case "variable":
                     yield from self.rows(entry, file.variables[s.index])
+                case "records":
+                    yield from self.records(entry, variables_of(file, s))
+                case "chunk":
+                    made = self.chunk(entry, file.variables[s.variable], s)
+                    if len(made) != s.length:
+                        raise corrupt("EB-E09", f"filters make {len(made)} bytes of a chunk of {s.length}")
+                    yield made
             at += segment_len(file, s)
+
+    def box(self, entry: Any, v: Any, k: int) -> tuple[Any, bytes]:
+        """The k-th block of a variable."""
+        block, frame = self.block(block_number(v, k))
+        origin, extent = block_box(v, k)
+        if (*block.place, block.shape, block.dtype, block.big_endian) != (
+            "box", entry.path, v.name, origin, extent, v.dtype, v.big_endian,
+        ):  # fmt: skip
+            raise corrupt("EB-B05", f"block {block.number} is not the box that its entry names")
+        return block, self.decode(block, frame)
+
+    def records(self, entry: Any, fields: list[Any]) -> Iterator[bytes]:
+        """The bytes of records, one row of blocks at a time."""
+        receipts: list[list[Any]] = [[] for _ in fields]
+        for k in range(grid(fields[0])[0]):
+            (start, *_), (n, *_) = block_box(fields[0], k)
+            columns = []
+            for v, found in zip(fields, receipts):
+                width = math.prod(v.shape[1:]) * v.dtype.size
+                if v.inline:
+                    column = v.inline[start * width : (start + n) * width]
+                else:
+                    block, column = self.box(entry, v, k)
+                    found.append(block.receipt)
+                columns.append(np.frombuffer(column, np.uint8).reshape(n, width))
+            yield np.concatenate(columns, axis=1).tobytes()
+        for v, found in zip(fields, receipts):
+            if found:
+                check_receipts(v, found)
+
+    def chunk(self, entry: Any, v: Any, s: Any) -> bytes:
+        """A chunk of a variable as its file stores it."""
+        origin, extent = nth_box(v.shape, v.chunks.shape, s.index)
+        item = f"V{v.dtype.size}"
+        if v.inline:
+            at, held = [0] * len(origin), np.frombuffer(v.inline, item).reshape(v.shape)
+        else:
+            k = block_of(v, origin)
+            at, shape = block_box(v, k)
+            held = np.frombuffer(self.box(entry, v, k)[1], item).reshape(shape)
+        whole = np.frombuffer(v.chunks.padding * math.prod(v.chunks.shape), item).reshape(v.chunks.shape).copy()
+        whole[tuple(map(slice, extent))] = held[tuple(slice(o - a, o - a + e) for o, a, e in zip(origin, at, extent))]
+        made = whole.tobytes()
+        for i, f in enumerate(v.chunks.filters):
+            if not s.skipped >> i & 1:
+                made = apply_filter(f, made)
+        return made
 
     def rows(self, entry: Any, v: Any) -> Iterator[bytes]:
         """A variable's bytes in storage order, one row of blocks at a time."""
-        n_blocks = math.prod(grid(v))
+        if v.inline:
+            yield v.inline
         axis = next((a for a, (n, b) in enumerate(zip(v.shape, v.block_shape)) if min(n, b) > 1), max(len(v.shape) - 1, 0))
         per_row = math.prod(grid(v)[axis + 1 :])
         receipts = []
-        for first in range(0, n_blocks, max(per_row, 1)):
+        for first in range(0, n_blocks(v), max(per_row, 1)):
             row_at, extent = block_box(v, first)
             shape = [*extent[: axis + 1], *v.shape[axis + 1 :]]
-            if per_row > 1 and math.prod(shape) * v.dtype.size > MAX_ROW:
+            if per_row > 1 and not v.chunks and math.prod(shape) * v.dtype.size > MAX_ROWS:
                 raise limit("EB-V03", "a row of blocks is too large")
             row = np.empty(shape, f"V{v.dtype.size}") if per_row > 1 else None
             for k in range(first, first + per_row):
-                block, frame = self.block(v.first_block + k)
+                block, decoded = self.box(entry, v, k)
                 origin, extent = block_box(v, k)
-                if (*block.place, block.shape, block.dtype, block.big_endian) != (
-                    "box", entry.path, v.name, origin, extent, v.dtype, v.big_endian,
-                ):  # fmt: skip
-                    raise corrupt("EB-B05", f"block {block.number} is not the box that its entry names")
                 receipts.append(block.receipt)
-                decoded = self.decode(block, frame)
                 if row is None:
                     yield decoded
                 else:
@@ -701,6 +838,34 @@ class Archive:
         lossless = self.features is not None and not self.features & LOSSY
         if lossless and entry.body.hashes and entry.body.hashes.original != entry.body.hashes.restored:
             raise corrupt("EB-H02", f"{quote(entry.path)} differs from its original in an archive that says it has no loss")
+
+
+def apply_filter(f: Any, data: bytes) -> bytes:
+    """What a file format does to the bytes of a chunk (filters.md)."""
+    match f.kind:
+        case "shuffle":
+            whole = len(data) // f.item * f.item
+            return np.frombuffer(data[:whole], np.uint8).reshape(-1, f.item).T.tobytes() + data[whole:]
+        case "deflate":
+            stream = zlib.compressobj(f.level, zlib.DEFLATED, 15, f.mem_level, zlib.Z_DEFAULT_STRATEGY)
+            return stream.compress(data) + stream.flush()
+        case _:
+            return data + fletcher32(data).to_bytes(4, "little")
+
+
+def fletcher32(data: bytes) -> int:
+    def fold(total: int) -> int:
+        return (total & 0xFFFF) + (total >> 16)
+
+    words = [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data) - 1, 2)]
+    runs = [words[i : i + 360] for i in range(0, len(words), 360)] + ([[data[-1] << 8]] if len(data) % 2 else [])
+    low = high = 0
+    for run in runs:
+        for word in run:
+            low += word
+            high += low
+        low, high = fold(low), fold(high)
+    return fold(high) << 16 | fold(low)
 
 
 def check_hash(entry: Any, hasher: Any) -> None:
@@ -934,7 +1099,7 @@ def check_tree(archive: Archive) -> None:
         if entry.body.kind == "hardlink" and kinds.get(entry.body.target) != "file" and not lost:
             raise refused("EB-T03", f"{quote(entry.path)} is a hard link to no file of this archive")
         if entry.body.kind == "file":
-            used += sum(segment_len(entry.body, s) for s in entry.body.segments if s.kind not in ("inline", "hole"))
+            used += sum(used_bytes(entry.body, s) for s in entry.body.segments)
     if used > sum(ref.decoded_len for ref in archive.blocks.values()) and not archive.problems:
         raise limit("EB-T05", "entries use more bytes of blocks than there are")
 

@@ -7,6 +7,7 @@ mod exact;
 mod frames;
 mod grids;
 mod index;
+mod layouts;
 mod salvage;
 mod stages;
 
@@ -23,6 +24,7 @@ pub fn vectors() -> Vec<Vector> {
         frames::vectors(),
         blocks::vectors(),
         entries::vectors(),
+        layouts::vectors(),
         index::vectors(),
         salvage::vectors(),
     ]

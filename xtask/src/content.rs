@@ -169,6 +169,9 @@ impl Array {
             shape: self.shape.clone(),
             block_shape: self.block_shape.clone(),
             first_block,
+            block_step: 1,
+            inline: Vec::new(),
+            chunks: None,
             receipt: None,
         }
     }

@@ -12,6 +12,7 @@ documents! {
     "coding.md"
     "errata.md"
     "errbar-1.md"
+    "filters.md"
     "formats/npy.md"
     "formats/raw.md"
     "reader.py"

@@ -26,15 +26,16 @@ impl<'a> Stored<'a> {
     /// [`errbar::Kind::Corrupt`] if its first block or the index is damaged.
     pub fn new(archive: &Archive, path: &'a [u8], variable: &'a Variable) -> Result<Stored<'a>> {
         let n_blocks = variable.n_blocks().unwrap_or(0);
-        let numbers = variable.first_block..variable.first_block.saturating_add(n_blocks);
         let look = || {
-            let (mut raw_bytes, mut coded_bytes) = (0u64, 0u64);
-            for number in numbers.clone() {
-                let place = archive.find_block(number)?;
+            let inline = variable.inline.len() as u64;
+            let (mut raw_bytes, mut coded_bytes) = (inline, inline);
+            for k in 0..n_blocks {
+                let place = archive.find_block(variable.block_number(k))?;
                 raw_bytes = raw_bytes.saturating_add(place.decoded_len);
                 coded_bytes = coded_bytes.saturating_add(place.frame_len);
             }
             let pipeline = match n_blocks {
+                0 if inline > 0 => "inline".into(),
                 0 => "-".into(),
                 _ => output::safe(&errbar::describe(archive.registry(), &archive.block(variable.first_block)?.pipeline)),
             };
@@ -50,8 +51,8 @@ impl<'a> Stored<'a> {
     /// [`errbar::Kind::Corrupt`] if the block that is spoken of is damaged.
     pub fn explain(mut self, archive: &Archive, choices: &[Choice], index: usize) -> Result<Stored<'a>> {
         let said = choices.iter().find(|choice| choice.variable as usize == index && (0.0..=1.0).contains(&choice.saved));
-        let last = self.variable.first_block.saturating_add(self.variable.n_blocks().unwrap_or(0));
-        if let Some(choice) = said.filter(|choice| (self.variable.first_block..last).contains(&choice.block)) {
+        let end = self.variable.block_number(self.variable.n_blocks().unwrap_or(0));
+        if let Some(choice) = said.filter(|choice| (self.variable.first_block..end).contains(&choice.block)) {
             let block = archive.block(choice.block).map_err(|e| e.in_entry(self.path).in_variable(&self.variable.name))?;
             let chosen = output::safe(&errbar::describe(archive.registry(), &block.pipeline));
             self.reason = Some(Reason { chosen, over: output::safe(&choice.over), saved: choice.saved });

@@ -1,5 +1,6 @@
 //! Where the arrays of a file lie.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use errbar_format::dtype::n_elements;
@@ -40,8 +41,10 @@ pub struct Chunks {
     pub shape: Vec<u64>,
     /// What the file's writer did to the bytes of a chunk, in order.
     pub filters: Vec<Filter>,
-    /// Bytes of the element that stands where nothing is stored.
+    /// Bytes of the element that stands where no chunk is stored.
     pub fill: Vec<u8>,
+    /// Bytes of the element that most likely fills chunks past the array's faces.
+    pub padding: Vec<u8>,
 }
 
 impl Array {
@@ -83,7 +86,7 @@ impl Array {
                 && !chunks.shape.contains(&0)
                 && bytes.is_some_and(|bytes| bytes <= MAX_BLOCK)
                 && self.n_chunks().is_some()
-                && chunks.fill.len() == self.dtype.size()
+                && [&chunks.fill, &chunks.padding].iter().all(|element| element.len() == self.dtype.size())
         });
         dims && chunks && self.name.len() <= MAX_NAME
     }
@@ -168,8 +171,22 @@ impl Layout {
         Ok(())
     }
 
+    /// Takes arrays that stand in chunks out: their places are bytes then.
+    pub fn remove(&mut self, arrays: &HashSet<usize>) {
+        let below = |index: usize| (0..index).filter(|index| !arrays.contains(index)).count();
+        self.places.retain(|place| !matches!(place.holds, Holds::Chunk { array, .. } if arrays.contains(&array)));
+        for place in &mut self.places {
+            match &mut place.holds {
+                Holds::Array(array) | Holds::Chunk { array, .. } => *array = below(*array),
+                Holds::Records(fields) => *fields = below(fields.start)..below(fields.end),
+            }
+        }
+        let mut index = 0..;
+        self.arrays.retain(|_| index.next().is_none_or(|index| !arrays.contains(&index)));
+    }
+
     /// Puts the places in file order. Gives whether they lie apart from one another and within `size`
-    /// bytes, hold what they say, and together hold each array at most once.
+    /// bytes, hold what they say, and together hold each array once.
     pub(crate) fn settle(&mut self, size: u64) -> bool {
         self.places.retain(|place| place.length > 0);
         self.places.sort_by_key(|place| place.offset);
@@ -187,9 +204,9 @@ impl Layout {
 
     fn holds_each_once(&self) -> bool {
         let mut whole = vec![false; self.arrays.len()];
-        let mut chunks = std::collections::HashSet::new();
+        let mut chunks = HashSet::new();
         let mut first = |array: usize| whole.get_mut(array).is_some_and(|seen| !std::mem::replace(seen, true));
-        self.places.iter().all(|place| match &place.holds {
+        let places = self.places.iter().all(|place| match &place.holds {
             Holds::Array(array) => {
                 first(*array) && self.arrays[*array].chunks.is_none() && self.arrays[*array].bytes() == Some(place.length)
             }
@@ -207,7 +224,10 @@ impl Layout {
                 let n = self.arrays.get(*array).and_then(Array::n_chunks);
                 n.is_some_and(|n| *index < n) && chunks.insert((*array, *index)) && place.length <= MAX_BLOCK
             }
-        })
+        });
+        // What is empty, or not stored, needs no place.
+        let needs_none = |array: &Array| array.chunks.is_some() || array.bytes() == Some(0);
+        places && self.arrays.iter().zip(&whole).all(|(array, held)| *held || needs_none(array))
     }
 }
 
@@ -257,8 +277,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_removed_leaves_the_others_their_places() {
+        let mut layout = Layout::of(bytes("a", &[2]), 0);
+        let chunks = Chunks { shape: vec![2], filters: Vec::new(), fill: vec![0], padding: vec![0] };
+        layout.arrays.push(Array { chunks: Some(chunks), ..bytes("b", &[2]) });
+        layout.places.push(Place { offset: 2, length: 2, holds: Holds::Chunk { array: 1, index: 0, skipped: 0 } });
+        layout.records(4, vec![bytes("c", &[2]), bytes("d", &[2])]).expect("equal counts");
+        layout.remove(&HashSet::from([1]));
+        assert!(layout.settle(8));
+        assert_eq!(layout.arrays.iter().map(|array| array.name.as_str()).collect::<String>(), "acd");
+        assert_eq!(layout.places[1].holds, Holds::Records(1..3));
+    }
+
+    #[test]
     fn chunks_stand_in_the_grid_once_each() {
-        let chunks = Chunks { shape: vec![2, 2], filters: Vec::new(), fill: vec![0] };
+        let chunks = Chunks { shape: vec![2, 2], filters: Vec::new(), fill: vec![0], padding: vec![0] };
         let array = Array { chunks: Some(chunks), ..bytes("a", &[3, 4]) };
         let chunk = |index| Place { offset: 4 * index, length: 4, holds: Holds::Chunk { array: 0, index, skipped: 0 } };
         let layout = |places| Layout { arrays: vec![array.clone()], places };

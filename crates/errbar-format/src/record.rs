@@ -362,7 +362,7 @@ pub struct Chunks {
     /// What is done to the bytes of a chunk, in order.
     pub filters: Vec<Filter>,
     /// Bytes of the element that fills a chunk past the variable's faces.
-    pub fill: Vec<u8>,
+    pub padding: Vec<u8>,
 }
 
 /// What a file's format does to the bytes of a chunk before they are stored; loses nothing.
@@ -399,8 +399,12 @@ pub struct Variable {
     pub shape: Vec<u64>,
     /// Extent of a block along each dimension; blocks at the far faces are cut.
     pub block_shape: Vec<u64>,
-    /// Number of the first block; the others follow in C order of the grid.
+    /// Number of the first block.
     pub first_block: u64,
+    /// From each block's number to that of the next one, in C order of the grid.
+    pub block_step: u64,
+    /// All elements, where they are so few that they stand here and in no block.
+    pub inline: Vec<u8>,
     /// How it is stored in chunks; nothing where it stands in one piece or in records.
     pub chunks: Option<Chunks>,
     /// The receipts of its blocks in one, or nothing if nothing could be lost.

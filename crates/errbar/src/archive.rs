@@ -14,13 +14,15 @@ use errbar_format::{Error, Hash, Kind, Result, path};
 
 use crate::storage::{Mapped, Memory, Seekable, Storage, open_file};
 
-mod boxes;
+mod ahead;
 mod content;
+mod elements;
 mod index;
 mod scan;
 mod variable;
 
-pub(crate) use content::{BlockSource, Content, Direct, Piece, block_ranges, check_hash};
+pub(crate) use ahead::{Content, block_ranges};
+pub(crate) use content::{BlockSource, Direct, Piece, check_hash};
 pub use index::Entries;
 pub(crate) use scan::{FrameAt, Scan};
 pub use variable::{Array, Range};

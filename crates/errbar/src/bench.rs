@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use errbar_codec::{DType, Registry, Values, check, pipeline};
-use errbar_dissect::{Piece, ReadAt, dissect, dissectors};
+use errbar_dissect::{Holds, ReadAt, dissect, dissectors};
 use errbar_format::record::{Block, BlockPlace, Bound, Limit, RECORD_VERSION, Receipt};
 use errbar_format::{Error, Kind, Result, frame, record};
 
@@ -71,16 +71,12 @@ struct Coded {
 pub fn run(path: &Path, bounds: &[Bound], mode: Mode, runs: u32) -> Result<BenchReport> {
     let named = |e: Error| e.in_entry(path.as_os_str().as_encoded_bytes());
     let (file, _) = source::open(path).map_err(|e| named(Error::io("cannot be read", e)))?;
-    let (pieces, _) = dissect(&file, dissectors());
-    let mut at = 0;
-    let array = pieces.into_iter().find_map(|piece| match piece {
-        Piece::Array(array) => Some(array),
-        Piece::Bytes(len) => {
-            at += len;
-            None
-        }
+    let (layout, _) = dissect(&file, dissectors());
+    let whole = layout.places.iter().find_map(|place| match place.holds {
+        Holds::Array(array) => Some((layout.arrays[array].clone(), place.offset)),
+        _ => None,
     });
-    let array = array.ok_or_else(|| named(Error::usage("no array was found in the file")))?;
+    let (array, at) = whole.ok_or_else(|| named(Error::usage("no array was found in one piece in the file")))?;
     let len = array.bytes().unwrap_or(0);
     let mut raw = vec![0; usize::try_from(len).map_err(|_| named(Error::usage("array does not fit memory")))?];
     file.read_at(&mut raw, at).map_err(|e| named(Error::io("cannot be read", e)))?;

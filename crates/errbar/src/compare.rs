@@ -369,12 +369,12 @@ struct Running {
 
 impl FileComparison<'_> {
     fn run(&self, blocks: &mut dyn BlockSource, report: &mut CompareReport) -> Result<()> {
-        let mut running: Vec<Option<Running>> = Vec::new();
+        let mut running: Vec<Option<Running>> = self.file.variables.iter().map(|_| None).collect();
         let mut at = 0;
         for segment in &self.file.segments {
             if let errbar_format::record::Segment::Variable { index } = segment {
                 let variable = &self.file.variables[*index as usize];
-                running.push(self.running(variable, at).map_err(|e| e.in_variable(&variable.name))?);
+                running[*index as usize] = self.running(variable, at).map_err(|e| e.in_variable(&variable.name))?;
             }
             at += self.file.segment_len(segment).unwrap_or(0);
         }
@@ -463,8 +463,8 @@ impl FileComparison<'_> {
     /// Bytes of a variable over bytes of its block frames.
     fn ratio(&self, variable: &Variable) -> Result<f64> {
         let mut coded = 0;
-        for number in variable.first_block..variable.first_block + variable.n_blocks().unwrap_or(0) {
-            coded += self.archive.find_block(number)?.frame_len;
+        for k in 0..variable.n_blocks().unwrap_or(0) {
+            coded += self.archive.find_block(variable.block_number(k))?.frame_len;
         }
         Ok(variable.check()? as f64 / coded.max(1) as f64)
     }

@@ -11,6 +11,7 @@
 pub mod archive;
 mod atomic;
 pub mod bench;
+mod boxes;
 pub mod compare;
 mod folders;
 pub mod pack;

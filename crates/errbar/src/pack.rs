@@ -1,8 +1,10 @@
 //! Packing: walk, read, dissect, plan, code, prove, write.
 
 mod blocks;
+mod chunks;
 mod file;
 mod load;
+mod plan;
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};
@@ -24,10 +26,10 @@ use crate::policy::{Mode, Policy};
 use crate::source::{self, Found, Named, Names};
 use blocks::Blocks;
 pub(crate) use blocks::{Job, code};
-pub use file::Planned;
 pub(crate) use file::variable;
 pub(crate) use load::unreadable;
 use load::{Batch, Item, Loader};
+pub use plan::Planned;
 
 /// How far a run has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -213,7 +215,7 @@ impl Packer {
         let pool = Pool::new(self.threads)?;
         let (mut planned, mut problems) = (Vec::new(), Vec::new());
         for found in source::walk(root) {
-            let result = found.and_then(|found| file::plan(self, &pool, &found, &mut planned));
+            let result = found.and_then(|found| plan::plan(self, &pool, &found, &mut planned));
             problems.extend(result.err());
         }
         Ok((planned, problems))

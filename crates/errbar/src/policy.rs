@@ -43,13 +43,15 @@ impl Mode {
 struct Pattern {
     matcher: GlobMatcher,
     whole: bool,
+    /// Whether it stands for itself alone.
+    literal: bool,
 }
 
 impl Pattern {
     fn new(text: &str) -> Result<Pattern> {
         let glob = GlobBuilder::new(text).literal_separator(true).build();
         let matcher = glob.map_err(|e| Error::usage(format!("pattern '{text}': {}", e.kind())))?.compile_matcher();
-        Ok(Pattern { matcher, whole: text.contains('/') })
+        Ok(Pattern { matcher, whole: text.contains('/'), literal: !text.contains(['*', '?', '[', '{', '\\']) })
     }
 
     fn matches(&self, name: &[u8]) -> bool {
@@ -91,6 +93,8 @@ pub struct Choice {
     pub mode: Option<Mode>,
     /// The rule that decided about the bound, as written.
     pub rule: Option<String>,
+    /// Whether that rule names the variable, and not only a pattern that it fits.
+    pub by_name: bool,
 }
 
 /// An ordered list of rules; of those that match, the last one decides. Without rules everything
@@ -174,6 +178,7 @@ impl Policy {
             if let Some(bounds) = &rule.bounds {
                 choice.bounds.clone_from(bounds);
                 choice.rule = Some(rule.text.clone());
+                choice.by_name = rule.variable.as_ref().is_some_and(|pattern| pattern.literal);
             }
             choice.mode = rule.mode.or(choice.mode);
         }
@@ -252,6 +257,13 @@ mod tests {
         assert_eq!(bound("b/c.npy", ""), [Bound::Rel(1e-3)]);
         assert_eq!(bound("a/c.npy", ""), []);
         assert_eq!(bound("a/c.npy", "Temp"), [Bound::Digits(3)]);
+    }
+
+    #[test]
+    fn a_name_is_told_from_a_pattern() {
+        let policy = policy(&["*.nc=abs=1", "*.nc:lat=abs=2", "*.nc:t*=abs=3"]);
+        let by_name = |variable| policy.choice(b"a.nc", variable).by_name;
+        assert_eq!(["lat", "time", "x"].map(by_name), [true, false, false]);
     }
 
     #[test]

@@ -33,11 +33,12 @@ fn in_code() -> Vec<(&'static str, Words)> {
         (
             "limits",
             limits!(MAX_RECORD MAX_PAYLOAD MAX_BLOCK MAX_PAGE PAGE_TARGET MAX_PATH MAX_DIMS MAX_BOUNDS MAX_TRANSFORMS MAX_PARAMS MAX_NAME MAX_INLINE
-                MAX_LEVEL MAX_DOCUMENT),
+                MAX_FILTERS MAX_ROWS MAX_LEVEL MAX_DOCUMENT),
         ),
         ("quantizers", stages.quantizers().iter().map(|s| stage(s.name(), s.version())).collect()),
         ("transforms", stages.transforms().iter().map(|s| stage(s.name(), s.version())).collect()),
         ("coders", stages.coders().iter().map(|s| stage(s.name(), s.version())).collect()),
+        ("filters", record::Filter::NAMES.iter().zip(0..).map(|(name, code)| format!("code={code} name={name}")).collect()),
         ("extensions", record::extension::ALL.iter().map(|(tag, record)| format!("name={tag} record={record}")).collect()),
         ("formats", dissectors().map(|name| format!("name={name} page=formats/{name}.md")).collect()),
     ]

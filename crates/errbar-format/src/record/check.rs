@@ -72,7 +72,7 @@ impl Receipt {
 }
 
 impl Variable {
-    /// Checks shapes and names (EB-V01) and gives the number of bytes.
+    /// Checks shapes and names (EB-V01, EB-V04, EB-V05) and gives the number of bytes.
     ///
     /// # Errors
     /// [`crate::Kind::Limit`] or [`crate::Kind::Corrupt`].
@@ -87,8 +87,12 @@ impl Variable {
         if check_shape(&self.block_shape, self.dtype)? > MAX_BLOCK {
             return Err(Error::limit("EB-B01", format!("block shape {:?} is too large", self.block_shape)));
         }
-        if self.n_blocks().and_then(|n| self.first_block.checked_add(n)).is_none() {
-            return Err(Error::limit("EB-V01", "block numbers overflow 64 bits"));
+        let numbers = self.n_blocks().and_then(|n| n.checked_mul(self.block_step)).and_then(|n| self.first_block.checked_add(n));
+        if numbers.is_none() || self.block_step == 0 {
+            return Err(Error::limit("EB-V01", "block numbers overflow 64 bits, or do not rise"));
+        }
+        if !self.inline.is_empty() && (self.inline.len() as u64 != bytes || self.inline.len() > MAX_INLINE || self.receipt.is_some()) {
+            return Err(Error::corrupt("EB-V05", "elements in the entry are not those of the shape, too many, or have a receipt"));
         }
         if let Some(chunks) = &self.chunks {
             chunks.check(self)?;
@@ -118,9 +122,15 @@ impl Variable {
         grid(&self.shape, &self.block_shape)
     }
 
-    /// Blocks in all, or `None` if that does not fit 64 bits. An empty variable has none.
+    /// Blocks in all, or `None` if that does not fit 64 bits. A variable that is empty, or whose
+    /// elements stand in the entry, has none.
     pub fn n_blocks(&self) -> Option<u64> {
-        n_elements(&self.grid())
+        if self.inline.is_empty() { n_elements(&self.grid()) } else { Some(0) }
+    }
+
+    /// Number of the `k`-th block.
+    pub fn block_number(&self, k: u64) -> u64 {
+        self.first_block.saturating_add(k.saturating_mul(self.block_step))
     }
 
     /// Origin and extent of the `k`-th block.
@@ -216,12 +226,14 @@ impl Chunks {
         let whole = |((&chunk, &block), &n): ((&u64, &u64), &u64)| chunk > 0 && (block % chunk == 0 || block >= n);
         let in_blocks =
             self.shape.len() == variable.shape.len() && self.shape.iter().zip(&variable.block_shape).zip(&variable.shape).all(whole);
-        if !in_blocks || self.fill.len() != variable.dtype.size() || n_elements(&variable.chunk_grid()).is_none() {
+        let exact = variable.receipt.is_none();
+        if !in_blocks || !exact || self.padding.len() != variable.dtype.size() || n_elements(&variable.chunk_grid()).is_none() {
             return Err(Error::corrupt("EB-V04", format!("chunks {:?} do not fit blocks {:?}", self.shape, variable.block_shape)));
         }
-        match self.filters.iter().all(Filter::is_possible) {
+        let streams = self.filters.iter().filter(|filter| matches!(filter, Filter::Deflate { .. })).count();
+        match streams < 2 && self.filters.iter().all(Filter::is_possible) {
             true => Ok(()),
-            false => Err(Error::corrupt("EB-V04", "filter has impossible parameters")),
+            false => Err(Error::corrupt("EB-V04", "filter has impossible parameters, or a stream is put into another")),
         }
     }
 
@@ -232,6 +244,9 @@ impl Chunks {
 }
 
 impl Filter {
+    /// The names of all filters, each at the position that records give it.
+    pub const NAMES: [&str; 3] = ["shuffle", "deflate", "fletcher32"];
+
     fn is_possible(&self) -> bool {
         match self {
             Filter::Shuffle { item } => *item > 0,
@@ -258,13 +273,19 @@ impl FileBody {
 
     /// Decoded bytes of blocks that `segment`, which has been checked, is made of.
     pub fn used(&self, segment: &Segment) -> u64 {
+        let in_blocks = |variable: &Variable| if variable.inline.is_empty() { variable.bytes().unwrap_or(u64::MAX) } else { 0 };
         match segment {
             Segment::Inline(_) | Segment::Hole { .. } => 0,
+            Segment::Part { length, .. } | Segment::Run { length, .. } => *length,
+            Segment::Variable { index } => in_blocks(&self.variables[*index as usize]),
+            Segment::Records { first, count } => {
+                self.fields(*first, *count).unwrap_or_default().iter().map(in_blocks).fold(0, u64::saturating_add)
+            }
             Segment::Chunk { variable, index, .. } => {
                 let variable = &self.variables[*variable as usize];
-                variable.chunk_box(*index).1.iter().product::<u64>() * variable.dtype.size() as u64
+                let elements = variable.chunk_box(*index).1.iter().product::<u64>();
+                in_blocks(variable).min(elements * variable.dtype.size() as u64)
             }
-            segment => self.segment_len(segment).unwrap_or(u64::MAX),
         }
     }
 

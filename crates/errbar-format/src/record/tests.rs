@@ -146,6 +146,8 @@ fn eb_v01_boxes_tile_the_variable() {
         shape: vec![5, 7],
         block_shape: vec![2, 4],
         first_block: 0,
+        block_step: 1,
+        inline: vec![],
         chunks: None,
         receipt: None,
     };
@@ -168,6 +170,8 @@ fn variable(shape: &[u64], block_shape: &[u64]) -> Variable {
         shape,
         block_shape,
         first_block: 0,
+        block_step: 1,
+        inline: vec![],
         chunks: None,
         receipt: None,
     }
@@ -200,7 +204,7 @@ fn eb_e04_every_variable_is_held_once() {
     for segments in [vec![whole(0)], vec![whole(0), whole(0)], vec![whole(0), Segment::Records { first: 0, count: 2 }], vec![whole(2)]] {
         assert_eq!(broken(12, segments, &[a.clone(), b.clone()]), Some("EB-E04"));
     }
-    let chunks = Chunks { shape: vec![2], filters: vec![Filter::Shuffle { item: 2 }], fill: vec![0; 2] };
+    let chunks = Chunks { shape: vec![2], filters: vec![Filter::Shuffle { item: 2 }], padding: vec![0; 2] };
     let c = Variable { chunks: Some(chunks), ..variable(&[3], &[2]) };
     let chunk = |index| Segment::Chunk { variable: 0, index, length: 4, skipped: 0 };
     assert_eq!(broken(8, vec![chunk(1), chunk(0)], std::slice::from_ref(&c)), None);
@@ -213,7 +217,7 @@ fn eb_e04_every_variable_is_held_once() {
 #[test]
 fn eb_v04_chunks_lie_in_one_block_each() {
     let with = |shape: &[u64], filters: &[Filter], fill: usize| {
-        let chunks = Chunks { shape: shape.to_vec(), filters: filters.to_vec(), fill: vec![0; fill] };
+        let chunks = Chunks { shape: shape.to_vec(), filters: filters.to_vec(), padding: vec![0; fill] };
         Variable { chunks: Some(chunks), ..variable(&[6, 5], &[4, 5]) }.check().err().map(|e| e.rule.expect("a rule"))
     };
     assert_eq!(with(&[2, 3], &[], 2), None);
@@ -232,11 +236,22 @@ fn eb_v04_chunks_lie_in_one_block_each() {
     for filter in impossible {
         assert_eq!(with(&[2, 3], &[filter], 2), Some("EB-V04"));
     }
+    let deflate = Filter::Deflate { level: 6, mem_level: 8 };
+    assert_eq!([with(&[2, 3], &[deflate], 2), with(&[2, 3], &[deflate, deflate], 2)], [None, Some("EB-V04")]);
+}
+
+#[test]
+fn eb_v05_elements_in_the_entry_are_all_of_them() {
+    let rule = |variable: Variable| variable.check().err().map(|e| e.rule.expect("a rule"));
+    let with = |n: u64, inline: usize| Variable { inline: vec![1; inline], ..variable(&[n], &[n]) };
+    assert_eq!(rule(with(3, 6)), None);
+    assert_eq!((with(3, 6).n_blocks(), with(3, 0).n_blocks()), (Some(0), Some(1)));
+    assert_eq!([with(3, 5), with(257, 514)].map(rule), [Some("EB-V05"); 2]);
 }
 
 #[test]
 fn a_chunk_and_its_block_are_found_from_one_another() {
-    let chunks = Chunks { shape: vec![2, 3], filters: vec![], fill: vec![0; 2] };
+    let chunks = Chunks { shape: vec![2, 3], filters: vec![], padding: vec![0; 2] };
     let variable = Variable { chunks: Some(chunks), ..variable(&[6, 5], &[4, 5]) };
     assert_eq!(variable.chunk_grid(), [3, 2]);
     assert_eq!(variable.chunk_box(5), (vec![4, 3], vec![2, 2]));

@@ -7,7 +7,7 @@ use std::iter::Peekable;
 use errbar_format::frame::kind;
 use errbar_format::limits::{MAX_LEVEL, PAGE_TARGET};
 use errbar_format::page::{self, Items};
-use errbar_format::record::{BlockRef, Body, ChildPage, Entry, PageContent, PageRecord, PageRef, Segment, Tail};
+use errbar_format::record::{BlockRef, Body, ChildPage, Entry, PageContent, PageRecord, PageRef, Tail};
 use errbar_format::{Error, Kind, Result, path};
 
 use super::scan::Scan;

@@ -5,9 +5,9 @@ use errbar_format::frame::PREFIX_LEN;
 use errbar_format::record::{Body, Variable};
 use errbar_format::{DType, Error, Kind, Result};
 
-use super::boxes::{self, Frame};
-use super::content::check_box;
+use super::elements::check_box;
 use super::{Archive, BlockFrame};
+use crate::boxes::{self, Frame};
 
 /// Frames that stand one behind another are read at once, up to this many bytes.
 const READ_AT_ONCE: u64 = 16 << 20;
@@ -98,6 +98,12 @@ impl Archive {
         if shape.contains(&0) {
             return Ok(Vec::new());
         }
+        if !variable.inline.is_empty() {
+            let mut bytes = vec![0; shape.iter().product::<u64>() as usize * item];
+            let all = Frame { origin: &vec![0; shape.len()], shape: &variable.shape };
+            boxes::copy(&variable.inline, &all, &mut bytes, &wanted, item);
+            return Ok(bytes);
+        }
         let n_blocks = variable.n_blocks().unwrap_or(u64::MAX);
         if n_blocks > self.n_blocks() {
             return Err(Error::corrupt("EB-A03", format!("variable needs {n_blocks} blocks, the archive has {}", self.n_blocks())));
@@ -106,7 +112,7 @@ impl Archive {
         let mut bytes = Vec::new();
         let mut next = 0;
         while next < numbers.len() {
-            let frames = self.read_ahead(variable.first_block, &numbers[next..])?;
+            let frames = self.read_ahead(variable, &numbers[next..])?;
             for frame in &frames {
                 let decoded = self.decode(frame)?;
                 let (block_origin, extent) = check_box(entry, variable, numbers[next], &frame.block)?;
@@ -132,12 +138,12 @@ impl Archive {
     }
 
     /// The frames of the first few of `numbers`, read in one piece where they stand in one.
-    fn read_ahead(&self, first_block: u64, numbers: &[u64]) -> Result<Vec<BlockFrame>> {
+    fn read_ahead(&self, variable: &Variable, numbers: &[u64]) -> Result<Vec<BlockFrame>> {
         let mut places = Vec::new();
         let mut end = None;
         let mut sum = 0u64;
         for &k in numbers {
-            let Ok(place) = self.find_block(first_block + k) else { break };
+            let Ok(place) = self.find_block(variable.block_number(k)) else { break };
             // Of an index that nobody has checked yet: places may be lies.
             let Some(place_end) = place.offset.checked_add(place.frame_len) else { break };
             sum = place.frame_len.saturating_add(sum);
@@ -145,9 +151,9 @@ impl Archive {
                 break;
             }
             end = Some(place_end);
-            places.push((first_block + k, place));
+            places.push((variable.block_number(k), place));
         }
-        let one_by_one = || Ok(vec![self.block_frame(first_block + numbers[0])?]);
+        let one_by_one = || Ok(vec![self.block_frame(variable.block_number(numbers[0]))?]);
         let Some((_, first)) = places.first().filter(|_| places.len() > 1 && sum <= 2 * READ_AT_ONCE) else { return one_by_one() };
         let Ok(bytes) = self.read_raw(first.offset, end.unwrap_or(first.offset) - first.offset) else { return one_by_one() };
         let mut frames = Vec::new();

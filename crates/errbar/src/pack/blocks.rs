@@ -37,7 +37,7 @@ pub(crate) struct Job {
     pub(crate) mode: Mode,
     /// The variable of the file at work that it belongs to.
     pub(crate) variable: Option<usize>,
-    /// Whether the file needs to know what decoding gives.
+    /// Whether what decoding gives is the next bytes of a file that is not restored as it was.
     pub(crate) lossy_file: bool,
     /// How plain bytes may be numbers.
     pub(crate) numbers: Option<Numbers>,
@@ -132,8 +132,12 @@ struct Running {
 /// An entry that waits for its blocks.
 struct Waiting {
     entry: Option<Entry>,
-    /// Blocks that must be written first; `None` while a shared block or the file's end is open.
+    /// Blocks that must be written first; `None` while the file's end is open.
     after: Option<u64>,
+    /// Parts of it that wait in the shared block that is being filled.
+    open_parts: usize,
+    /// Numbers of the shared blocks that its other parts are in, in order.
+    parts: Vec<u64>,
     pieces: VecDeque<Piece>,
     /// Of a file that is not restored as it was.
     restored: Option<Box<blake3::Hasher>>,
@@ -185,6 +189,8 @@ impl<W: Write> Blocks<W> {
         self.waiting.push_back(Waiting {
             entry,
             after,
+            open_parts: 0,
+            parts: Vec::new(),
             pieces: VecDeque::new(),
             restored: lossy.then(Box::default),
             bounds,
@@ -212,26 +218,35 @@ impl<W: Write> Blocks<W> {
 
     /// A whole small file, to stand in a shared block.
     pub(super) fn push_small(&mut self, path: Vec<u8>, attributes: Attributes, bytes: &[u8], mode: Mode) -> Result<()> {
+        let id = self.push(None, None, Vec::new(), false);
+        let segments = if bytes.is_empty() { Vec::new() } else { vec![self.share(id, bytes, mode)?] };
+        // The block's hash proves its parts: a hash each would be a tenth of the bytes of such files.
+        let hashes = segments.is_empty().then(|| FileHashes::of(*blake3::hash(bytes).as_bytes()));
+        let file = FileBody { size: bytes.len() as u64, segments, variables: Vec::new(), hashes };
+        let entry = Entry { path, body: Body::File(file), attributes: Some(attributes), extensions: Vec::new() };
+        let after = self.submitted;
+        if let Some(file) = self.file(id) {
+            (file.entry, file.after) = (Some(entry), Some(after));
+        }
+        self.flush_if_crowded()?;
+        self.write_ready()
+    }
+
+    /// Bytes of a file to stand in a shared block, whose number is filled in when it is known.
+    pub(super) fn share(&mut self, id: u64, bytes: &[u8], mode: Mode) -> Result<Segment> {
         let target = if mode == Mode::Small { LARGE_SHARED_TARGET } else { SHARED_TARGET };
         if self.shared.len() + bytes.len() > target || (mode != self.shared_mode && !self.shared.is_empty()) {
             self.flush_shared()?;
         }
         self.shared_mode = mode;
         let part = Segment::Part { block: u64::MAX, offset: self.shared.len() as u64, length: bytes.len() as u64 };
-        let segments = if bytes.is_empty() { Vec::new() } else { vec![part] };
-        let open = !segments.is_empty();
-        // The block's hash proves its parts: a hash each would be a tenth of the bytes of such files.
-        let hashes = (!open).then(|| FileHashes::of(*blake3::hash(bytes).as_bytes()));
-        let file = FileBody { size: bytes.len() as u64, segments, variables: Vec::new(), hashes };
-        let entry = Entry { path, body: Body::File(file), attributes: Some(attributes), extensions: Vec::new() };
-        let after = if open { None } else { Some(self.submitted) };
-        let id = self.push(Some(entry), after, Vec::new(), false);
-        if open {
-            self.shared.extend_from_slice(bytes);
-            self.in_shared.push(id);
+        self.shared.extend_from_slice(bytes);
+        self.in_shared.push(id);
+        self.exact(id, bytes);
+        if let Some(file) = self.file(id) {
+            file.open_parts += 1;
         }
-        self.flush_if_crowded()?;
-        self.write_ready()
+        Ok(part)
     }
 
     fn flush_shared(&mut self) -> Result<()> {
@@ -242,14 +257,8 @@ impl<W: Write> Blocks<W> {
         let number = self.submitted;
         for id in std::mem::take(&mut self.in_shared) {
             let Some(waiting) = self.file(id) else { continue };
-            waiting.after = Some(number + 1);
-            if let Some(Entry { body: Body::File(file), .. }) = &mut waiting.entry {
-                for segment in &mut file.segments {
-                    if let Segment::Part { block, .. } = segment {
-                        *block = number;
-                    }
-                }
-            }
+            waiting.open_parts -= 1;
+            waiting.parts.push(number);
         }
         let job = Job {
             place: BlockPlace::Shared,
@@ -276,8 +285,8 @@ impl<W: Write> Blocks<W> {
         self.submitted
     }
 
-    /// Bytes of a file at work that stand in its entry.
-    pub(super) fn inline(&mut self, id: u64, bytes: &[u8]) {
+    /// Bytes of a file at work that are restored as they are, whatever block they stand in.
+    pub(super) fn exact(&mut self, id: u64, bytes: &[u8]) {
         if let Some(file) = self.file(id).filter(|file| file.restored.is_some()) {
             file.pieces.push_back(Piece::Bytes(bytes.to_vec()));
         }
@@ -285,7 +294,9 @@ impl<W: Write> Blocks<W> {
 
     /// A block of a file at work, in file order.
     pub(super) fn submit(&mut self, owner: Option<u64>, job: Job) -> Result<()> {
-        if let Some(file) = owner.and_then(|id| self.file(id)).filter(|file| file.restored.is_some()) {
+        if job.lossy_file
+            && let Some(file) = owner.and_then(|id| self.file(id))
+        {
             file.pieces.push_back(Piece::Block);
         }
         let (registry, planner, number) = (Arc::clone(&self.registry), Arc::clone(&self.planner), self.submitted);
@@ -344,12 +355,17 @@ impl<W: Write> Blocks<W> {
 
     /// Writes the entries at the front whose blocks are all written.
     fn write_ready(&mut self) -> Result<()> {
-        while self.waiting.front().is_some_and(|w| w.after.is_some_and(|after| after <= self.written)) {
+        while self.waiting.front().is_some_and(|waiting| waiting.is_ready(self.written)) {
             let Some(mut waiting) = self.waiting.pop_front() else { break };
             self.first += 1;
             let Some(mut entry) = waiting.entry.take().filter(|_| !waiting.dropped) else { continue };
             let mut choices = Vec::new();
             if let Body::File(file) = &mut entry.body {
+                let open = file.segments.iter_mut().filter_map(|segment| match segment {
+                    Segment::Part { block, .. } => Some(block),
+                    _ => None,
+                });
+                open.zip(&waiting.parts).for_each(|(block, number)| *block = *number);
                 let with_reasons = waiting.variables.iter().enumerate().filter_map(|(i, running)| Some((i, running.reason.as_ref()?)));
                 choices.extend(with_reasons.map(|(i, (block, reason))| Choice {
                     variable: i as u32,
@@ -401,6 +417,12 @@ impl<W: Write> Blocks<W> {
 }
 
 impl Waiting {
+    /// Whether all its blocks are among the first `written`.
+    fn is_ready(&self, written: u64) -> bool {
+        let shared = self.parts.last().is_none_or(|&number| number < written);
+        self.open_parts == 0 && shared && self.after.is_some_and(|after| after <= written)
+    }
+
     /// Hashes the pieces at the front that need no block.
     fn hash_bytes(&mut self) {
         while let (Some(Piece::Bytes(bytes)), Some(restored)) = (self.pieces.front(), &mut self.restored) {

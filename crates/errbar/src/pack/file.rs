@@ -1,23 +1,25 @@
-//! One file: its pieces, its bounds, its blocks.
+//! One file: its bytes, arrays, records and chunks, front to back.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
-use errbar_codec::Tolerance;
-use errbar_dissect::{Array, Dissector, Piece, ReadAt, dissect, dissectors};
+use errbar_dissect::{Array, Holds, Layout, Place, ReadAt};
+use errbar_format::dtype::n_elements;
 use errbar_format::limits::MAX_INLINE;
-use errbar_format::record::{BlockPlace, Body, Bound, Entry, FileBody, FileHashes, Limit, Segment, Variable};
+use errbar_format::record::{self, BlockPlace, Body, Entry, FileBody, FileHashes, Segment, Variable};
 use errbar_format::{DType, Error, Result};
 
+use super::Run;
 use super::blocks::Job;
+use super::chunks::ChunkReader;
 use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
-use super::{Packer, Run};
-use crate::parallel::Pool;
-use crate::policy::{Choice, Mode, Policy};
+use super::plan::{ArrayPlan, Plan, layout_of, plan_arrays};
+use crate::policy::Mode;
 use crate::probe::{self, Part};
 use crate::source::{self, Found, Named};
-use crate::target::{self, Trials};
 
 /// Bytes of a block of plain bytes, and of those in which numbers are looked for together.
 const BYTES_BLOCK: u64 = 4 << 20;
@@ -26,6 +28,10 @@ const BYTES_BLOCK: u64 = 4 << 20;
 const LARGE_BYTES_BLOCK: u64 = 16 << 20;
 /// Segments of a file in whose plain bytes numbers are looked for: they all stand in its one entry.
 const MAX_PARTS: usize = 512;
+/// Records that are coded together, field by field, take this many bytes.
+const RECORDS_BYTES: u64 = 16 << 20;
+/// Bytes between arrays up to this many share blocks with those of other files.
+const SMALL_GAP: u64 = SMALL_FILE;
 /// The bytes to which an array is cut: a slice reads little of small blocks, but what is predicted
 /// across a block, and its tables, want large ones.
 fn block_bytes(mode: Mode) -> u64 {
@@ -36,114 +42,8 @@ fn block_bytes(mode: Mode) -> u64 {
     }
 }
 
-/// What a variable would get.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Planned {
-    /// Path of the entry.
-    pub path: Vec<u8>,
-    /// Name of the variable in it; may be empty.
-    pub variable: String,
-    /// Type of an element.
-    pub dtype: DType,
-    /// Extent along each dimension, in the order in which the file's own readers index it.
-    pub shape: Vec<u64>,
-    /// The bounds; none: exact.
-    pub bounds: Vec<Bound>,
-    /// What they come to; nothing: exact.
-    pub limit: Option<Limit>,
-    /// Effort.
-    pub mode: Mode,
-    /// Why, in words.
-    pub why: String,
-}
-
-/// The pieces of a file and what the policy says of each array.
-struct Plan {
-    pieces: Vec<Piece>,
-    /// One item an array, in order.
-    arrays: Vec<ArrayPlan>,
-}
-
-struct ArrayPlan {
-    bounds: Vec<Bound>,
-    tolerance: Option<Arc<Tolerance>>,
-    mode: Mode,
-    why: String,
-}
-
 /// Where a file's data are; the rest of it is holes.
 type Runs = Vec<(u64, u64)>;
-
-/// A file's pieces: as a rule declares it, else as its own format says.
-pub(super) fn pieces_of(file: &dyn ReadAt, path: &[u8], policy: &Policy) -> Vec<Piece> {
-    let declared = policy.raw(path).map(|raw| raw as &dyn Dissector);
-    let all: Vec<&dyn Dissector> = declared.into_iter().chain(dissectors().iter().copied()).collect();
-    dissect(file, &all).0
-}
-
-fn plan_arrays(packer: &Packer, pool: &Pool, file: &File, pieces: Vec<Piece>, path: &[u8]) -> Result<Plan> {
-    let mut arrays = Vec::new();
-    let mut at = 0;
-    for piece in &pieces {
-        match piece {
-            Piece::Bytes(len) => at += len,
-            Piece::Array(array) => {
-                let plan = plan_array(packer, pool, (file, at), path, array);
-                arrays.push(plan.map_err(|e| e.in_variable(&array.name))?);
-                at += array.bytes().unwrap_or(0);
-            }
-        }
-    }
-    Ok(Plan { pieces, arrays })
-}
-
-fn plan_array(packer: &Packer, pool: &Pool, (file, at): (&File, u64), path: &[u8], array: &Array) -> Result<ArrayPlan> {
-    let Choice { bounds, mode, rule } = packer.policy.choice(path, &array.name);
-    let mode = mode.unwrap_or(packer.mode);
-    let rule = rule.unwrap_or_default();
-    let exact = |bounds, why: String| Ok(ArrayPlan { bounds, tolerance: None, mode, why });
-    if bounds.is_empty() {
-        return exact(bounds, if rule.is_empty() { "no rule matches: exact".into() } else { format!("rule '{rule}'") });
-    }
-    if !array.dtype.is_float() {
-        return exact(Vec::new(), format!("{} is not floating-point: exact, whatever '{rule}' says", array.dtype.name()));
-    }
-    let cancel = &packer.cancel;
-    let trials = Trials { file, at, array, path, mode, registry: &packer.registry, planner: &packer.planner, pool, cancel };
-    match trials.tolerance(&bounds)? {
-        Some(tolerance) => Ok(ArrayPlan { bounds, tolerance: Some(Arc::new(tolerance)), mode, why: format!("rule '{rule}'") }),
-        None => {
-            let why = if target::of(&bounds).is_some() { "needs" } else { "allows" };
-            exact(bounds, format!("rule '{rule}' {why} no error here: exact"))
-        }
-    }
-}
-
-/// What the variables of one entry would get.
-pub(super) fn plan(packer: &Packer, pool: &Pool, found: &Found, planned: &mut Vec<Planned>) -> Result<()> {
-    if !found.metadata.is_file() {
-        return Ok(());
-    }
-    let named = |e: Error| e.in_entry(&found.path);
-    let (file, _) = source::open(&found.place).map_err(|e| named(unreadable(e)))?;
-    let pieces = pieces_of(&file, &found.path, &packer.policy);
-    let plan = plan_arrays(packer, pool, &file, pieces, &found.path).map_err(named)?;
-    let arrays = plan.pieces.into_iter().filter_map(|piece| match piece {
-        Piece::Array(array) => Some(array),
-        Piece::Bytes(_) => None,
-    });
-    planned.extend(arrays.zip(plan.arrays).map(|(array, plan)| Planned {
-        path: found.path.clone(),
-        dtype: array.dtype,
-        shape: array.index_shape(),
-        variable: array.name,
-        bounds: plan.bounds,
-        limit: plan.tolerance.map(|t| t.limit),
-        mode: plan.mode,
-        why: plan.why,
-    }));
-    Ok(())
-}
 
 /// Packs a regular file. The outer error is the archive's, the inner one the file's own.
 pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Result<()>> {
@@ -160,8 +60,8 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     let size = metadata.len();
     let policy = Arc::clone(&run.packer.policy);
     // An array with holes would lose them: sparse files are kept as bytes.
-    let pieces = if runs.is_some() { vec![Piece::Bytes(size)] } else { pieces_of(&file, &found.path, &policy) };
-    if runs.is_none() && size <= SMALL_FILE && is_plain(&pieces) {
+    let layout = if runs.is_some() { Layout::default() } else { layout_of(&file, &found.path, &policy) };
+    if runs.is_none() && size <= SMALL_FILE && is_plain(&layout) {
         let mut bytes = vec![0; size as usize];
         if let Err(problem) = file.read_at(&mut bytes, 0).map_err(unreadable).and_then(|()| still_the_same(&file, &metadata)) {
             return Ok(Err(problem));
@@ -170,17 +70,18 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
         run.progress.bytes_done += size;
         return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
     }
-    let plan = match plan_arrays(run.packer, &run.pool, &file, pieces, &found.path) {
+    let file = Arc::new(file);
+    let plan = match plan_arrays(run.packer, &run.pool, &file, layout, &found.path) {
         Ok(plan) => plan,
         Err(problem) => return Ok(Err(problem)),
     };
     let lossy = plan.arrays.iter().any(|array| array.tolerance.is_some());
     let id = run.blocks.begin_file(plan.arrays.iter().map(|array| array.bounds.clone()).collect(), lossy);
-    let mut body = FileBody { size, segments: Vec::new(), variables: Vec::new(), hashes: None };
+    let mut body = FileBody { size, segments: Vec::new(), variables: variables(&plan), hashes: None };
     let mut at_work = AtWork { run, found, file: &file, id, lossy, at: 0, hasher: blake3::Hasher::new(), body: &mut body, problem: None };
     match runs {
         Some(runs) => at_work.sparse(&runs, size)?,
-        None => at_work.pieces(plan)?,
+        None => at_work.layout(&plan, size)?,
     }
     let problem = at_work.problem.take().map_or_else(|| still_the_same(&file, &metadata), Err);
     let hash = *at_work.hasher.finalize().as_bytes();
@@ -241,24 +142,71 @@ impl<W: Write> AtWork<'_, '_, W> {
         }
     }
 
-    fn pieces(&mut self, plan: Plan) -> Result<()> {
-        let mut arrays = plan.arrays.into_iter();
-        for piece in plan.pieces {
-            match (piece, &mut arrays) {
-                (Piece::Bytes(len), _) => self.bytes(len)?,
-                (Piece::Array(array), arrays) => {
-                    let Some(plan) = arrays.next() else { continue };
-                    self.array(array, &plan)?;
+    fn layout(&mut self, plan: &Plan, size: u64) -> Result<()> {
+        let Layout { arrays, places } = &plan.layout;
+        let mut chunks: HashMap<usize, Vec<&Place>> = HashMap::new();
+        for place in places {
+            if let Holds::Chunk { array, .. } = place.holds {
+                chunks.entry(array).or_default().push(place);
+            }
+        }
+        for place in places {
+            self.gap(place.offset - self.at, places.len() > 1)?;
+            match &place.holds {
+                Holds::Array(array) => self.array(*array, &plan.arrays[*array])?,
+                Holds::Records(fields) => self.records(fields.clone(), &plan.arrays)?,
+                Holds::Chunk { array, index, skipped } => {
+                    // All blocks of an array stand together, where its first chunk does.
+                    if let Some(chunks) = chunks.remove(array) {
+                        self.chunked(*array, &arrays[*array], &chunks, &plan.arrays[*array])?;
+                    }
+                    let Some(bytes) = self.read(place.length) else { continue };
+                    self.run.blocks.exact(self.id, &bytes);
+                    let (variable, length) = (*array as u32, place.length);
+                    self.body.segments.push(Segment::Chunk { variable, index: *index, length, skipped: *skipped });
                 }
+            }
+        }
+        self.gap(size - self.at, places.len() > 1)?;
+        // Arrays that no place holds: empty ones, and those of whose chunks none is stored.
+        let mut held = vec![false; arrays.len()];
+        for place in places {
+            match &place.holds {
+                Holds::Array(array) | Holds::Chunk { array, .. } => held[*array] = true,
+                Holds::Records(fields) => held[fields.clone()].fill(true),
+            }
+        }
+        for index in (0..arrays.len()).filter(|&index| !held[index]) {
+            match arrays[index].chunks {
+                Some(_) => self.chunked(index, &arrays[index], &[], &plan.arrays[index])?,
+                None => self.array(index, &plan.arrays[index])?,
             }
         }
         Ok(())
     }
 
+    /// Bytes between arrays. A few of them share a block with others, if there are more of their
+    /// kind: files of one format have headers much like one another's.
+    fn gap(&mut self, len: u64, shared: bool) -> Result<()> {
+        if !shared || len <= MAX_INLINE as u64 || len > SMALL_GAP {
+            return self.bytes(len);
+        }
+        let Some(bytes) = self.read(len) else { return Ok(()) };
+        let mode = self.mode();
+        let part = self.run.blocks.share(self.id, &bytes, mode)?;
+        self.body.segments.push(part);
+        Ok(())
+    }
+
+    /// The mode of bytes that belong to no array.
+    fn mode(&self) -> Mode {
+        self.run.packer.policy.choice(&self.found.path, "").mode.unwrap_or(self.run.packer.mode)
+    }
+
     /// Bytes that belong to no array: a few in the entry itself, more in blocks of their own, which
     /// are cut where numbers are found to begin and end.
     fn bytes(&mut self, len: u64) -> Result<()> {
-        let mode = self.run.packer.policy.choice(&self.found.path, "").mode.unwrap_or(self.run.packer.mode);
+        let mode = self.mode();
         let window = if mode == Mode::Small { LARGE_BYTES_BLOCK } else { BYTES_BLOCK };
         let mut left = len;
         let mut held = Vec::new();
@@ -291,7 +239,7 @@ impl<W: Write> AtWork<'_, '_, W> {
     fn part(&mut self, offset: u64, bytes: Vec<u8>, part: Part, mode: Mode, open: &mut Option<u64>) -> Result<()> {
         let len = bytes.len() as u64;
         if bytes.len() <= MAX_INLINE {
-            self.run.blocks.inline(self.id, &bytes);
+            self.run.blocks.exact(self.id, &bytes);
             self.body.segments.push(Segment::Inline(bytes));
             *open = None;
             return Ok(());
@@ -328,44 +276,154 @@ impl<W: Write> AtWork<'_, '_, W> {
         Ok(())
     }
 
-    fn array(&mut self, array: Array, plan: &ArrayPlan) -> Result<()> {
-        let first_block = self.run.blocks.next_block();
-        let variable = Variable { first_block, ..variable(&array, plan.mode) };
-        let index = self.body.variables.len();
+    /// Whether the elements of a variable stand in the entry: a block of their own takes more.
+    fn is_inline(&self, index: usize, plan: &ArrayPlan) -> bool {
+        let bytes = self.body.variables[index].bytes();
+        plan.tolerance.is_none() && bytes.is_some_and(|n| (1..=MAX_INLINE as u64).contains(&n))
+    }
+
+    /// The `k`-th block of a variable, numbered as the next one.
+    fn block(&mut self, index: usize, k: u64, bytes: Vec<u8>, plan: &ArrayPlan, in_one_piece: bool) -> Result<()> {
+        let variable = &self.body.variables[index];
+        let (origin, shape) = variable.block_box(k);
+        let job = Job {
+            place: BlockPlace::Box { path: self.found.path.clone(), variable: variable.name.clone(), origin },
+            dtype: variable.dtype,
+            big_endian: variable.big_endian,
+            shape,
+            bytes,
+            tolerance: plan.tolerance.clone(),
+            mode: plan.mode,
+            variable: Some(index),
+            lossy_file: self.lossy && in_one_piece,
+            numbers: None,
+        };
+        self.submit(job)
+    }
+
+    /// An array that stands in one piece.
+    fn array(&mut self, index: usize, plan: &ArrayPlan) -> Result<()> {
         self.body.segments.push(Segment::Variable { index: index as u32 });
-        for k in 0..variable.n_blocks().unwrap_or(0) {
-            let (origin, shape) = variable.block_box(k);
-            let len = shape.iter().product::<u64>() * variable.dtype.size() as u64;
-            let Some(bytes) = self.read(len) else { break };
-            let job = Job {
-                place: BlockPlace::Box { path: self.found.path.clone(), variable: variable.name.clone(), origin },
-                dtype: variable.dtype,
-                big_endian: variable.big_endian,
-                shape,
-                bytes,
-                tolerance: plan.tolerance.clone(),
-                mode: plan.mode,
-                variable: Some(index),
-                lossy_file: self.lossy,
-                numbers: None,
-            };
-            self.submit(job)?;
+        if self.is_inline(index, plan) {
+            let len = self.body.variables[index].bytes().unwrap_or(0);
+            if let Some(bytes) = self.read(len) {
+                self.run.blocks.exact(self.id, &bytes);
+                self.body.variables[index].inline = bytes;
+            }
+            return Ok(());
         }
-        self.body.variables.push(variable);
+        self.body.variables[index].first_block = self.run.blocks.next_block();
+        for k in 0..self.body.variables[index].n_blocks().unwrap_or(0) {
+            let variable = &self.body.variables[index];
+            let len = variable.block_box(k).1.iter().product::<u64>() * variable.dtype.size() as u64;
+            let Some(bytes) = self.read(len) else { break };
+            self.block(index, k, bytes, plan, true)?;
+        }
+        Ok(())
+    }
+
+    /// Records, some at a time, the blocks of their fields in turn.
+    fn records(&mut self, fields: Range<usize>, plans: &[ArrayPlan]) -> Result<()> {
+        self.body.segments.push(Segment::Records { first: fields.start as u32, count: fields.len() as u32 });
+        let in_blocks: Vec<usize> = fields.clone().filter(|&index| !self.is_inline(index, &plans[index])).collect();
+        let first = self.run.blocks.next_block();
+        for (number, &index) in (first..).zip(&in_blocks) {
+            let variable = &mut self.body.variables[index];
+            (variable.first_block, variable.block_step) = (number, in_blocks.len() as u64);
+        }
+        let widths: Vec<usize> = self.body.variables[fields.clone()].iter().map(record_bytes).collect();
+        let variable = &self.body.variables[fields.start];
+        let rows: Vec<u64> = (0..variable.grid()[0]).map(|k| variable.block_box(k).1[0]).collect();
+        for (k, n) in (0..).zip(rows) {
+            let Some(bytes) = self.read(n * widths.iter().sum::<usize>() as u64) else { break };
+            self.run.blocks.exact(self.id, &bytes);
+            for (index, column) in fields.clone().zip(columns(&bytes, &widths)) {
+                match in_blocks.contains(&index) {
+                    true => self.block(index, k, column, &plans[index], false)?,
+                    false => self.body.variables[index].inline.extend(column),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The blocks of an array that is stored in chunks.
+    fn chunked(&mut self, index: usize, array: &Array, chunks: &[&Place], plan: &ArrayPlan) -> Result<()> {
+        let reader = ChunkReader::new(self.file, array, chunks);
+        let is_inline = self.is_inline(index, plan);
+        self.body.variables[index].first_block = self.run.blocks.next_block();
+        for k in 0..self.body.variables[index].n_blocks().unwrap_or(0) {
+            let (origin, shape) = self.body.variables[index].block_box(k);
+            match reader.read(&origin, &shape) {
+                Ok(bytes) if is_inline => self.body.variables[index].inline.extend(bytes),
+                Ok(bytes) => self.block(index, k, bytes, plan, false)?,
+                Err(problem) => {
+                    self.problem.get_or_insert(problem);
+                    break;
+                }
+            }
+        }
         Ok(())
     }
 }
 
+/// Bytes of a field in one record.
+fn record_bytes(field: &Variable) -> usize {
+    field.shape[1..].iter().product::<u64>() as usize * field.dtype.size()
+}
+
+/// The bytes of each field, in fields of these widths.
+fn columns(records: &[u8], widths: &[usize]) -> Vec<Vec<u8>> {
+    let record: usize = widths.iter().sum();
+    let mut at = 0;
+    let mut column = |&width: &usize| {
+        let start = at;
+        at += width;
+        records.chunks_exact(record.max(1)).flat_map(|record| &record[start..start + width]).copied().collect()
+    };
+    widths.iter().map(&mut column).collect()
+}
+
+/// The variables of a file, without their blocks.
+fn variables(plan: &Plan) -> Vec<Variable> {
+    let mut variables: Vec<Variable> =
+        plan.layout.arrays.iter().zip(&plan.arrays).map(|(array, plan)| variable(array, plan.mode)).collect();
+    for place in &plan.layout.places {
+        if let Holds::Records(fields) = &place.holds {
+            let fields = &mut variables[fields.clone()];
+            let record: u64 = fields.iter().map(|field| record_bytes(field) as u64).sum();
+            let rows = (RECORDS_BYTES / record.max(1)).max(1);
+            for field in fields {
+                field.block_shape = field.shape.iter().map(|&n| n.max(1)).collect();
+                field.block_shape[0] = rows.min(field.block_shape[0]);
+            }
+        }
+    }
+    variables
+}
+
 /// How an array is stored, its first block numbered 0.
 pub(crate) fn variable(array: &Array, mode: Mode) -> Variable {
+    let (item, bytes) = (array.dtype.size() as u64, block_bytes(mode));
+    let of_chunks = |chunks: &errbar_dissect::Chunks| record::Chunks {
+        shape: chunks.shape.clone(),
+        filters: chunks.filters.clone(),
+        padding: chunks.padding.clone(),
+    };
     Variable {
         name: array.name.clone(),
         dtype: array.dtype,
         big_endian: array.big_endian,
         column_major: array.column_major,
         shape: array.shape.clone(),
-        block_shape: block_shape(&array.shape, array.dtype.size() as u64, block_bytes(mode)),
+        block_shape: match &array.chunks {
+            None => block_shape(&array.shape, item, bytes),
+            Some(chunks) => block_shape_of_chunks(&array.shape, &chunks.shape, item, bytes),
+        },
         first_block: 0,
+        block_step: 1,
+        inline: Vec::new(),
+        chunks: array.chunks.as_ref().map(of_chunks),
         receipt: None,
     }
 }
@@ -384,6 +442,22 @@ fn block_shape(shape: &[u64], item: u64, bytes: u64) -> Vec<u64> {
         }
         block[axis] = shape[axis].max(1);
         inner = whole.max(item);
+    }
+    block
+}
+
+/// The same for an array in chunks, each of which lies in one block: as many chunks as may be, in C
+/// order of their grid.
+fn block_shape_of_chunks(shape: &[u64], chunk: &[u64], item: u64, bytes: u64) -> Vec<u64> {
+    let mut block = chunk.to_vec();
+    for axis in (0..shape.len()).rev() {
+        block[axis] = 1;
+        let rest = n_elements(&block).and_then(|n| n.checked_mul(item)).unwrap_or(u64::MAX);
+        let most = (bytes / rest / chunk[axis]).max(1);
+        block[axis] = (most * chunk[axis]).min(shape[axis].next_multiple_of(chunk[axis]).max(chunk[axis]));
+        if block[axis] < shape[axis] {
+            break;
+        }
     }
     block
 }

@@ -7,10 +7,10 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use errbar_dissect::{Piece, ReadAt};
+use errbar_dissect::{Layout, ReadAt};
 use errbar_format::{Error, Kind, Result};
 
-use super::file::pieces_of;
+use super::plan::layout_of;
 use crate::parallel::{Lane, Pool};
 use crate::policy::{Mode, Policy};
 use crate::source::{self, Found, Named, Xattrs};
@@ -115,7 +115,7 @@ fn small(found: &Found, policy: &Policy, mode: Mode, bytes: &mut Vec<u8>, names:
     bytes.resize(start + metadata.len() as usize, 0);
     let content = &mut bytes[start..];
     let read = file.read_at(content, 0).map_err(unreadable).and_then(|()| still_the_same(&file, &metadata));
-    match read.map(|()| is_plain(&pieces_of(&&*content, &found.path, policy))) {
+    match read.map(|()| is_plain(&layout_of(&&*content, &found.path, policy))) {
         Ok(true) => {
             let mode = policy.choice(&found.path, "").mode.unwrap_or(mode);
             Ok(Some(Small { metadata, xattrs, range: start..bytes.len(), mode }))
@@ -127,9 +127,9 @@ fn small(found: &Found, policy: &Policy, mode: Mode, bytes: &mut Vec<u8>, names:
     }
 }
 
-/// Whether a file with these pieces has no arrays.
-pub(super) fn is_plain(pieces: &[Piece]) -> bool {
-    pieces.iter().all(|piece| matches!(piece, Piece::Bytes(_)))
+/// Whether a file of this layout has no arrays.
+pub(super) fn is_plain(layout: &Layout) -> bool {
+    layout.arrays.is_empty()
 }
 
 /// That a file was not written to since `before`.

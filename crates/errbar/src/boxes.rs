@@ -1,13 +1,13 @@
 //! Boxes of N-D arrays in C order, copied between buffers.
 
 /// A box inside a buffer: the buffer's own origin and shape say what part of the array it holds.
-pub(super) struct Frame<'a> {
-    pub(super) origin: &'a [u64],
-    pub(super) shape: &'a [u64],
+pub(crate) struct Frame<'a> {
+    pub(crate) origin: &'a [u64],
+    pub(crate) shape: &'a [u64],
 }
 
 /// The part that two boxes share: origin and extent; nothing if they share none.
-pub(super) fn intersect(a: &Frame<'_>, b: &Frame<'_>) -> Option<(Vec<u64>, Vec<u64>)> {
+pub(crate) fn intersect(a: &Frame<'_>, b: &Frame<'_>) -> Option<(Vec<u64>, Vec<u64>)> {
     let mut origin = Vec::with_capacity(a.shape.len());
     let mut extent = Vec::with_capacity(a.shape.len());
     for axis in 0..a.shape.len() {
@@ -23,7 +23,7 @@ pub(super) fn intersect(a: &Frame<'_>, b: &Frame<'_>) -> Option<(Vec<u64>, Vec<u
 }
 
 /// Copies what two buffers share of an array with elements of `item` bytes.
-pub(super) fn copy(from: &[u8], from_frame: &Frame<'_>, to: &mut [u8], to_frame: &Frame<'_>, item: usize) {
+pub(crate) fn copy(from: &[u8], from_frame: &Frame<'_>, to: &mut [u8], to_frame: &Frame<'_>, item: usize) {
     let Some((origin, extent)) = intersect(from_frame, to_frame) else { return };
     // Trailing dimensions that both buffers hold whole are one run of bytes with the next one.
     let mut axis = extent.len();

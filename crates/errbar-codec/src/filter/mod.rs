@@ -1,0 +1,110 @@
+//! What file formats do to the bytes of a chunk before they store it: undone when a file is packed,
+//! so that its numbers can be coded as numbers, and done again when it is unpacked. Nothing is lost,
+//! and what cannot be made again bit by bit is not undone. See `spec/filters.md`.
+
+use errbar_format::record::Filter;
+use errbar_format::{Error, Result};
+
+mod fletcher32;
+mod shuffle;
+mod zlib;
+
+/// Whether a chunk whose mask is `skipped` is not put through the filter at `at`.
+fn is_skipped(skipped: u32, at: usize) -> bool {
+    skipped >> at & 1 == 1
+}
+
+/// Puts the bytes of a chunk through `filters`, but for those whose bit is set in `skipped`.
+///
+/// # Errors
+/// [`errbar_format::Kind::Limit`] where memory for a stream cannot be had.
+///
+/// ```
+/// use errbar_codec::filter;
+/// use errbar_format::record::Filter;
+/// let filters = [Filter::Shuffle { item: 2 }, Filter::Fletcher32];
+/// let stored = filter::apply(&filters, 0, vec![1, 0, 2, 0])?;
+/// assert_eq!(stored, [1, 2, 0, 0, 2, 1, 4, 2]);
+/// assert_eq!(filter::undo(&filters, 0, stored, 4)?, [1, 0, 2, 0]);
+/// # Ok::<(), errbar_codec::Error>(())
+/// ```
+pub fn apply(filters: &[Filter], skipped: u32, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
+    for (_, filter) in filters.iter().enumerate().filter(|(at, _)| !is_skipped(skipped, *at)) {
+        match *filter {
+            Filter::Shuffle { item } => bytes = shuffle::split(&bytes, item as usize),
+            Filter::Deflate { level, mem_level } => bytes = zlib::deflate(&bytes, level, mem_level)?,
+            Filter::Fletcher32 => bytes.extend(fletcher32::checksum(&bytes).to_le_bytes()),
+        }
+    }
+    Ok(bytes)
+}
+
+/// Undoes [`apply`], whose filters make at most one stream: the `len` bytes of a chunk from what is stored of it.
+///
+/// # Errors
+/// [`errbar_format::Kind::Corrupt`] if the bytes are not what the filters make of so many.
+pub fn undo(filters: &[Filter], skipped: u32, mut bytes: Vec<u8>, len: usize) -> Result<Vec<u8>> {
+    for (at, filter) in filters.iter().enumerate().rev().filter(|(at, _)| !is_skipped(skipped, *at)) {
+        match *filter {
+            Filter::Shuffle { item } => bytes = shuffle::join(&bytes, item as usize),
+            Filter::Deflate { .. } => {
+                let checksums = filters[..at].iter().enumerate().filter(|(at, f)| **f == Filter::Fletcher32 && !is_skipped(skipped, *at));
+                bytes = zlib::inflate(&bytes, len + 4 * checksums.count())?;
+            }
+            Filter::Fletcher32 => {
+                let sum = bytes.split_off(bytes.len().saturating_sub(4));
+                if sum != fletcher32::checksum(&bytes).to_le_bytes() {
+                    return Err(not_made("its checksum is another"));
+                }
+            }
+        }
+    }
+    match bytes.len() == len {
+        true => Ok(bytes),
+        false => Err(not_made("it has another length")),
+    }
+}
+
+fn not_made(what: &str) -> Error {
+    Error::new(errbar_format::Kind::Corrupt, format!("a chunk is not what its filters make: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn filter() -> impl Strategy<Value = Filter> {
+        prop_oneof![
+            (1u32..20).prop_map(|item| Filter::Shuffle { item }),
+            (0u8..10, 1u8..10).prop_map(|(level, mem_level)| Filter::Deflate { level, mem_level }),
+            Just(Filter::Fletcher32),
+        ]
+    }
+
+    fn is_deflate(filter: &Filter) -> bool {
+        matches!(filter, Filter::Deflate { .. })
+    }
+
+    /// Filters as records may name them: at most one makes a stream.
+    fn filters() -> impl Strategy<Value = Vec<Filter>> {
+        let any = prop::collection::vec(filter(), 0..5);
+        any.prop_filter("one stream", |filters| filters.iter().filter(|filter| is_deflate(filter)).count() < 2)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_made_is_undone(filters in filters(), skipped: u32, bytes: Vec<u8>) {
+            let stored = apply(&filters, skipped, bytes.clone()).expect("memory");
+            prop_assert_eq!(undo(&filters, skipped, stored, bytes.len()).expect("just made"), bytes);
+        }
+
+        #[test]
+        fn anything_is_undone_or_refused(filters in filters(), bytes: Vec<u8>, len in 0usize..300) {
+            if let Ok(plain) = undo(&filters, 0, bytes, len) {
+                prop_assert_eq!(plain.len(), len);
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Arrays that a file stores in chunks: whether each chunk can be made again from its elements, and
+//! the elements themselves.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::sync::Arc;
+
+use errbar_codec::{Values, filter};
+use errbar_dissect::{Array, Chunks, Holds, Layout, Place, ReadAt};
+use errbar_format::record::Filter;
+use errbar_format::{Error, Result};
+
+use super::Packer;
+use super::file::variable;
+use super::load::{SMALL_FILE, unreadable};
+use crate::boxes::{self, Frame};
+use crate::parallel::{Lane, Pool};
+use crate::planner::encode_best;
+use crate::policy::Mode;
+
+/// What zlib may have been told: its level, unless the file says which, and its memLevel.
+const SETTINGS: [(u8, u8); 8] = [(6, 8), (9, 8), (1, 8), (4, 8), (6, 9), (9, 9), (1, 9), (4, 9)];
+/// An array of which more bytes than one in so many cannot be made again is left as bytes: they would
+/// be stored beside its elements.
+const MOST_LEFT: u64 = 16;
+/// An array is left as bytes if it is so many times larger than what is stored of it: almost all of
+/// it is not there.
+const MOST_SPARSE: u64 = 256;
+/// Streams are undone in balanced if that is expected to save this share of them: unpacking has to
+/// make them again.
+const WORTH: f64 = 0.1;
+/// Bytes of the elements from which that is told.
+const SAMPLE: u64 = 512 << 10;
+
+/// A chunk as it is stored.
+struct Stored {
+    index: u64,
+    skipped: u32,
+    bytes: Vec<u8>,
+}
+
+/// Reads the elements of an array in chunks.
+pub(super) struct ChunkReader<'a> {
+    file: &'a File,
+    array: &'a Array,
+    chunks: Option<&'a Chunks>,
+    places: HashMap<u64, &'a Place>,
+}
+
+impl<'a> ChunkReader<'a> {
+    pub(super) fn new(file: &'a File, array: &'a Array, places: &[&'a Place]) -> ChunkReader<'a> {
+        let places = places.iter().filter_map(|&place| match place.holds {
+            Holds::Chunk { index, .. } => Some((index, place)),
+            _ => None,
+        });
+        ChunkReader { file, array, chunks: array.chunks.as_ref(), places: places.collect() }
+    }
+
+    /// The elements of a box whose origin is that of a chunk. What is not stored is the fill value.
+    pub(super) fn read(&self, origin: &[u64], shape: &[u64]) -> Result<Vec<u8>> {
+        let Some(chunks) = self.chunks else { return Ok(Vec::new()) };
+        let mut bytes = chunks.fill.repeat(shape.iter().product::<u64>() as usize);
+        let wanted = Frame { origin, shape };
+        let first: Vec<u64> = origin.iter().zip(&chunks.shape).map(|(at, chunk)| at / chunk).collect();
+        let counts: Vec<u64> = shape.iter().zip(&chunks.shape).map(|(n, chunk)| n.div_ceil(*chunk)).collect();
+        let grid: Vec<u64> = self.array.shape.iter().zip(&chunks.shape).map(|(n, chunk)| n.div_ceil(*chunk)).collect();
+        for mut k in 0..counts.iter().product() {
+            let mut at = first.clone();
+            for axis in (0..at.len()).rev() {
+                at[axis] += k % counts[axis];
+                k /= counts[axis];
+            }
+            let index = at.iter().zip(&grid).fold(0, |index, (at, n)| index * n + at);
+            let Some(place) = self.places.get(&index) else { continue };
+            let origin: Vec<u64> = at.iter().zip(&chunks.shape).map(|(at, chunk)| at * chunk).collect();
+            let plain = plain(chunks, self.array, self.stored(place)?).map_err(|e| e.in_variable(&self.array.name).at(place.offset))?;
+            boxes::copy(&plain, &Frame { origin: &origin, shape: &chunks.shape }, &mut bytes, &wanted, self.array.dtype.size());
+        }
+        Ok(bytes)
+    }
+
+    fn stored(&self, place: &Place) -> Result<Stored> {
+        let Holds::Chunk { index, skipped, .. } = place.holds else { return Err(Error::usage("not a chunk")) };
+        let mut bytes = vec![0; place.length as usize];
+        self.file.read_at(&mut bytes, place.offset).map_err(|e| unreadable(e).at(place.offset))?;
+        Ok(Stored { index, skipped, bytes })
+    }
+}
+
+/// The bytes of all elements of a chunk.
+fn plain(chunks: &Chunks, array: &Array, stored: Stored) -> Result<Vec<u8>> {
+    let len = chunks.shape.iter().product::<u64>() as usize * array.dtype.size();
+    filter::undo(&chunks.filters, stored.skipped, stored.bytes, len)
+}
+
+/// Whether the chunk comes out as it is stored when the elements inside the array are put through the
+/// filters, with padding around them.
+fn comes_back(array: &Array, chunks: &Chunks, stored: Stored) -> bool {
+    let Stored { index, skipped, bytes: expected } = stored;
+    let stored = Stored { index, skipped, bytes: expected.clone() };
+    let Ok(plain) = plain(chunks, array, stored) else { return false };
+    let variable = variable(array, Mode::Fast);
+    let (origin, extent) = variable.chunk_box(index);
+    let (whole, inside) = (Frame { origin: &origin, shape: &chunks.shape }, Frame { origin: &origin, shape: &extent });
+    let item = array.dtype.size();
+    let mut elements = vec![0; extent.iter().product::<u64>() as usize * item];
+    boxes::copy(&plain, &whole, &mut elements, &inside, item);
+    let mut again = chunks.padding.repeat(chunks.shape.iter().product::<u64>() as usize);
+    boxes::copy(&elements, &inside, &mut again, &whole, item);
+    again == plain && filter::apply(&chunks.filters, skipped, again).is_ok_and(|made| made == expected)
+}
+
+/// Finds how the chunks of each array can be made again. Arrays whose chunks cannot, and arrays that
+/// are not worth it, are bytes in what is left of the layout; so are single chunks, but their
+/// elements stand in the array, too.
+///
+/// # Errors
+/// As reading the file.
+pub(super) fn undo(packer: &Packer, pool: &Pool, file: &Arc<File>, mut layout: Layout, path: &[u8]) -> Result<Layout> {
+    let mut of: HashMap<usize, Vec<Place>> = HashMap::new();
+    for place in &layout.places {
+        if let Holds::Chunk { array, .. } = place.holds {
+            of.entry(array).or_default().push(place.clone());
+        }
+    }
+    let (mut as_bytes, mut alone) = (HashSet::new(), HashSet::new());
+    for index in 0..layout.arrays.len() {
+        if layout.arrays[index].chunks.is_none() {
+            continue;
+        }
+        let array = layout.arrays[index].clone();
+        let mode = packer.policy.choice(path, &array.name).mode.unwrap_or(packer.mode);
+        let undoing = Undoing { packer, pool, file, places: of.remove(&index).unwrap_or_default(), mode };
+        match undoing.settle(array).map_err(|e| e.in_variable(&layout.arrays[index].name))? {
+            Some((array, failed)) => {
+                layout.arrays[index] = array;
+                alone.extend(failed);
+            }
+            None => {
+                as_bytes.insert(index);
+            }
+        }
+    }
+    layout.places.retain(|place| !alone.contains(&place.offset));
+    layout.remove(&as_bytes);
+    Ok(layout)
+}
+
+/// An array in chunks that is looked at.
+struct Undoing<'a> {
+    packer: &'a Packer,
+    pool: &'a Pool,
+    file: &'a Arc<File>,
+    places: Vec<Place>,
+    mode: Mode,
+}
+
+impl Undoing<'_> {
+    /// The array with the filters and the padding that its chunks were made with, and the offsets of
+    /// chunks that do not come back so; nothing where it is left as bytes.
+    fn settle(&self, array: Array) -> Result<Option<(Array, Vec<u64>)>> {
+        let Some(chunks) = array.chunks.clone() else { return Ok(None) };
+        let stored: u64 = self.places.iter().map(|place| place.length).sum();
+        let has_stream = chunks.filters.iter().any(|filter| matches!(filter, Filter::Deflate { .. }));
+        let sparse = array.bytes().is_none_or(|bytes| bytes / MOST_SPARSE > stored + SAMPLE);
+        if sparse || (has_stream && self.mode == Mode::Fast) {
+            return Ok(None);
+        }
+        let Some(chunks) = self.recognise(&array, chunks)? else { return Ok(None) };
+        let array = Arc::new(Array { chunks: Some(chunks), ..array });
+        let failed = self.failures(&array)?;
+        let lost: u64 = failed.iter().map(|place| place.length).sum();
+        if lost > stored / MOST_LEFT || (has_stream && self.mode == Mode::Balanced && !self.is_worth_it(&array)?) {
+            return Ok(None);
+        }
+        Ok(Some((Arc::unwrap_or_clone(array), failed.iter().map(|place| place.offset).collect())))
+    }
+
+    fn reader<'a>(&'a self, array: &'a Array) -> ChunkReader<'a> {
+        ChunkReader::new(self.file, array, &self.places.iter().collect::<Vec<_>>())
+    }
+
+    /// The settings with which the first chunk, and the first one that reaches past the array, come
+    /// back; nothing if none does.
+    fn recognise(&self, array: &Array, chunks: Chunks) -> Result<Option<Chunks>> {
+        let reader = self.reader(array);
+        let zeros = vec![0; array.dtype.size()];
+        let settings = settings(&chunks.filters);
+        let shape = variable(array, Mode::Fast);
+        let is_whole = |place: &&Place| match place.holds {
+            Holds::Chunk { index, .. } => shape.chunk_box(index).1 == chunks.shape,
+            _ => false,
+        };
+        let has_all = |place: &&Place| matches!(place.holds, Holds::Chunk { skipped: 0, .. });
+        let samples =
+            [self.places.iter().filter(has_all).find(is_whole), self.places.iter().filter(has_all).find(|place| !is_whole(place))];
+        let mut found = Chunks { filters: chunks.filters.clone(), ..chunks.clone() };
+        let mut known = false;
+        for place in samples.into_iter().flatten() {
+            let settings = if known { std::slice::from_ref(&found.filters) } else { &settings[..] };
+            let tried = settings.iter().flat_map(|filters| [&chunks.padding, &chunks.fill, &zeros].map(|padding| (filters, padding)));
+            let mut fits = None;
+            for (filters, padding) in tried {
+                let trial = Chunks { filters: filters.clone(), padding: padding.clone(), ..chunks.clone() };
+                if comes_back(array, &trial, reader.stored(place)?) {
+                    fits = Some(trial);
+                    break;
+                }
+            }
+            let Some(fits) = fits else { return Ok(None) };
+            (found, known) = (fits, true);
+        }
+        Ok(Some(found))
+    }
+
+    /// The chunks that do not come back.
+    fn failures(&self, array: &Arc<Array>) -> Result<Vec<&Place>> {
+        let mut lane = Lane::on(self.pool);
+        let mut results = Vec::new();
+        for place in &self.places {
+            self.packer.check_cancel()?;
+            let (file, array, place) = (Arc::clone(self.file), Arc::clone(array), place.clone());
+            let job = move || -> Result<bool> {
+                let reader = ChunkReader::new(&file, &array, &[]);
+                let stored = reader.stored(&place)?;
+                Ok(array.chunks.as_ref().is_some_and(|chunks| comes_back(&array, chunks, stored)))
+            };
+            results.extend(lane.submit(job)?);
+        }
+        while let Some(result) = lane.next()? {
+            results.push(result);
+        }
+        let mut failed = Vec::new();
+        for (place, comes_back) in self.places.iter().zip(results) {
+            if !comes_back? {
+                failed.push(place);
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Whether coding the elements, told from some of them, saves enough of the streams.
+    fn is_worth_it(&self, array: &Array) -> Result<bool> {
+        let variable = variable(array, self.mode);
+        let Some(chunks) = array.chunks.as_ref().filter(|_| array.bytes().is_some_and(|bytes| bytes > SMALL_FILE)) else { return Ok(true) };
+        let (origin, mut shape) = variable.block_box(variable.n_blocks().unwrap_or(0) / 2);
+        for axis in 0..shape.len() {
+            let bytes = shape.iter().product::<u64>() * array.dtype.size() as u64;
+            let most = (shape[axis].saturating_mul(SAMPLE) / bytes.max(1) / chunks.shape[axis]).max(1) * chunks.shape[axis];
+            shape[axis] = shape[axis].min(most);
+        }
+        let inside = |place: &&Place| match place.holds {
+            Holds::Chunk { index, .. } => {
+                let at = variable.chunk_box(index).0;
+                at.iter().zip(&origin).zip(&shape).all(|((at, origin), n)| at >= origin && at - origin < *n)
+            }
+            _ => false,
+        };
+        let stored: u64 = self.places.iter().filter(inside).map(|place| place.length).sum();
+        let bytes = self.reader(array).read(&origin, &shape)?;
+        let values = Values::from_bytes(array.dtype, array.big_endian, &shape, bytes)?;
+        let (encoded, _) = encode_best(&self.packer.registry, &*self.packer.planner, &values, None, self.mode)?;
+        Ok((encoded.payload.len() as f64) < (1.0 - WORTH) * stored as f64)
+    }
+}
+
+/// Filters with what zlib may have been told, the likeliest first.
+fn settings(filters: &[Filter]) -> Vec<Vec<Filter>> {
+    let declared = filters.iter().find_map(|filter| match filter {
+        Filter::Deflate { level, .. } => Some(*level),
+        _ => None,
+    });
+    let Some(declared) = declared else { return vec![filters.to_vec()] };
+    let all = [(declared, 8), (declared, 9)].into_iter().chain(SETTINGS);
+    all.map(|(level, mem_level)| {
+        let with = |filter: &Filter| match filter {
+            Filter::Deflate { .. } => Filter::Deflate { level, mem_level },
+            other => *other,
+        };
+        filters.iter().map(with).collect()
+    })
+    .collect()
+}
