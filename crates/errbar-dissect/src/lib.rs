@@ -10,12 +10,17 @@ use std::{fs, io};
 
 use errbar_format::{Error, Result};
 
+mod cf;
+mod cursor;
 mod layout;
+mod netcdf3;
 mod npy;
 mod numbers;
 mod raw;
+mod strided;
 
 pub use layout::{Array, Chunks, Holds, Layout, Place};
+pub use netcdf3::NetCdf3;
 pub use npy::{Npy, header as npy_header};
 pub use raw::Raw;
 
@@ -67,7 +72,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy]
+    &[&Npy, &NetCdf3]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
