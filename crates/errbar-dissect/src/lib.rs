@@ -12,6 +12,7 @@ use errbar_format::{Error, Result};
 
 mod cf;
 mod cursor;
+mod fits;
 mod layout;
 mod netcdf3;
 mod npy;
@@ -19,6 +20,7 @@ mod numbers;
 mod raw;
 mod strided;
 
+pub use fits::Fits;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
 pub use netcdf3::NetCdf3;
 pub use npy::{Npy, header as npy_header};
@@ -72,7 +74,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3]
+    &[&Npy, &NetCdf3, &Fits]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
