@@ -15,6 +15,7 @@ mod cursor;
 mod fits;
 mod layout;
 mod netcdf3;
+mod nifti;
 mod npy;
 mod numbers;
 mod raw;
@@ -23,6 +24,7 @@ mod strided;
 pub use fits::Fits;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
 pub use netcdf3::NetCdf3;
+pub use nifti::Nifti;
 pub use npy::{Npy, header as npy_header};
 pub use raw::Raw;
 
@@ -74,7 +76,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits]
+    &[&Npy, &NetCdf3, &Fits, &Nifti]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
