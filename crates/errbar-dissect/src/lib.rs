@@ -19,6 +19,7 @@ mod nifti;
 mod npy;
 mod numbers;
 mod raw;
+mod safetensors;
 mod strided;
 
 pub use fits::Fits;
@@ -27,6 +28,7 @@ pub use netcdf3::NetCdf3;
 pub use nifti::Nifti;
 pub use npy::{Npy, header as npy_header};
 pub use raw::Raw;
+pub use safetensors::SafeTensors;
 
 /// Something that can be read at any place.
 pub trait ReadAt {
@@ -76,7 +78,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti]
+    &[&Npy, &NetCdf3, &Fits, &Nifti, &SafeTensors]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
