@@ -10,6 +10,7 @@ use std::{fs, io};
 
 use errbar_format::{Error, Result};
 
+mod aiff;
 mod cf;
 mod cursor;
 mod fits;
@@ -21,7 +22,9 @@ mod numbers;
 mod raw;
 mod safetensors;
 mod strided;
+mod wav;
 
+pub use aiff::Aiff;
 pub use fits::Fits;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
 pub use netcdf3::NetCdf3;
@@ -29,6 +32,7 @@ pub use nifti::Nifti;
 pub use npy::{Npy, header as npy_header};
 pub use raw::Raw;
 pub use safetensors::SafeTensors;
+pub use wav::Wav;
 
 /// Something that can be read at any place.
 pub trait ReadAt {
@@ -78,7 +82,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti, &SafeTensors]
+    &[&Npy, &NetCdf3, &Fits, &Nifti, &Wav, &Aiff, &SafeTensors]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
