@@ -15,6 +15,7 @@ mod cf;
 mod cursor;
 mod fits;
 mod layout;
+mod mrc;
 mod netcdf3;
 mod nifti;
 mod npy;
@@ -27,6 +28,7 @@ mod wav;
 pub use aiff::Aiff;
 pub use fits::Fits;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
+pub use mrc::Mrc;
 pub use netcdf3::NetCdf3;
 pub use nifti::Nifti;
 pub use npy::{Npy, header as npy_header};
@@ -82,7 +84,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti, &Wav, &Aiff, &SafeTensors]
+    &[&Npy, &NetCdf3, &Fits, &Nifti, &Wav, &Aiff, &Mrc, &SafeTensors]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
