@@ -19,6 +19,7 @@ mod mrc;
 mod netcdf3;
 mod nifti;
 mod npy;
+mod nrrd;
 mod numbers;
 mod raw;
 mod safetensors;
@@ -32,6 +33,7 @@ pub use mrc::Mrc;
 pub use netcdf3::NetCdf3;
 pub use nifti::Nifti;
 pub use npy::{Npy, header as npy_header};
+pub use nrrd::Nrrd;
 pub use raw::Raw;
 pub use safetensors::SafeTensors;
 pub use wav::Wav;
@@ -84,7 +86,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti, &Wav, &Aiff, &Mrc, &SafeTensors]
+    &[&Npy, &NetCdf3, &Fits, &Nifti, &Nrrd, &Wav, &Aiff, &Mrc, &SafeTensors]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
