@@ -15,6 +15,7 @@ mod cf;
 mod cursor;
 mod fits;
 mod layout;
+mod metaimage;
 mod mrc;
 mod netcdf3;
 mod nifti;
@@ -29,6 +30,7 @@ mod wav;
 pub use aiff::Aiff;
 pub use fits::Fits;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
+pub use metaimage::MetaImage;
 pub use mrc::Mrc;
 pub use netcdf3::NetCdf3;
 pub use nifti::Nifti;
@@ -86,7 +88,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti, &Nrrd, &Wav, &Aiff, &Mrc, &SafeTensors]
+    &[&Npy, &NetCdf3, &Fits, &Nifti, &Nrrd, &Wav, &Aiff, &Mrc, &MetaImage, &SafeTensors]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
