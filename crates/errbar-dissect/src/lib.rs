@@ -14,6 +14,7 @@ mod aiff;
 mod cf;
 mod cursor;
 mod fits;
+mod gguf;
 mod layout;
 mod metaimage;
 mod mrc;
@@ -29,6 +30,7 @@ mod wav;
 
 pub use aiff::Aiff;
 pub use fits::Fits;
+pub use gguf::Gguf;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
 pub use metaimage::MetaImage;
 pub use mrc::Mrc;
@@ -88,7 +90,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti, &Nrrd, &Wav, &Aiff, &Mrc, &MetaImage, &SafeTensors]
+    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Wav, &Aiff, &Mrc, &MetaImage, &SafeTensors]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
