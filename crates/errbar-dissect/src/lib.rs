@@ -11,6 +11,7 @@ use std::{fs, io};
 use errbar_format::{Error, Result};
 
 mod aiff;
+mod bmp;
 mod cf;
 mod cursor;
 mod fits;
@@ -23,12 +24,14 @@ mod nifti;
 mod npy;
 mod nrrd;
 mod numbers;
+mod pnm;
 mod raw;
 mod safetensors;
 mod strided;
 mod wav;
 
 pub use aiff::Aiff;
+pub use bmp::Bmp;
 pub use fits::Fits;
 pub use gguf::Gguf;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
@@ -38,6 +41,7 @@ pub use netcdf3::NetCdf3;
 pub use nifti::Nifti;
 pub use npy::{Npy, header as npy_header};
 pub use nrrd::Nrrd;
+pub use pnm::Pnm;
 pub use raw::Raw;
 pub use safetensors::SafeTensors;
 pub use wav::Wav;
@@ -90,7 +94,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Wav, &Aiff, &Mrc, &MetaImage, &SafeTensors]
+    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Wav, &Aiff, &Mrc, &MetaImage, &SafeTensors, &Pnm, &Bmp]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
