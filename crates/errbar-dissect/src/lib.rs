@@ -26,6 +26,7 @@ mod nrrd;
 mod numbers;
 mod pnm;
 mod raw;
+mod sac;
 mod safetensors;
 mod strided;
 mod wav;
@@ -43,6 +44,7 @@ pub use npy::{Npy, header as npy_header};
 pub use nrrd::Nrrd;
 pub use pnm::Pnm;
 pub use raw::Raw;
+pub use sac::Sac;
 pub use safetensors::SafeTensors;
 pub use wav::Wav;
 
@@ -94,7 +96,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Wav, &Aiff, &Mrc, &MetaImage, &SafeTensors, &Pnm, &Bmp]
+    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Wav, &Aiff, &Mrc, &MetaImage, &SafeTensors, &Pnm, &Bmp, &Sac]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
