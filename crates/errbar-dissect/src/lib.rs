@@ -24,6 +24,7 @@ mod nifti;
 mod npy;
 mod nrrd;
 mod numbers;
+mod ply;
 mod pnm;
 mod raw;
 mod sac;
@@ -42,6 +43,7 @@ pub use netcdf3::NetCdf3;
 pub use nifti::Nifti;
 pub use npy::{Npy, header as npy_header};
 pub use nrrd::Nrrd;
+pub use ply::Ply;
 pub use pnm::Pnm;
 pub use raw::Raw;
 pub use sac::Sac;
@@ -96,7 +98,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Wav, &Aiff, &Mrc, &MetaImage, &SafeTensors, &Pnm, &Bmp, &Sac]
+    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Ply, &Wav, &Aiff, &Mrc, &MetaImage, &SafeTensors, &Pnm, &Bmp, &Sac]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
