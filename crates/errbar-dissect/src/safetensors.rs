@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::numbers::Numbers;
 use crate::{Array, Dissector, Layout, ReadAt, not_this};
 
-/// Bytes of a header, at most. The largest models cut into files have less than 1 MiB.
+/// Bytes of a header, at most. The format's own library allows 100 MB.
 const MAX_HEADER: u64 = 16 << 20;
 
 /// The safetensors format.
