@@ -11,9 +11,9 @@ use errbar_format::{DType, Result};
 use crate::not_this;
 
 /// Places in a file, at most: they all stand in its one entry.
-const MAX_PLACES: usize = 1 << 18;
+pub(crate) const MAX_PLACES: usize = 1 << 18;
 /// Bytes of a record, at most.
-const MAX_RECORD: u64 = 1 << 20;
+pub(crate) const MAX_RECORD: u64 = 1 << 20;
 
 /// An array found in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Array {
     }
 
     /// Bytes of all elements that share one index of the first dimension.
-    fn record_bytes(&self) -> Option<u64> {
+    pub(crate) fn record_bytes(&self) -> Option<u64> {
         n_elements(self.shape.get(1..)?)?.checked_mul(self.dtype.size() as u64)
     }
 
@@ -78,7 +78,8 @@ impl Array {
         shape
     }
 
-    fn is_sound(&self) -> bool {
+    /// Whether it is within the limits of the format.
+    pub(crate) fn is_sound(&self) -> bool {
         let dims = self.shape.len() <= MAX_DIMS && self.bytes().is_some();
         let chunks = self.chunks.as_ref().is_none_or(|chunks| {
             let bytes = n_elements(&chunks.shape).and_then(|n| n.checked_mul(self.dtype.size() as u64));

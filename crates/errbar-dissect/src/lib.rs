@@ -10,14 +10,45 @@ use std::{fs, io};
 
 use errbar_format::{Error, Result};
 
+mod aiff;
+mod bmp;
+mod cf;
+mod cursor;
+mod fits;
+mod gguf;
 mod layout;
+mod metaimage;
+mod mrc;
+mod netcdf3;
+mod nifti;
 mod npy;
+mod nrrd;
 mod numbers;
+mod ply;
+mod pnm;
 mod raw;
+mod sac;
+mod safetensors;
+mod strided;
+mod wav;
 
+pub use aiff::Aiff;
+pub use bmp::Bmp;
+pub use fits::Fits;
+pub use gguf::Gguf;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
+pub use metaimage::MetaImage;
+pub use mrc::Mrc;
+pub use netcdf3::NetCdf3;
+pub use nifti::Nifti;
 pub use npy::{Npy, header as npy_header};
+pub use nrrd::Nrrd;
+pub use ply::Ply;
+pub use pnm::Pnm;
 pub use raw::Raw;
+pub use sac::Sac;
+pub use safetensors::SafeTensors;
+pub use wav::Wav;
 
 /// Something that can be read at any place.
 pub trait ReadAt {
@@ -67,7 +98,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy]
+    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Ply, &Wav, &Aiff, &Mrc, &MetaImage, &SafeTensors, &Pnm, &Bmp, &Sac]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,

@@ -1,0 +1,67 @@
+//! What the Climate and Forecast Conventions and older customs say of variables by their attributes.
+
+use std::collections::HashSet;
+
+/// Variables that are coordinates, times or labels of others, as far as attributes tell.
+#[derive(Debug, Default)]
+pub(crate) struct Roles(HashSet<String>);
+
+impl Roles {
+    /// Takes note that `variable` is not a measurement.
+    pub(crate) fn mark(&mut self, variable: &str) {
+        self.0.insert(variable.to_owned());
+    }
+
+    /// Takes note of an attribute of a variable, or of the file, whose variable is empty. The text of
+    /// attributes that are numbers is empty.
+    pub(crate) fn attribute(&mut self, variable: &str, attribute: &str, text: &str) {
+        let text = text.trim_end_matches('\0').trim();
+        let itself = match attribute {
+            "axis" | "flag_values" | "flag_masks" | "flag_meanings" | "_CoordinateAxisType" => true,
+            "units" => text.contains(" since ") || is_degrees(text),
+            "standard_name" => matches!(text, "time" | "latitude" | "longitude"),
+            "bounds" | "climatology" | "coordinates" | "grid_mapping" => {
+                text.split_whitespace().for_each(|name| self.mark(name));
+                false
+            }
+            _ => false,
+        };
+        if itself {
+            self.mark(variable);
+        }
+    }
+
+    /// Whether `variable` is a coordinate, a time or a label.
+    pub(crate) fn is_auxiliary(&self, variable: &str) -> bool {
+        // Customs of trajectories, models and Exodus II meshes, which have no attributes.
+        let by_name = matches!(variable, "time_whole" | "coord" | "coordx" | "coordy" | "coordz");
+        by_name || self.0.contains(variable) || variable.eq_ignore_ascii_case("time")
+    }
+}
+
+/// Whether these are units of latitude or longitude: `degrees_north`, `degree_E` and the like.
+fn is_degrees(units: &str) -> bool {
+    let direction = units.strip_prefix("degrees").or_else(|| units.strip_prefix("degree")).map(|rest| rest.trim_start_matches('_'));
+    matches!(direction, Some("north" | "east" | "N" | "E"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coordinates_times_and_labels_are_told_from_measurements() {
+        let mut roles = Roles::default();
+        roles.attribute("t", "units", "days since 1850-01-01\0");
+        roles.attribute("lat", "units", "degrees_north");
+        roles.attribute("qc", "flag_values", "");
+        roles.attribute("lon", "bounds", "lon_bnds");
+        roles.attribute("temp", "coordinates", "TLAT TLONG");
+        roles.attribute("temp", "units", "degrees");
+        roles.attribute("temp", "standard_name", "air_temperature");
+        for name in ["t", "lat", "qc", "lon_bnds", "TLAT", "TLONG", "Time", "coordx"] {
+            assert!(roles.is_auxiliary(name), "{name}");
+        }
+        assert!(!roles.is_auxiliary("temp") && !roles.is_auxiliary("lon"));
+    }
+}

@@ -1,0 +1,117 @@
+//! MetaImage with its data in the same file (the documentation of MetaIO, itk.org/Wiki/MetaIO).
+
+use errbar_format::{DType, Result};
+
+use crate::cursor::Cursor;
+use crate::{Array, Dissector, Layout, ReadAt, not_this};
+
+/// Lines of a header, at most.
+const MAX_LINES: usize = 4096;
+
+/// The MetaImage format.
+#[derive(Clone, Copy, Debug)]
+pub struct MetaImage;
+
+impl Dissector for MetaImage {
+    fn name(&self) -> &'static str {
+        "metaimage"
+    }
+
+    fn probe(&self, head: &[u8]) -> bool {
+        let start = head.starts_with(b"ObjectType") || head.starts_with(b"NDims") || head.starts_with(b"Comment");
+        start && head.windows(5).any(|word| word == b"NDims")
+    }
+
+    fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
+        let mut cursor = Cursor::new(file, 0, false);
+        let (mut dtype, mut shape, mut dimensions, mut channels) = (None, None, None, 1u64);
+        let (mut big_endian, mut binary) = (false, false);
+        for _ in 0..MAX_LINES {
+            let line = cursor.line()?;
+            let Some((key, value)) = line.split_once('=') else { return Err(not_this("line without a value")) };
+            let value = value.trim();
+            let is_true = value.eq_ignore_ascii_case("true");
+            match key.trim() {
+                "NDims" => dimensions = value.parse().ok(),
+                "DimSize" => shape = value.split_whitespace().rev().map(|size| size.parse().ok()).collect::<Option<Vec<u64>>>(),
+                "ElementType" => dtype = self::dtype(value),
+                "ElementNumberOfChannels" => channels = value.parse().map_err(|_| not_this("channels are not a number"))?,
+                "BinaryData" => binary = is_true,
+                "BinaryDataByteOrderMSB" | "ElementByteOrderMSB" => big_endian = is_true,
+                "CompressedData" if is_true => return Err(not_this("data are compressed")),
+                "HeaderSize" if value != "0" => return Err(not_this("data begin elsewhere")),
+                // By definition the last line of a header.
+                "ElementDataFile" if value.eq_ignore_ascii_case("LOCAL") => {
+                    let (Some(dtype), Some(mut shape), true) = (dtype, shape, binary) else {
+                        return Err(not_this("no binary array of a type known here"));
+                    };
+                    if dimensions != Some(shape.len()) {
+                        return Err(not_this("other sizes than dimensions"));
+                    }
+                    if channels > 1 {
+                        shape.push(channels);
+                    }
+                    return Ok(Layout::of(Array::new("", dtype, big_endian && dtype.size() > 1, shape), cursor.at));
+                }
+                "ElementDataFile" => return Err(not_this("data are in other files")),
+                _ => (),
+            }
+        }
+        Err(not_this("header is too long"))
+    }
+}
+
+/// `MET_LONG` is left out: writers differ in its size.
+fn dtype(name: &str) -> Option<DType> {
+    Some(match name {
+        "MET_CHAR" => DType::I8,
+        "MET_UCHAR" => DType::U8,
+        "MET_SHORT" => DType::I16,
+        "MET_USHORT" => DType::U16,
+        "MET_INT" => DType::I32,
+        "MET_UINT" => DType::U32,
+        "MET_LONG_LONG" => DType::I64,
+        "MET_ULONG_LONG" => DType::U64,
+        "MET_FLOAT" => DType::F32,
+        "MET_DOUBLE" => DType::F64,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dissect;
+
+    const FINE: &str = "NDims = 2\nDimSize = 3 2\nElementType = MET_SHORT\nBinaryData = True\nBinaryDataByteOrderMSB = True\n";
+
+    fn found(fields: &str, file: &str) -> Option<Array> {
+        let mut file = format!("ObjectType = Image\n{fields}ElementDataFile = {file}\n").into_bytes();
+        file.resize(file.len() + 12, 1);
+        dissect(&&file[..], &[&MetaImage]).0.arrays.pop()
+    }
+
+    #[test]
+    fn rows_come_last_and_channels_within_them() {
+        let array = found(FINE, "LOCAL").expect("found");
+        assert_eq!((&array.shape[..], array.big_endian, array.column_major), (&[2, 3][..], true, false));
+        let colours = FINE.replace("MET_SHORT", "MET_UCHAR") + "ElementNumberOfChannels = 2\n";
+        assert_eq!(found(&colours, "LOCAL").expect("found").shape, [2, 3, 2]);
+    }
+
+    #[test]
+    fn contradictions_are_bytes() {
+        assert_eq!(found(FINE, "other.raw"), None);
+        for more in [
+            "CompressedData = True\n",
+            "ElementType = MET_LONG\n",
+            "NDims = 3\n",
+            "DimSize = 3 3\n",
+            "HeaderSize = 7\n",
+            "BinaryData = False\n",
+            "no value\n",
+        ] {
+            assert_eq!(found(&format!("{FINE}{more}"), "LOCAL"), None, "{more}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! NRRD with its data attached and raw ("Definition of NRRD File Format", teem.sourceforge.net/nrrd).
+
+use errbar_format::{DType, Result};
+
+use crate::cursor::Cursor;
+use crate::{Array, Dissector, Layout, ReadAt, not_this};
+
+/// Lines of a header, or lines to be left out before the data, at most.
+const MAX_LINES: u64 = 1 << 16;
+
+/// The NRRD format.
+#[derive(Clone, Copy, Debug)]
+pub struct Nrrd;
+
+impl Dissector for Nrrd {
+    fn name(&self) -> &'static str {
+        "nrrd"
+    }
+
+    fn probe(&self, head: &[u8]) -> bool {
+        head.starts_with(b"NRRD000")
+    }
+
+    fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
+        let mut cursor = Cursor::new(file, 0, false);
+        cursor.line()?;
+        let (mut dtype, mut shape, mut dimension, mut big_endian) = (None, None, None, None);
+        let (mut raw, mut skipped, mut lines) = (false, 0i64, 0u64);
+        for n in 0.. {
+            let line = cursor.line()?;
+            if line.is_empty() {
+                break;
+            }
+            if n > MAX_LINES {
+                return Err(not_this("header is too long"));
+            }
+            // Comments have no colon that counts; `key:=value` is the user's own.
+            let Some((key, value)) = line.split_once(':').filter(|(key, value)| !key.starts_with('#') && !value.starts_with('=')) else {
+                continue;
+            };
+            let value = value.trim();
+            match key.trim().to_ascii_lowercase().as_str() {
+                "type" => dtype = self::dtype(value),
+                "dimension" => dimension = value.parse().ok(),
+                "sizes" => shape = value.split_whitespace().rev().map(|size| size.parse().ok()).collect::<Option<Vec<u64>>>(),
+                "endian" => big_endian = Some(value.eq_ignore_ascii_case("big")),
+                "encoding" => raw = value.eq_ignore_ascii_case("raw"),
+                "byte skip" | "byteskip" => skipped = value.parse().map_err(|_| not_this("byte skip is not a number"))?,
+                "line skip" | "lineskip" => lines = value.parse().map_err(|_| not_this("line skip is not a number"))?,
+                "data file" | "datafile" => return Err(not_this("data are in another file")),
+                _ => (),
+            }
+        }
+        let (Some(dtype), Some(shape), true) = (dtype, shape, raw) else { return Err(not_this("no raw array of a type known here")) };
+        if dimension != Some(shape.len()) || (big_endian.is_none() && dtype.size() > 1) {
+            return Err(not_this("sizes or byte order are missing"));
+        }
+        let array = Array { column_major: true, ..Array::new("", dtype, big_endian == Some(true) && dtype.size() > 1, shape) };
+        for _ in 0..lines.min(MAX_LINES) {
+            cursor.line()?;
+        }
+        let at = match u64::try_from(skipped) {
+            Ok(skipped) => cursor.at.checked_add(skipped),
+            // -1: the data end with the file.
+            Err(_) => array.bytes().and_then(|bytes| file.size().checked_sub(bytes)).filter(|at| skipped == -1 && *at >= cursor.at),
+        };
+        Ok(Layout::of(array, at.ok_or_else(|| not_this("data do not fit the file"))?))
+    }
+}
+
+fn dtype(name: &str) -> Option<DType> {
+    Some(match name {
+        "signed char" | "int8" | "int8_t" => DType::I8,
+        "uchar" | "unsigned char" | "uint8" | "uint8_t" => DType::U8,
+        "short" | "short int" | "signed short" | "signed short int" | "int16" | "int16_t" => DType::I16,
+        "ushort" | "unsigned short" | "unsigned short int" | "uint16" | "uint16_t" => DType::U16,
+        "int" | "signed int" | "int32" | "int32_t" => DType::I32,
+        "uint" | "unsigned int" | "uint32" | "uint32_t" => DType::U32,
+        "longlong" | "long long" | "long long int" | "signed long long" | "signed long long int" | "int64" | "int64_t" => DType::I64,
+        "ulonglong" | "unsigned long long" | "unsigned long long int" | "uint64" | "uint64_t" => DType::U64,
+        "float" => DType::F32,
+        "double" => DType::F64,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dissect;
+
+    const FINE: &str = "type: short\ndimension: 2\nsizes: 3 2\nendian: big\nencoding: raw\n";
+
+    fn found(fields: &str, data: usize) -> Option<(Array, u64)> {
+        let mut file = format!("NRRD0004\n# a: comment\nkey:=dimension: 7\n{fields}\n").into_bytes();
+        let header = file.len() as u64;
+        file.resize(file.len() + data, 10);
+        let mut layout = dissect(&&file[..], &[&Nrrd]).0;
+        Some((layout.arrays.pop()?, layout.places[0].offset - header))
+    }
+
+    #[test]
+    fn the_first_index_varies_fastest() {
+        let (array, at) = found(FINE, 12).expect("found");
+        assert_eq!((array.index_shape(), array.big_endian, array.dtype, at), (vec![3, 2], true, DType::I16, 0));
+    }
+
+    #[test]
+    fn lines_and_bytes_are_left_out() {
+        for (skip, at) in [("byte skip: 5\n", 5), ("line skip: 2\nbyteskip: 1\n", 3), ("byte skip: -1\n", 8)] {
+            assert_eq!(found(&format!("{FINE}{skip}"), 20).map(|(_, at)| at), Some(at), "{skip}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_bytes() {
+        for more in [
+            "encoding: gzip\n",
+            "data file: a.raw\n",
+            "type: block\n",
+            "dimension: 3\n",
+            "sizes: 3 -2\n",
+            "sizes: 3 9\n",
+            "byte skip: -2\n",
+        ] {
+            assert_eq!(found(&format!("{FINE}{more}"), 12), None, "{more}");
+        }
+        assert_eq!(found(&FINE.replace("endian: big\n", ""), 12), None);
+        assert_eq!(found(&format!("{FINE}byte skip: -1\n"), 11), None, "not inside the header");
+    }
+}

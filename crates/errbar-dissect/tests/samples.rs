@@ -1,0 +1,145 @@
+//! The arrays found in small files of each format against what the format's own library reads there:
+//! `testdata/formats/make.py` makes both.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use errbar_dissect::{Array, Holds, Layout, dissect, dissectors};
+use errbar_format::DType;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/formats")
+}
+
+/// Copies a box of `extent` elements of `item` bytes from one array, at `from`, into another, at `to`.
+fn copy_box(source: &[u8], source_shape: &[u64], target: &mut [u8], target_shape: &[u64], to: &[u64], item: usize) {
+    let n: u64 = source_shape.iter().product();
+    for k in 0..n {
+        let (mut rest, mut place, mut step, mut inside) = (k, 0, 1, true);
+        for d in (0..source_shape.len()).rev() {
+            let index = to[d] + rest % source_shape[d];
+            rest /= source_shape[d];
+            inside &= index < target_shape[d];
+            place += index * step;
+            step *= target_shape[d];
+        }
+        if inside {
+            target[place as usize * item..][..item].copy_from_slice(&source[k as usize * item..][..item]);
+        }
+    }
+}
+
+/// The elements of array number `which`, in storage order; `None` where they cannot be had without
+/// undoing a filter.
+fn elements(file: &[u8], layout: &Layout, which: usize) -> Option<Vec<u8>> {
+    let array = &layout.arrays[which];
+    let item = array.dtype.size();
+    let fill = array.chunks.as_ref().map_or(vec![0; item], |chunks| chunks.fill.clone());
+    let mut all = fill.repeat(array.shape.iter().product::<u64>() as usize);
+    for place in &layout.places {
+        let bytes = &file[place.offset as usize..][..place.length as usize];
+        match &place.holds {
+            Holds::Array(found) if *found == which => all.copy_from_slice(bytes),
+            Holds::Records(fields) if fields.contains(&which) => {
+                let width = |array: &Array| (array.bytes().expect("fits") / array.shape[0]) as usize;
+                let widths: Vec<_> = layout.arrays[fields.clone()].iter().map(width).collect();
+                let (before, own) = (widths[..which - fields.start].iter().sum::<usize>(), widths[which - fields.start]);
+                let records = bytes.chunks_exact(widths.iter().sum());
+                all = records.flat_map(|record| record[before..before + own].to_vec()).collect();
+            }
+            Holds::Chunk { array: found, index, .. } if *found == which => {
+                let chunks = array.chunks.as_ref()?;
+                if !chunks.filters.is_empty() {
+                    return None;
+                }
+                let (mut rest, mut origin) = (*index, vec![0; array.shape.len()]);
+                for d in (0..origin.len()).rev() {
+                    let grid = array.shape[d].div_ceil(chunks.shape[d]);
+                    origin[d] = rest % grid * chunks.shape[d];
+                    rest /= grid;
+                }
+                copy_box(bytes, &chunks.shape, &mut all, &array.shape, &origin, item);
+            }
+            _ => (),
+        }
+    }
+    Some(all)
+}
+
+/// The elements little-endian and in C order of the shape that users see.
+fn as_read(array: &Array, mut stored: Vec<u8>) -> Vec<u8> {
+    if array.big_endian {
+        stored.chunks_exact_mut(array.dtype.word()).for_each(<[u8]>::reverse);
+    }
+    if !array.column_major {
+        return stored;
+    }
+    let (item, shape) = (array.dtype.size(), &array.shape);
+    let mut all = Vec::with_capacity(stored.len());
+    let n: u64 = shape.iter().product();
+    for k in 0..n {
+        // The last index of the users' order is the first of the stored one.
+        let (mut rest, mut place, mut step) = (k, 0, n);
+        for extent in shape {
+            step /= extent;
+            place += rest % extent * step;
+            rest /= extent;
+        }
+        all.extend_from_slice(&stored[place as usize * item..][..item]);
+    }
+    all
+}
+
+#[test]
+fn arrays_are_those_that_the_reference_libraries_read() {
+    let table = fs::read_to_string(folder().join("expected.tsv")).expect("the table");
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split('\t').collect()).collect();
+    assert!(rows.is_sorted() && rows.len() > 50);
+    for of_file in rows.chunk_by(|a, b| a[0] == b[0]) {
+        let name = of_file[0][0];
+        let file = fs::read(folder().join(name)).expect("a sample");
+        let (layout, by) = dissect(&&file[..], dissectors());
+        assert!(by.is_some(), "{name} is taken for bytes");
+        for row in of_file {
+            let [_, variable, dtype, shape, crc] = row[..] else { panic!("{name}: a row of {} items", row.len()) };
+            let dtype = DType::from_name(dtype).expect("a type");
+            let shape: Vec<u64> = shape.split('x').filter(|n| *n != "-").map(|n| n.parse().expect("an extent")).collect();
+            let fits = |array: &Array| array.name == variable && array.dtype == dtype && array.index_shape() == shape;
+            let which = layout.arrays.iter().position(fits);
+            let which = which.unwrap_or_else(|| panic!("{name}: no {variable:?} {dtype:?} {shape:?} among {:?}", layout.arrays));
+            if let Some(stored) = elements(&file, &layout, which) {
+                let found = format!("{:08x}", crc32fast::hash(&as_read(&layout.arrays[which], stored)));
+                assert_eq!(found, crc, "{name}: values of {variable:?}");
+            }
+        }
+        let named = layout.arrays.iter().filter(|array| !array.name.is_empty());
+        let extra: Vec<_> = named.filter(|array| !of_file.iter().any(|row| row[1] == array.name)).collect();
+        assert!(extra.is_empty(), "{name}: not in the table: {extra:?}");
+    }
+}
+
+/// What every dissector that wants the file makes of it, panics let through.
+fn try_all(file: &[u8]) {
+    let head = &file[..file.len().min(512)];
+    for dissector in dissectors().iter().filter(|dissector| dissector.probe(head)) {
+        let _ = dissector.dissect(&file);
+    }
+}
+
+#[test]
+fn samples_cut_anywhere_or_changed_do_not_panic() {
+    let table = fs::read_to_string(folder().join("expected.tsv")).expect("the table");
+    let mut names: Vec<_> = table.lines().filter_map(|line| line.split('\t').next()).collect();
+    names.dedup();
+    for name in names {
+        let file = fs::read(folder().join(name)).expect("a sample");
+        (0..file.len()).filter(|len| *len < 2048 || len % 7 == 0).for_each(|len| try_all(&file[..len]));
+        for at in 0..file.len().min(2048) {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut changed = file.clone();
+                changed[at] = value;
+                try_all(&changed);
+            }
+        }
+    }
+}
