@@ -91,7 +91,8 @@ impl Layout {
                 self.places.push(Place { offset, length, holds });
             }
         }
-        let chunks = Chunks { shape, filters: Vec::new(), fill: vec![0; array.dtype.size()] };
+        let zero = vec![0; array.dtype.size()];
+        let chunks = Chunks { shape, filters: Vec::new(), fill: zero.clone(), padding: zero };
         self.arrays.push(Array { chunks: Some(chunks), ..array });
         Ok(())
     }
