@@ -187,7 +187,7 @@ pub struct List {
     #[arg(short, long)]
     pub long: bool,
     /// List the arrays, with type, shape, bound, worst error and stages.
-    #[arg(long, conflicts_with = "long")]
+    #[arg(long, visible_alias = "variables", conflicts_with = "long")]
     pub arrays: bool,
     /// Print JSON lines.
     #[arg(long)]

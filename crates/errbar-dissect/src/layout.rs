@@ -189,8 +189,8 @@ impl Layout {
     /// Puts the places in file order. Gives whether they lie apart from one another and within `size`
     /// bytes, hold what they say, and together hold each array once.
     pub(crate) fn settle(&mut self, size: u64) -> bool {
-        self.places.retain(|place| place.length > 0);
-        self.places.sort_by_key(|place| place.offset);
+        self.places.retain(|place| place.length > 0 || matches!(place.holds, Holds::Array(_)));
+        self.places.sort_by_key(|place| (place.offset, place.length));
         let mut end = 0;
         self.places.len() <= MAX_PLACES
             && self.arrays.iter().all(Array::is_sound)
@@ -245,9 +245,9 @@ mod tests {
         let mut layout = Layout::default();
         layout.array(5, bytes("b", &[3]));
         layout.array(1, bytes("a", &[4]));
-        layout.array(3, bytes("empty", &[0, 3]));
+        layout.array(5, bytes("empty", &[0, 3]));
         assert!(layout.settle(8));
-        assert_eq!(layout.places.iter().map(|place| place.offset).collect::<Vec<_>>(), [1, 5]);
+        assert_eq!(layout.places.iter().map(|place| (place.offset, place.length)).collect::<Vec<_>>(), [(1, 4), (5, 0), (5, 3)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod bounds;
 mod conformance;
 mod damage;
+mod formats;
 mod reader;
 mod slices;
 mod support;

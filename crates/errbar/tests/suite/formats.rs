@@ -1,0 +1,85 @@
+//! Small files of every format that is looked into: packed, read value by value, restored.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use errbar::{Archive, Array, Mode, Packer, Range};
+
+use crate::support::{describe, open, pack, unpack};
+
+fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/formats")
+}
+
+/// The elements little-endian and in C order of the shape that users see.
+fn as_read(array: Array) -> Vec<u8> {
+    let Array { mut bytes, shape, .. } = array;
+    if array.big_endian {
+        bytes.chunks_exact_mut(array.dtype.word()).for_each(<[u8]>::reverse);
+    }
+    if !array.column_major {
+        return bytes;
+    }
+    let item = array.dtype.size();
+    let mut all = Vec::with_capacity(bytes.len());
+    for k in 0..shape.iter().product::<u64>() {
+        let (mut rest, mut index) = (k, vec![0; shape.len()]);
+        for axis in (0..shape.len()).rev() {
+            index[axis] = rest % shape[axis];
+            rest /= shape[axis];
+        }
+        let at = index.iter().zip(&shape).rev().fold(0, |at, (i, n)| at * n + i);
+        all.extend_from_slice(&bytes[at as usize * item..][..item]);
+    }
+    all
+}
+
+/// Compares every array that the formats' own libraries read; gives how many there are.
+fn compare(archive: &Archive, table: &str) -> usize {
+    for row in table.lines() {
+        let [file, name, dtype, shape, sum] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let array = archive.read_variable(file.as_bytes(), name, &[]).unwrap_or_else(|e| panic!("{row}: {e}"));
+        let dims: Vec<u64> = shape.split('x').filter_map(|n| n.parse().ok()).collect();
+        assert_eq!((array.dtype.name(), &array.shape), (dtype, &dims), "{row}");
+        if let [n, ..] = array.shape[..] {
+            let mut slice: Vec<Range> = array.shape.iter().map(|&stop| Range { start: 0, stop }).collect();
+            slice[0].start = n / 2;
+            let half = archive.read_variable(file.as_bytes(), name, &slice).expect("a part of it");
+            assert_eq!(half.shape[0], n - n / 2, "{row}");
+        }
+        assert_eq!(format!("{:08x}", crc32fast::hash(&as_read(array))), sum, "{row}");
+    }
+    table.lines().count()
+}
+
+#[test]
+fn arrays_are_those_that_the_formats_libraries_read_and_files_come_back() {
+    let table = fs::read_to_string(samples().join("expected.tsv")).expect("the table");
+    for mode in [Mode::Fast, Mode::Balanced, Mode::Small] {
+        let mut bytes = Vec::new();
+        let report = Packer::new().mode(mode).pack(&samples(), &mut bytes).expect("packed");
+        assert!(report.problems.is_empty(), "{:?}", report.problems);
+        let archive = open(&bytes).expect("sound");
+        let out = tempfile::tempdir().expect("tmp");
+        assert_eq!(unpack(&archive, out.path(), 2), 0);
+        assert_eq!(describe(out.path()), describe(&samples()), "{mode:?}");
+        if mode != Mode::Fast {
+            assert!(compare(&archive, &table) > 100);
+        }
+    }
+}
+
+#[test]
+fn a_bound_by_wildcard_leaves_coordinates_alone() {
+    let dir = tempfile::tempdir().expect("tmp");
+    for sample in fs::read_dir(samples()).expect("a folder") {
+        let sample = sample.expect("an item").path();
+        fs::copy(&sample, dir.path().join(sample.file_name().expect("a name"))).expect("copied");
+    }
+    let archive = open(&pack(dir.path(), &["abs=0.01"])).expect("sound");
+    let out = tempfile::tempdir().expect("tmp");
+    assert_eq!(unpack(&archive, out.path(), 2), 0);
+    let compared = errbar::Comparer::new().bounds(true).tree(&archive, dir.path()).expect("readable");
+    assert!(compared.differences.is_empty(), "{:?}", compared.differences);
+    assert!(compared.variables.iter().all(|variable| !["lat", "lon", "time"].contains(&variable.name.as_str())));
+}
