@@ -19,6 +19,7 @@ mod content;
 mod elements;
 mod index;
 mod scan;
+mod streams;
 mod variable;
 
 pub(crate) use ahead::{Content, block_ranges};

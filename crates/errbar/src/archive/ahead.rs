@@ -53,6 +53,7 @@ pub(crate) fn block_ranges(file: &FileBody) -> Vec<Range<u64>> {
 pub(crate) struct Content<F> {
     archive: Archive,
     entries: Entries,
+    pool: Pool,
     wanted: F,
     ahead: VecDeque<Result<Entry>>,
     /// The blocks of the last entry ahead that are not submitted yet.
@@ -70,6 +71,7 @@ pub(crate) struct Content<F> {
 impl<F: FnMut(&Entry) -> bool> Content<F> {
     /// The entries that are `wanted`.
     pub(crate) fn new(archive: &Archive, threads: usize, wanted: F) -> Result<Content<F>> {
+        let pool = Pool::new(threads)?;
         Ok(Content {
             archive: archive.clone(),
             entries: archive.entries(),
@@ -77,7 +79,8 @@ impl<F: FnMut(&Entry) -> bool> Content<F> {
             ahead: VecDeque::new(),
             cursor: Vec::new().into_iter().flatten(),
             next: None,
-            lane: Lane::on(&Pool::new(threads)?),
+            lane: Lane::on(&pool),
+            pool,
             in_flight: (VecDeque::new(), 0),
             submitted: None,
             result: None,
@@ -136,6 +139,10 @@ impl<F: FnMut(&Entry) -> bool> Content<F> {
 }
 
 impl<F: FnMut(&Entry) -> bool> BlockSource for Content<F> {
+    fn lane(&self) -> Option<Lane<Result<Vec<u8>>>> {
+        Some(Lane::on(&self.pool))
+    }
+
     fn decoded(&mut self, number: u64) -> Result<Arc<Decoded>> {
         if let Some((_, decoded)) = self.last.as_ref().filter(|(last, _)| *last == number) {
             return Ok(Arc::clone(decoded));

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use errbar_format::record::{Block, BlockPlace, Body, Entry, FileBody, FileHashes, Segment};
 use errbar_format::{Error, Hash, Kind, Result};
 
+use super::streams::Streams;
 use super::{Archive, elements};
+use crate::parallel::Lane;
 
 /// Bytes of holes that may be filled with zeros in memory.
 const MAX_HOLES: u64 = 1 << 30;
@@ -23,6 +25,11 @@ pub(crate) struct Decoded {
 pub(crate) trait BlockSource {
     /// The block with this number.
     fn decoded(&mut self, number: u64) -> Result<Arc<Decoded>>;
+
+    /// Threads for chunks to be put through their filters, if there are any.
+    fn lane(&self) -> Option<Lane<Result<Vec<u8>>>> {
+        None
+    }
 }
 
 /// A piece of a file's content.
@@ -55,15 +62,16 @@ impl Archive {
         };
         let mut at = 0;
         let mut kept = elements::Kept::default();
+        let mut out = Streams::new(blocks.lane(), each);
         for segment in &file.segments {
             match segment {
-                Segment::Inline(bytes) => each(Piece::Bytes(bytes, None))?,
-                Segment::Hole { length } => each(Piece::Hole(*length))?,
+                Segment::Inline(bytes) => out.piece(Piece::Bytes(bytes, None))?,
+                Segment::Hole { length } => out.piece(Piece::Hole(*length))?,
                 Segment::Part { block: number, offset, length } => {
                     let decoded = kept.block(*number, blocks)?;
                     let range = usize::try_from(*offset).ok().zip(offset.checked_add(*length).and_then(|end| usize::try_from(end).ok()));
                     match range.and_then(|(from, to)| decoded.bytes.get(from..to)) {
-                        Some(bytes) if decoded.block.place == BlockPlace::Shared => each(Piece::Bytes(bytes, None))?,
+                        Some(bytes) if decoded.block.place == BlockPlace::Shared => out.piece(Piece::Bytes(bytes, None))?,
                         _ => return misplaced(*number, "shared block"),
                     }
                 }
@@ -75,31 +83,28 @@ impl Archive {
                         if decoded.block.place != place || decoded.bytes.len() as u64 != (*block_len).min(length - start) {
                             return misplaced(first_block + k, "run of bytes");
                         }
-                        each(Piece::Bytes(&decoded.bytes, None))?;
+                        out.piece(Piece::Bytes(&decoded.bytes, None))?;
                     }
                 }
                 Segment::Variable { index } => {
                     let index = *index as usize;
                     let variable = &file.variables[index];
-                    elements::rows(entry, variable, blocks, &mut |bytes| each(Piece::Bytes(bytes, Some(index))))
+                    elements::rows(entry, variable, blocks, &mut |bytes| out.piece(Piece::Bytes(bytes, Some(index))))
                         .map_err(|e| e.in_variable(&variable.name))?;
                 }
                 Segment::Records { first, count } => {
                     let fields = file.fields(*first, *count).unwrap_or_default();
-                    elements::records(entry, fields, blocks, &mut |bytes| each(Piece::Bytes(bytes, None)))?;
+                    elements::records(entry, fields, blocks, &mut |bytes| out.piece(Piece::Bytes(bytes, None)))?;
                 }
                 Segment::Chunk { variable, index, length, skipped } => {
-                    let chunk = kept.chunk(entry, &file.variables[*variable as usize], (*index, *skipped), blocks)?;
-                    if chunk.len() as u64 != *length {
-                        let what = format!("filters make {} bytes of a chunk of {length}", chunk.len());
-                        return Err(Error::corrupt("EB-E09", what).in_variable(&file.variables[*variable as usize].name));
-                    }
-                    each(Piece::Bytes(&chunk, None))?;
+                    let variable = &file.variables[*variable as usize];
+                    let plain = kept.chunk(entry, variable, *index, blocks)?;
+                    out.chunk(variable, plain, (*length, *skipped))?;
                 }
             }
             at += file.segment_len(segment).unwrap_or(0);
         }
-        Ok(())
+        out.finish()
     }
 
     /// A file's content to `out`, holes as zeros, its hash compared at the end. Gives its size.

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use errbar_codec::filter;
 use errbar_format::limits::MAX_ROWS;
 use errbar_format::record::{Block, BlockPlace, Entry, Receipt, Variable};
 use errbar_format::{Error, Result};
@@ -146,14 +145,8 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// A chunk as it is stored: its index, and the filters that it is not put through.
-    pub(super) fn chunk(
-        &mut self,
-        entry: &Entry,
-        variable: &Variable,
-        (index, skipped): (u64, u32),
-        blocks: &mut dyn BlockSource,
-    ) -> Result<Vec<u8>> {
+    /// The bytes of a chunk before its filters.
+    pub(super) fn chunk(&mut self, entry: &Entry, variable: &Variable, index: u64, blocks: &mut dyn BlockSource) -> Result<Vec<u8>> {
         let Some(chunks) = &variable.chunks else { return Ok(Vec::new()) };
         let placed = |e: Error| e.in_variable(&variable.name);
         let (origin, extent) = variable.chunk_box(index);
@@ -169,7 +162,7 @@ impl Kept {
             let all = Frame { origin: &vec![0; extent.len()], shape: &variable.shape };
             boxes::copy(&variable.inline, &all, &mut bytes, &whole, item);
         }
-        filter::apply(&chunks.filters, skipped, bytes).map_err(placed)
+        Ok(bytes)
     }
 
     /// A block, from the source if it is not kept.
