@@ -27,7 +27,7 @@ for target in "${targets[@]}"; do
     seeds=()
     case $target in
     open) seeds=(testdata/conformance) ;;
-    dissect) seeds=(testdata/sample/ocean testdata/sample/camera) ;;
+    dissect) seeds=(testdata/formats testdata/sample/ocean testdata/sample/camera) ;;
     esac
     echo "fuzzing $target for $seconds s"
     log=$artifacts/log
