@@ -30,6 +30,7 @@ mod raw;
 mod sac;
 mod safetensors;
 mod strided;
+mod tiff;
 mod wav;
 
 pub use aiff::Aiff;
@@ -48,6 +49,7 @@ pub use pnm::Pnm;
 pub use raw::Raw;
 pub use sac::Sac;
 pub use safetensors::SafeTensors;
+pub use tiff::Tiff;
 pub use wav::Wav;
 
 /// Something that can be read at any place.
@@ -98,7 +100,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Ply, &Wav, &Aiff, &Mrc, &MetaImage, &SafeTensors, &Pnm, &Bmp, &Sac]
+    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Ply, &Wav, &Aiff, &Tiff, &Mrc, &MetaImage, &SafeTensors, &Pnm, &Bmp, &Sac]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
