@@ -14,6 +14,7 @@ mod aiff;
 mod bmp;
 mod cf;
 mod cursor;
+mod dicom;
 mod fits;
 mod gguf;
 mod layout;
@@ -35,6 +36,7 @@ mod wav;
 
 pub use aiff::Aiff;
 pub use bmp::Bmp;
+pub use dicom::Dicom;
 pub use fits::Fits;
 pub use gguf::Gguf;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
@@ -100,7 +102,7 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Ply, &Wav, &Aiff, &Tiff, &Mrc, &MetaImage, &SafeTensors, &Pnm, &Bmp, &Sac]
+    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Ply, &Wav, &Aiff, &Dicom, &Tiff, &Mrc, &MetaImage, &SafeTensors, &Pnm, &Bmp, &Sac]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
