@@ -30,6 +30,8 @@ mod pnm;
 mod raw;
 mod sac;
 mod safetensors;
+mod segy;
+mod stack;
 mod strided;
 mod tiff;
 mod wav;
@@ -51,6 +53,7 @@ pub use pnm::Pnm;
 pub use raw::Raw;
 pub use sac::Sac;
 pub use safetensors::SafeTensors;
+pub use segy::Segy;
 pub use tiff::Tiff;
 pub use wav::Wav;
 
@@ -102,7 +105,26 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Ply, &Wav, &Aiff, &Dicom, &Tiff, &Mrc, &MetaImage, &SafeTensors, &Pnm, &Bmp, &Sac]
+    &[
+        &Npy,
+        &NetCdf3,
+        &Fits,
+        &Nifti,
+        &Gguf,
+        &Nrrd,
+        &Ply,
+        &Wav,
+        &Aiff,
+        &Dicom,
+        &Tiff,
+        &Mrc,
+        &MetaImage,
+        &SafeTensors,
+        &Pnm,
+        &Bmp,
+        &Sac,
+        &Segy,
+    ]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
