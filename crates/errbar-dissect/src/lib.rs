@@ -27,6 +27,7 @@ mod nrrd;
 mod numbers;
 mod ply;
 mod pnm;
+mod pp;
 mod raw;
 mod sac;
 mod safetensors;
@@ -50,6 +51,7 @@ pub use npy::{Npy, header as npy_header};
 pub use nrrd::Nrrd;
 pub use ply::Ply;
 pub use pnm::Pnm;
+pub use pp::Pp;
 pub use raw::Raw;
 pub use sac::Sac;
 pub use safetensors::SafeTensors;
@@ -122,6 +124,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &SafeTensors,
         &Pnm,
         &Bmp,
+        &Pp,
         &Sac,
         &Segy,
     ]
