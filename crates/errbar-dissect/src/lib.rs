@@ -17,6 +17,7 @@ mod cursor;
 mod dicom;
 mod fits;
 mod gguf;
+mod grib;
 mod layout;
 mod metaimage;
 mod mrc;
@@ -42,6 +43,7 @@ pub use bmp::Bmp;
 pub use dicom::Dicom;
 pub use fits::Fits;
 pub use gguf::Gguf;
+pub use grib::Grib;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
 pub use metaimage::MetaImage;
 pub use mrc::Mrc;
@@ -125,6 +127,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &Pnm,
         &Bmp,
         &Pp,
+        &Grib,
         &Sac,
         &Segy,
     ]
