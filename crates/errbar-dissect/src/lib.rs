@@ -18,6 +18,7 @@ mod dicom;
 mod fits;
 mod gguf;
 mod grib;
+mod las;
 mod layout;
 mod metaimage;
 mod mrc;
@@ -44,6 +45,7 @@ pub use dicom::Dicom;
 pub use fits::Fits;
 pub use gguf::Gguf;
 pub use grib::Grib;
+pub use las::Las;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
 pub use metaimage::MetaImage;
 pub use mrc::Mrc;
@@ -121,6 +123,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &Aiff,
         &Dicom,
         &Tiff,
+        &Las,
         &Mrc,
         &MetaImage,
         &SafeTensors,
