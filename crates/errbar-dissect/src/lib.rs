@@ -14,6 +14,7 @@ mod aiff;
 mod bmp;
 mod cf;
 mod cursor;
+mod dcd;
 mod dicom;
 mod fits;
 mod gguf;
@@ -41,6 +42,7 @@ mod wav;
 
 pub use aiff::Aiff;
 pub use bmp::Bmp;
+pub use dcd::Dcd;
 pub use dicom::Dicom;
 pub use fits::Fits;
 pub use gguf::Gguf;
@@ -124,6 +126,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &Dicom,
         &Tiff,
         &Las,
+        &Dcd,
         &Mrc,
         &MetaImage,
         &SafeTensors,
