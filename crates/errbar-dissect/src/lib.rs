@@ -38,6 +38,7 @@ mod segy;
 mod stack;
 mod strided;
 mod tiff;
+mod trr;
 mod wav;
 
 pub use aiff::Aiff;
@@ -63,6 +64,7 @@ pub use sac::Sac;
 pub use safetensors::SafeTensors;
 pub use segy::Segy;
 pub use tiff::Tiff;
+pub use trr::Trr;
 pub use wav::Wav;
 
 /// Something that can be read at any place.
@@ -126,6 +128,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &Dicom,
         &Tiff,
         &Las,
+        &Trr,
         &Dcd,
         &Mrc,
         &MetaImage,
