@@ -39,6 +39,7 @@ mod stack;
 mod strided;
 mod tiff;
 mod trr;
+mod vtk;
 mod wav;
 
 pub use aiff::Aiff;
@@ -65,6 +66,7 @@ pub use safetensors::SafeTensors;
 pub use segy::Segy;
 pub use tiff::Tiff;
 pub use trr::Trr;
+pub use vtk::Vtk;
 pub use wav::Wav;
 
 /// Something that can be read at any place.
@@ -130,6 +132,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &Las,
         &Trr,
         &Dcd,
+        &Vtk,
         &Mrc,
         &MetaImage,
         &SafeTensors,
