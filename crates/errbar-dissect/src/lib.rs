@@ -40,6 +40,7 @@ mod strided;
 mod tiff;
 mod trr;
 mod vtk;
+mod vtkxml;
 mod wav;
 
 pub use aiff::Aiff;
@@ -67,6 +68,7 @@ pub use segy::Segy;
 pub use tiff::Tiff;
 pub use trr::Trr;
 pub use vtk::Vtk;
+pub use vtkxml::VtkXml;
 pub use wav::Wav;
 
 /// Something that can be read at any place.
@@ -133,6 +135,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &Trr,
         &Dcd,
         &Vtk,
+        &VtkXml,
         &Mrc,
         &MetaImage,
         &SafeTensors,
