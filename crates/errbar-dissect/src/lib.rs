@@ -21,6 +21,7 @@ mod gguf;
 mod grib;
 mod las;
 mod layout;
+mod mat;
 mod metaimage;
 mod mrc;
 mod netcdf3;
@@ -52,6 +53,7 @@ pub use gguf::Gguf;
 pub use grib::Grib;
 pub use las::Las;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
+pub use mat::Mat;
 pub use metaimage::MetaImage;
 pub use mrc::Mrc;
 pub use netcdf3::NetCdf3;
@@ -134,6 +136,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &Las,
         &Trr,
         &Dcd,
+        &Mat,
         &Vtk,
         &VtkXml,
         &Mrc,
