@@ -22,6 +22,7 @@ mod grib;
 mod las;
 mod layout;
 mod mat;
+mod mat4;
 mod metaimage;
 mod mrc;
 mod netcdf3;
@@ -54,6 +55,7 @@ pub use grib::Grib;
 pub use las::Las;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
 pub use mat::Mat;
+pub use mat4::Mat4;
 pub use metaimage::MetaImage;
 pub use mrc::Mrc;
 pub use netcdf3::NetCdf3;
@@ -147,6 +149,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &Pp,
         &Grib,
         &Sac,
+        &Mat4,
         &Segy,
     ]
 }
