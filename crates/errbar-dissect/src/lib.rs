@@ -11,12 +11,14 @@ use std::{fs, io};
 use errbar_format::{Error, Result};
 
 mod aiff;
+mod arrow;
 mod bmp;
 mod cf;
 mod cursor;
 mod dcd;
 mod dicom;
 mod fits;
+mod flatbuffer;
 mod gguf;
 mod grib;
 mod las;
@@ -46,6 +48,7 @@ mod vtkxml;
 mod wav;
 
 pub use aiff::Aiff;
+pub use arrow::Arrow;
 pub use bmp::Bmp;
 pub use dcd::Dcd;
 pub use dicom::Dicom;
@@ -138,6 +141,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &Las,
         &Trr,
         &Dcd,
+        &Arrow,
         &Mat,
         &Vtk,
         &VtkXml,
