@@ -19,6 +19,7 @@ mod dcd;
 mod dicom;
 mod fits;
 mod flatbuffer;
+mod genericio;
 mod gguf;
 mod grib;
 mod las;
@@ -53,6 +54,7 @@ pub use bmp::Bmp;
 pub use dcd::Dcd;
 pub use dicom::Dicom;
 pub use fits::Fits;
+pub use genericio::GenericIo;
 pub use gguf::Gguf;
 pub use grib::Grib;
 pub use las::Las;
@@ -141,6 +143,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &Las,
         &Trr,
         &Dcd,
+        &GenericIo,
         &Arrow,
         &Mat,
         &Vtk,
