@@ -320,7 +320,390 @@ def ply():
                 yield file, f"{element.name}/{name}", np.stack(values) if values.dtype == object else values
 
 
-FORMATS = [netcdf3, fits, nifti, safetensors, sound, mrc, nrrd, metaimage, gguf, images, sac, ply]
+def tiff():
+    import tifffile
+
+    one, planar = smooth((20, 30), "u2", 9000), smooth((3, 10, 12))
+    # Rows that do not fill the last strip, in strips that follow one another.
+    tifffile.imwrite(HERE / "tiff.tif", one, rowsperstrip=8)
+    tifffile.imwrite(HERE / "tiff-big.tif", smooth((9, 11, 3), "u1"), byteorder=">", bigtiff=True, photometric="rgb")
+    tifffile.imwrite(HERE / "tiff-planar.tif", planar, planarconfig="separate", photometric="rgb")
+    tifffile.imwrite(HERE / "tiff-tiles.tif", smooth((20, 40)), tile=(16, 32))
+    tifffile.imwrite(HERE / "tiff-tiles-rgb.tif", smooth((20, 20, 3), "i1"), tile=(16, 16), photometric="rgb", byteorder=">")
+    with tifffile.TiffWriter(HERE / "tiff-pages.tif") as pages:
+        pages.write(one.astype("c8"), subifds=1, metadata=None)
+        pages.write(one[::2, ::2].astype("f2"), subfiletype=1, metadata=None)
+        pages.write(one, compression="zlib", metadata=None)
+        pages.write(one.astype("i4"), metadata=None)
+    for file in ["tiff.tif", "tiff-big.tif", "tiff-planar.tif", "tiff-tiles.tif", "tiff-tiles-rgb.tif", "tiff-pages.tif"]:
+        with tifffile.TiffFile(HERE / file) as pages:
+            for number, page in enumerate(pages.pages):
+                if page.compression == 1:
+                    yield file, str(number) if len(pages.pages) > 1 else "", page.asarray()
+                for below, sub in enumerate(page.pages or []):
+                    yield file, f"{number}/{below}", sub.asarray()
+
+
+def dicom():
+    import pydicom
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    def write(file, syntax, pixels, frames=None, samples=1):
+        data = Dataset()
+        data.file_meta = FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = syntax
+        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
+        icon = Dataset()
+        icon.PixelData = b"icon"
+        icon["PixelData"].VR = "OB"
+        data.IconImageSequence = [icon]
+        data.IconImageSequence.is_undefined_length = True
+        data["IconImageSequence"].is_undefined_length = True
+        shape = pixels.shape[1:] if frames else pixels.shape
+        data.Rows, data.Columns, data.SamplesPerPixel = shape[0], shape[1], samples
+        if frames:
+            data.NumberOfFrames = frames
+        if samples > 1:
+            data.PlanarConfiguration = 0
+        data.PhotometricInterpretation = "RGB" if samples > 1 else "MONOCHROME2"
+        data.BitsAllocated = data.BitsStored = 8 * pixels.itemsize
+        data.HighBit, data.PixelRepresentation = data.BitsStored - 1, int(pixels.dtype.kind == "i")
+        big = syntax == ExplicitVRBigEndian
+        data.PixelData = pixels.astype(pixels.dtype.newbyteorder(">" if big else "<")).tobytes()
+        data["PixelData"].VR = "OW" if pixels.itemsize > 1 else "OB"
+        data.save_as(HERE / file, enforce_file_format=True, little_endian=not big, implicit_vr=syntax == ImplicitVRLittleEndian)
+        yield file, "PixelData", pydicom.dcmread(HERE / file).pixel_array
+
+    yield from write("dicom-implicit.dcm", ImplicitVRLittleEndian, smooth((14, 10), "u2", 3000))
+    yield from write("dicom-frames.dcm", ExplicitVRLittleEndian, smooth((3, 8, 10), "i2", 3000), frames=3)
+    yield from write("dicom-rgb.dcm", ExplicitVRLittleEndian, smooth((9, 9, 3), "u1"), samples=3)
+    yield from write("dicom-big.dcm", ExplicitVRBigEndian, smooth((14, 10), "u2", 3000))
+
+
+def segy():
+    import segyio
+
+    def write(file, code, endian, dtype):
+        spec = segyio.spec()
+        spec.format, spec.samples, spec.tracecount, spec.endian = code, np.arange(50) * 4.0, 6, endian
+        values = smooth((6, 50), dtype)
+        with segyio.create(HERE / file, spec) as out:
+            out.text[0] = segyio.tools.create_text_header({1: "A SAMPLE"})
+            out.bin.update({segyio.BinField.Samples: 50, segyio.BinField.Format: code})
+            for i in range(6):
+                fields = {segyio.TraceField.TRACE_SAMPLE_COUNT: 50, segyio.TraceField.CDP: 100 + i, segyio.TraceField.SourceX: -i}
+                out.header[i] = fields
+                out.trace[i] = values[i]
+        with segyio.open(HERE / file, ignore_geometry=True, endian=endian) as read:
+            for field in segyio.TraceField.enums():
+                ends = [int(other) for other in segyio.TraceField.enums() if int(other) > int(field)]
+                width = min(ends + [241]) - int(field)
+                yield file, str(field), read.attributes(int(field))[:].astype(f"i{width}")
+            samples = read.trace.raw[:]
+        if code == 1:
+            # IBM floats are kept as bits, which no reader gives: those of the file.
+            traces = (HERE / file).read_bytes()[3600:]
+            samples = np.frombuffer(traces, ">u4").reshape(6, 110)[:, 60:]
+        yield file, "trace", samples
+
+    yield from write("segy-ibm.sgy", 1, "big", "f4")
+    yield from write("segy-little.sgy", 3, "little", "i2")
+
+
+def pp():
+    import iris
+    import iris.coords
+    import iris.cube
+    import iris.fileformats.pp
+
+    def cube(values, stash, height):
+        lat = iris.coords.DimCoord(np.linspace(-20, 20, 8), "latitude", units="degrees")
+        lon = iris.coords.DimCoord(np.linspace(0, 90, 12), "longitude", units="degrees")
+        cube = iris.cube.Cube(values, dim_coords_and_dims=[(lat, 0), (lon, 1)], attributes={"STASH": stash})
+        cube.add_aux_coord(iris.coords.AuxCoord(height, "height", units="m"))
+        return cube
+
+    def stash(item):
+        return iris.fileformats.pp.STASH(1, 0, item)
+
+    # Two fields of one kind with another between them.
+    cubes = [cube(smooth((8, 12)) * n, stash(item), float(n)) for n, item in [(1, 4), (2, 33), (3, 4)]]
+    for n, one in enumerate(cubes):
+        iris.fileformats.pp.save(one, str(HERE / "pp.pp"), append=n > 0)
+    fields = list(iris.fileformats.pp.load(str(HERE / "pp.pp")))
+    for name in {str(field.stash) for field in fields}:
+        values = [field.data for field in fields if str(field.stash) == name]
+        yield "pp.pp", name, np.stack(values) if len(values) > 1 else values[0]
+
+
+def grib():
+    import eccodes
+
+    def packed(message):
+        """The integers of simple packing, worked out from what the library makes of them."""
+        get = lambda key: eccodes.codes_get(message, key)
+        values = eccodes.codes_get_array(message, "values")
+        values = values.reshape(get("Nj"), get("Ni"))
+        if get("packingType") == "grid_ieee":
+            return values.astype("f4" if get("precision") == 1 else "f8")
+        scaled = (values * 10.0 ** get("decimalScaleFactor") - get("referenceValue")) / 2.0 ** get("binaryScaleFactor")
+        return np.rint(scaled).astype(f"u{get('bitsPerValue') // 8}")
+
+    def write(file, sample, messages):
+        with open(HERE / file, "wb") as out:
+            for n, (bits, packing, parameter) in enumerate(messages):
+                message = eccodes.codes_grib_new_from_samples(sample)
+                for key, value in {"Ni": 12, "Nj": 8, "dataDate": 20200101 + n, **parameter}.items():
+                    eccodes.codes_set(message, key, value)
+                eccodes.codes_set(message, "packingType", packing)
+                if bits:
+                    eccodes.codes_set(message, "bitsPerValue", bits)
+                values = smooth((96,), "f8") + n
+                eccodes.codes_set_array(message, "values", values)
+                eccodes.codes_write(message, out)
+                eccodes.codes_release(message)
+        found = {}
+        with open(HERE / file, "rb") as read:
+            while (message := eccodes.codes_grib_new_from_file(read)) is not None:
+                keys = ["indicatorOfParameter", "table2Version"]
+                keys = keys if eccodes.codes_get(message, "edition") == 1 else ["discipline", "parameterCategory", "parameterNumber"]
+                name = ".".join(str(eccodes.codes_get(message, key, int)) for key in keys)
+                values = packed(message)
+                if eccodes.codes_get(message, "bitsPerValue") % 8 == 0:
+                    found.setdefault((name, values.dtype.str), []).append(values)
+                eccodes.codes_release(message)
+        for (name, _), values in found.items():
+            yield file, name, np.stack(values) if len(values) > 1 else values[0]
+
+    first = {"indicatorOfParameter": 167, "table2Version": 128}
+    yield from write("grib-1.grib", "regular_ll_sfc_grib1", [(16, "grid_simple", first), (12, "grid_simple", first), (16, "grid_simple", first)])
+    second = {"parameterCategory": 0, "parameterNumber": 4}
+    yield from write("grib-2.grib", "regular_ll_sfc_grib2", [
+        (8, "grid_simple", second),
+        (16, "grid_simple", second),
+        (None, "grid_ieee", second),
+        (8, "grid_simple", second),
+    ])
+
+
+def las():
+    import laspy
+
+    for file, format, version, extra in [("las-1.las", 1, "1.2", False), ("las-7.las", 7, "1.4", True)]:
+        header = laspy.LasHeader(point_format=format, version=version)
+        header.creation_date = datetime.date(2020, 1, 1)
+        header.scales = [0.01, 0.01, 0.001]
+        if extra:
+            header.add_extra_dims([laspy.ExtraBytesParams("height", "f4"), laspy.ExtraBytesParams("echo", "u2")])
+        cloud = laspy.LasData(header)
+        for n, name in enumerate(header.point_format.dtype().names):
+            dtype = header.point_format.dtype()[name]
+            values = smooth((40,), dtype.str, 50 + n)
+            if n == 0:
+                cloud.points = laspy.ScaleAwarePointRecord.zeros(40, header=header)
+            cloud.points.array[name] = values
+        cloud.write(HERE / file)
+        points = laspy.read(HERE / file).points.array
+        for name in points.dtype.names:
+            yield file, name, points[name]
+
+
+def molecules():
+    from MDAnalysis.lib.formats.libdcd import DCDFile
+    from MDAnalysis.lib.formats.libmdaxdr import TRRFile
+
+    with DCDFile(str(HERE / "dcd.dcd"), "w") as out:
+        out.write_header("a sample", natoms=25, istart=0, nsavc=1, delta=1.0, is_periodic=1)
+        for n in range(4):
+            out.write(smooth((25, 3)) + n, box=[20 + n, 30, 40, 90, 90, 90])
+    with DCDFile(str(HERE / "dcd.dcd")) as read:
+        frames = read.readframes()
+    for axis, name in enumerate("xyz"):
+        yield "dcd.dcd", name, frames.xyz[:, :, axis]
+    # As stored: lengths and cosines or angles in CHARMM's order, which readers sort.
+    cells = np.frombuffer((HERE / "dcd.dcd").read_bytes()[-4 * (56 + 3 * 108):], "u1").reshape(4, -1)[:, 4:52]
+    yield "dcd.dcd", "unitcell", np.ascontiguousarray(cells).view("<f8")
+
+    for file, rare in [("trr.trr", 1), ("trr-unequal.trr", 2)]:
+        with TRRFile(str(HERE / file), "w") as out:
+            for n in range(4):
+                forces = smooth((25, 3)) - n if n % rare == 0 else None
+                out.write(smooth((25, 3)) + n, smooth((25, 3)) * n, forces, np.eye(3, dtype="f4") * 5, n, n * 0.5, 0.0, 25)
+        with TRRFile(str(HERE / file)) as read:
+            frames = [(frame.x.copy(), frame.v.copy(), frame.f.copy(), frame.hasf, frame) for frame in read]
+        found = {"x": [f[0] for f in frames], "v": [f[1] for f in frames], "f": [f[2] for f in frames if f[3]]}
+        if rare == 1:
+            found["step"] = [np.int32(frame.step) for *_, frame in frames]
+            found["time"] = [np.float32(frame.time) for *_, frame in frames]
+            found["lambda"] = [np.float32(frame.lmbda) for *_, frame in frames]
+            found["box"] = [frame.box for *_, frame in frames]
+        for name, values in found.items():
+            yield file, name, np.stack(values)
+
+
+def vtk():
+    import vtk
+    from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+    def attach(target, name, values):
+        array = numpy_to_vtk(values, deep=True)
+        array.SetName(name)
+        target.AddArray(array)
+
+    def image():
+        data = vtk.vtkImageData()
+        data.SetDimensions(5, 4, 3)
+        attach(data.GetPointData(), "a b", smooth((60,)))
+        attach(data.GetPointData(), "flow", smooth((60, 3), "f8"))
+        attach(data.GetCellData(), "level", smooth((24,), "i2"))
+        return data
+
+    def points():
+        data = vtk.vtkUnstructuredGrid()
+        place = vtk.vtkPoints()
+        place.SetData(numpy_to_vtk(smooth((8, 3)), deep=True))
+        data.SetPoints(place)
+        data.InsertNextCell(vtk.VTK_TETRA, 4, [0, 1, 2, 3])
+        data.InsertNextCell(vtk.VTK_TETRA, 4, [4, 5, 6, 7])
+        attach(data.GetPointData(), "heat", smooth((8,), "f8"))
+        attach(data.GetCellData(), "id", smooth((2,), "u1"))
+        return data
+
+    def found(file, data, grids):
+        for attributes, grid in zip([data.GetPointData(), data.GetCellData()], grids):
+            for i in range(attributes.GetNumberOfArrays()):
+                values = vtk_to_numpy(attributes.GetArray(i))
+                # Values on a grid, which VTK lists, have its shape.
+                yield file, attributes.GetArrayName(i), values.reshape((*(grid or values.shape[:1]), *values.shape[1:]))
+
+    box = [(3, 4, 5), (2, 3, 4)]
+    for file, version in [("vtk.vtk", 42), ("vtk-mesh.vtk", 42), ("vtk-mesh-51.vtk", 51)]:
+        mesh = file != "vtk.vtk"
+        writer = vtk.vtkUnstructuredGridWriter() if mesh else vtk.vtkStructuredPointsWriter()
+        writer.SetFileName(str(HERE / file))
+        writer.SetFileVersion(version)
+        writer.SetFileTypeToBinary()
+        writer.SetInputData(points() if mesh else image())
+        writer.Write()
+        reader = vtk.vtkUnstructuredGridReader() if mesh else vtk.vtkStructuredPointsReader()
+        reader.SetFileName(str(HERE / file))
+        reader.ReadAllScalarsOn()
+        reader.ReadAllVectorsOn()
+        reader.ReadAllFieldsOn()
+        reader.Update()
+        data = reader.GetOutput()
+        yield from found(file, data, [None, None] if mesh else box)
+        if mesh:
+            cells = data.GetCells()
+            yield file, "points", vtk_to_numpy(data.GetPoints().GetData())
+            yield file, "cell_types", vtk_to_numpy(data.GetCellTypes()).astype("i4")
+            offsets, ends = vtk_to_numpy(cells.GetOffsetsArray()), vtk_to_numpy(cells.GetConnectivityArray())
+            if version == 51:
+                yield file, "cells/offsets", offsets.astype("i8")
+                yield file, "cells/connectivity", ends.astype("i8")
+            else:
+                yield file, "cells", np.concatenate([[4, *ends[:4]], [4, *ends[4:]]]).astype("i4")
+
+    for file, wide, big in [("vtk.vti", False, False), ("vtk-big.vti", True, True), ("vtk.vtu", True, False)]:
+        mesh = file == "vtk.vtu"
+        writer = vtk.vtkXMLUnstructuredGridWriter() if mesh else vtk.vtkXMLImageDataWriter()
+        writer.SetFileName(str(HERE / file))
+        writer.SetDataModeToAppended()
+        writer.EncodeAppendedDataOff()
+        writer.SetCompressorTypeToNone()
+        writer.SetHeaderTypeToUInt64() if wide else writer.SetHeaderTypeToUInt32()
+        writer.SetByteOrderToBigEndian() if big else writer.SetByteOrderToLittleEndian()
+        writer.SetInputData(points() if mesh else image())
+        writer.Write()
+        reader = vtk.vtkXMLUnstructuredGridReader() if mesh else vtk.vtkXMLImageDataReader()
+        reader.SetFileName(str(HERE / file))
+        reader.Update()
+        data = reader.GetOutput()
+        yield from found(file, data, [None, None] if mesh else box)
+        if mesh:
+            yield file, "Points", vtk_to_numpy(data.GetPoints().GetData())
+            yield file, "Cells/connectivity", vtk_to_numpy(data.GetCells().GetConnectivityArray())
+            # The file has where cells end; VTK has where they begin, too.
+            yield file, "Cells/offsets", vtk_to_numpy(data.GetCells().GetOffsetsArray())[1:]
+            yield file, "Cells/types", vtk_to_numpy(data.GetCellTypes()).astype("u1")
+
+
+def mat():
+    import scipy.io
+
+    file = "mat.mat"
+    arrays = {
+        "a": smooth((5, 7), "f8"),
+        "with_a_long_name": smooth((3, 4, 2), "i2"),
+        "mask": np.array([[True, False, True]]),
+        "z": smooth((4, 3), "c16"),
+        "text": "not an array",
+        "list": np.array([1, "b"], dtype=object),
+        "last": smooth((2, 9), "f4"),
+    }
+    with mock.patch("time.asctime", lambda: "a sample"):
+        scipy.io.savemat(HERE / file, arrays)
+    for name, values in scipy.io.loadmat(HERE / file).items():
+        if isinstance(values, np.ndarray) and values.dtype.kind == "c":
+            yield file, f"{name}.real", values.real
+            yield file, f"{name}.imag", values.imag
+        elif isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
+            yield file, name, values
+
+    scipy.io.savemat(HERE / "mat-4.mat", {"val": smooth((3, 50), "i2"), "text": "text", "z": smooth((4, 3), "c16")}, format="4")
+    for name, values in scipy.io.loadmat(HERE / "mat-4.mat").items():
+        if values.dtype.kind == "c":
+            yield "mat-4.mat", f"{name}.real", values.real
+            yield "mat-4.mat", f"{name}.imag", values.imag
+        elif values.dtype.kind != "U":
+            yield "mat-4.mat", name, values
+
+
+def arrow():
+    import pyarrow
+    import pyarrow.feather
+    import pyarrow.ipc
+
+    columns = {
+        "f": pyarrow.array(smooth((30,), "f8")),
+        "text": pyarrow.array([f"row {n}" for n in range(30)]),
+        "i": pyarrow.array(smooth((30,), "i2")),
+        "flag": pyarrow.array([n % 3 == 0 for n in range(30)]),
+        "half": pyarrow.array(smooth((30,), "f2")),
+        "pair": pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(smooth((60,), "f4")), 2),
+        "kind": pyarrow.array(["a", "b", "c"] * 10).dictionary_encode(),
+        "day": pyarrow.array(range(30), pyarrow.date32()),
+        "at": pyarrow.array(range(30), pyarrow.timestamp("us")),
+        "u": pyarrow.array(smooth((30,), "u8")),
+    }
+    table = pyarrow.table(columns)
+    pyarrow.feather.write_feather(table, HERE / "arrow.feather", compression="uncompressed")
+    with pyarrow.ipc.new_file(HERE / "arrow-batches.arrow", table.schema) as out:
+        out.write_table(table, max_chunksize=20)
+    for file in ["arrow.feather", "arrow-batches.arrow"]:
+        with pyarrow.ipc.open_file(HERE / file) as read:
+            for number in range(read.num_record_batches):
+                prefix = f"{number}/" if read.num_record_batches > 1 else ""
+                batch = read.get_batch(number)
+                for name in batch.schema.names:
+                    values = batch.column(name)
+                    if name == "pair":
+                        yield file, f"{prefix}pair/{values.type.value_field.name}", values.flatten().to_numpy()
+                    elif name == "kind":
+                        yield file, prefix + name, values.indices.to_numpy()
+                    elif name in ["day", "at"]:
+                        width = 4 if name == "day" else 8
+                        yield file, prefix + name, values.view(pyarrow.int32() if width == 4 else pyarrow.int64()).to_numpy()
+                    elif name not in ["text", "flag"]:
+                        yield file, prefix + name, values.to_numpy()
+
+
+FORMATS = [
+    netcdf3, fits, nifti, safetensors, sound, mrc, nrrd, metaimage, gguf, images, sac, ply,
+    tiff, dicom, segy, pp, grib, las, molecules, vtk, mat, arrow,
+]
 
 
 def row(file, variable, values, name=None):

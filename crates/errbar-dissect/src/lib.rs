@@ -11,12 +11,21 @@ use std::{fs, io};
 use errbar_format::{Error, Result};
 
 mod aiff;
+mod arrow;
 mod bmp;
 mod cf;
 mod cursor;
+mod dcd;
+mod dicom;
 mod fits;
+mod flatbuffer;
+mod genericio;
 mod gguf;
+mod grib;
+mod las;
 mod layout;
+mod mat;
+mod mat4;
 mod metaimage;
 mod mrc;
 mod netcdf3;
@@ -26,17 +35,32 @@ mod nrrd;
 mod numbers;
 mod ply;
 mod pnm;
+mod pp;
 mod raw;
 mod sac;
 mod safetensors;
+mod segy;
+mod stack;
 mod strided;
+mod tiff;
+mod trr;
+mod vtk;
+mod vtkxml;
 mod wav;
 
 pub use aiff::Aiff;
+pub use arrow::Arrow;
 pub use bmp::Bmp;
+pub use dcd::Dcd;
+pub use dicom::Dicom;
 pub use fits::Fits;
+pub use genericio::GenericIo;
 pub use gguf::Gguf;
+pub use grib::Grib;
+pub use las::Las;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
+pub use mat::Mat;
+pub use mat4::Mat4;
 pub use metaimage::MetaImage;
 pub use mrc::Mrc;
 pub use netcdf3::NetCdf3;
@@ -45,9 +69,15 @@ pub use npy::{Npy, header as npy_header};
 pub use nrrd::Nrrd;
 pub use ply::Ply;
 pub use pnm::Pnm;
+pub use pp::Pp;
 pub use raw::Raw;
 pub use sac::Sac;
 pub use safetensors::SafeTensors;
+pub use segy::Segy;
+pub use tiff::Tiff;
+pub use trr::Trr;
+pub use vtk::Vtk;
+pub use vtkxml::VtkXml;
 pub use wav::Wav;
 
 /// Something that can be read at any place.
@@ -98,7 +128,37 @@ pub trait Dissector: Sync {
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[&Npy, &NetCdf3, &Fits, &Nifti, &Gguf, &Nrrd, &Ply, &Wav, &Aiff, &Mrc, &MetaImage, &SafeTensors, &Pnm, &Bmp, &Sac]
+    &[
+        &Npy,
+        &NetCdf3,
+        &Fits,
+        &Nifti,
+        &Gguf,
+        &Nrrd,
+        &Ply,
+        &Wav,
+        &Aiff,
+        &Dicom,
+        &Tiff,
+        &Las,
+        &Trr,
+        &Dcd,
+        &GenericIo,
+        &Arrow,
+        &Mat,
+        &Vtk,
+        &VtkXml,
+        &Mrc,
+        &MetaImage,
+        &SafeTensors,
+        &Pnm,
+        &Bmp,
+        &Pp,
+        &Grib,
+        &Sac,
+        &Mat4,
+        &Segy,
+    ]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,
