@@ -337,7 +337,7 @@ FILTER = one_of(shuffle={"item": u32}, deflate={"level": u8, "mem_level": u8}, f
 CHUNKS = record(shape=many(u64), filters=many(FILTER), padding=blob)
 VARIABLE = record(
     name=text, dtype=dtype, big_endian=flag, column_major=flag, shape=many(u64), block_shape=many(u64), first_block=u64,
-    block_step=u64, inline=blob, chunks=option(CHUNKS), receipt=option(RECEIPT),
+    block_step=u64, inline=blob, part=option(record(block=u64, offset=u64)), chunks=option(CHUNKS), receipt=option(RECEIPT),
 )  # fmt: skip
 HASHES = record(original=hash32, restored=hash32)
 FILE = {"size": u64, "segments": many(SEGMENT), "variables": many(VARIABLE), "hashes": option(HASHES)}
@@ -444,8 +444,13 @@ def block_box(v: Any, k: int) -> tuple[list[int], list[int]]:
     return nth_box(v.shape, v.block_shape, k)
 
 
+def is_in_blocks(v: Any) -> bool:
+    """Whether it has blocks of its own."""
+    return not v.inline and not v.part
+
+
 def n_blocks(v: Any) -> int:
-    return 0 if v.inline else math.prod(grid(v))
+    return math.prod(grid(v)) if is_in_blocks(v) else 0
 
 
 def block_number(v: Any, k: int) -> int:
@@ -468,11 +473,13 @@ def check_variable(v: Any) -> None:
         raise corrupt("EB-V01", "block shape does not fit shape")
     if check_shape(v.block_shape, v.dtype) > MAX_BLOCK:
         raise limit("EB-B01", "block shape is too large")
-    blocks = 0 if v.inline else product(*grid(v))
+    blocks = product(*grid(v)) if is_in_blocks(v) else 0
     if blocks is None or blocks * v.block_step >= 1 << 64 or v.first_block + blocks * v.block_step >= 1 << 64 or v.block_step == 0:
         raise limit("EB-V01", "block numbers overflow 64 bits, or do not rise")
-    if v.inline and (len(v.inline) != n or n > MAX_INLINE or v.receipt):
-        raise corrupt("EB-V05", "elements in the entry are not those of the shape, too many, or have a receipt")
+    inline = not v.inline or (len(v.inline) == n and n <= MAX_INLINE)
+    part = not v.part or (not v.inline and v.part.offset + n <= MAX_BLOCK)
+    if not (inline and part) or (v.receipt and not is_in_blocks(v)):
+        raise corrupt("EB-V05", "elements that stand in no block of their own are not those of the shape, too many, or have a receipt")
     if v.chunks:
         check_chunks(v)
     if v.receipt:
@@ -574,12 +581,15 @@ def used_blocks(file: Any) -> Iterator[range]:
             yield range(s.block, s.block + 1)
         elif s.kind == "run":
             yield range(s.block, s.block + ceil_div(s.length, s.block_len))
-        elif s.kind in ("variable", "records"):
-            for v in variables_of(file, s):
-                yield range(v.first_block, block_number(v, n_blocks(v)), v.block_step)
-        elif s.kind == "chunk" and not (v := file.variables[s.variable]).inline:
-            k = block_of(v, nth_box(v.shape, v.chunks.shape, s.index)[0])
-            yield range(block_number(v, k), block_number(v, k) + 1)
+        elif s.kind in ("variable", "records", "chunk"):
+            for v in [file.variables[s.variable]] if s.kind == "chunk" else variables_of(file, s):
+                if v.part:
+                    yield range(v.part.block, v.part.block + 1)
+                elif s.kind != "chunk":
+                    yield range(v.first_block, block_number(v, n_blocks(v)), v.block_step)
+                elif not v.inline:
+                    k = block_of(v, nth_box(v.shape, v.chunks.shape, s.index)[0])
+                    yield range(block_number(v, k), block_number(v, k) + 1)
 
 
 def check_entry(entry: Any) -> None:
@@ -729,10 +739,7 @@ class Archive:
                 case "hole":
                     yield s.length
                 case "part":
-                    block, frame = self.block(s.block)
-                    if block.place.kind != "shared" or s.offset + s.length > decoded_len(block):
-                        raise corrupt("EB-B05", f"block {s.block} has no such part")
-                    yield self.decode(block, frame)[s.offset : s.offset + s.length]
+                    yield self.shared_part(s.block, s.offset, s.length)
                 case "run":
                     for k in range(ceil_div(s.length, s.block_len)):
                         block, frame = self.block(s.block + k)
@@ -750,6 +757,18 @@ class Archive:
                         raise corrupt("EB-E09", f"filters make {len(made)} bytes of a chunk of {s.length}")
                     yield made
             at += segment_len(file, s)
+
+    def shared_part(self, number: int, offset: int, length: int) -> bytes:
+        block, frame = self.block(number)
+        if block.place.kind != "shared" or offset + length > decoded_len(block):
+            raise corrupt("EB-B05", f"block {number} has no such part")
+        return self.decode(block, frame)[offset : offset + length]
+
+    def elements(self, v: Any) -> bytes:
+        """All elements of a variable that has no blocks of its own."""
+        if v.part:
+            return self.shared_part(v.part.block, v.part.offset, math.prod(v.shape) * v.dtype.size)
+        return v.inline
 
     def box(self, entry: Any, v: Any, k: int) -> tuple[Any, bytes]:
         """The k-th block of a variable."""
@@ -769,8 +788,8 @@ class Archive:
             columns = []
             for v, found in zip(fields, receipts):
                 width = math.prod(v.shape[1:]) * v.dtype.size
-                if v.inline:
-                    column = v.inline[start * width : (start + n) * width]
+                if not is_in_blocks(v):
+                    column = self.elements(v)[start * width : (start + n) * width]
                 else:
                     block, column = self.box(entry, v, k)
                     found.append(block.receipt)
@@ -784,8 +803,8 @@ class Archive:
         """A chunk of a variable as its file stores it."""
         origin, extent = nth_box(v.shape, v.chunks.shape, s.index)
         item = f"V{v.dtype.size}"
-        if v.inline:
-            at, held = [0] * len(origin), np.frombuffer(v.inline, item).reshape(v.shape)
+        if not is_in_blocks(v):
+            at, held = [0] * len(origin), np.frombuffer(self.elements(v), item).reshape(v.shape)
         else:
             k = block_of(v, origin)
             at, shape = block_box(v, k)
@@ -800,8 +819,8 @@ class Archive:
 
     def rows(self, entry: Any, v: Any) -> Iterator[bytes]:
         """A variable's bytes in storage order, one row of blocks at a time."""
-        if v.inline:
-            yield v.inline
+        if not is_in_blocks(v):
+            yield self.elements(v)
         axis = next((a for a, (n, b) in enumerate(zip(v.shape, v.block_shape)) if min(n, b) > 1), max(len(v.shape) - 1, 0))
         per_row = math.prod(grid(v)[axis + 1 :])
         receipts = []

@@ -171,6 +171,7 @@ impl Array {
             first_block,
             block_step: 1,
             inline: Vec::new(),
+            part: None,
             chunks: None,
             receipt: None,
         }

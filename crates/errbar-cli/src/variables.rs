@@ -27,15 +27,17 @@ impl<'a> Stored<'a> {
     pub fn new(archive: &Archive, path: &'a [u8], variable: &'a Variable) -> Result<Stored<'a>> {
         let n_blocks = variable.n_blocks().unwrap_or(0);
         let look = || {
-            let inline = variable.inline.len() as u64;
-            let (mut raw_bytes, mut coded_bytes) = (inline, inline);
+            // What stands beside others is not counted apart.
+            let aside = if variable.is_in_blocks() { 0 } else { variable.bytes().unwrap_or(0) };
+            let (mut raw_bytes, mut coded_bytes) = (aside, aside);
             for k in 0..n_blocks {
                 let place = archive.find_block(variable.block_number(k))?;
                 raw_bytes = raw_bytes.saturating_add(place.decoded_len);
                 coded_bytes = coded_bytes.saturating_add(place.frame_len);
             }
             let pipeline = match n_blocks {
-                0 if inline > 0 => "inline".into(),
+                _ if variable.part.is_some() => "in a shared block".into(),
+                _ if !variable.inline.is_empty() => "in the entry".into(),
                 0 => "-".into(),
                 _ => output::safe(&errbar::describe(archive.registry(), &archive.block(variable.first_block)?.pipeline)),
             };

@@ -354,6 +354,15 @@ pub enum Segment {
     },
 }
 
+/// A place in a shared block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRef {
+    /// The block's number.
+    pub block: u64,
+    /// First byte in its decoded bytes.
+    pub offset: u64,
+}
+
 /// How a variable stands in its file in chunks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunks {
@@ -405,6 +414,8 @@ pub struct Variable {
     pub block_step: u64,
     /// All elements, where they are so few that they stand here and in no block.
     pub inline: Vec<u8>,
+    /// Where all elements stand in a shared block, if they do and in no block of their own.
+    pub part: Option<PartRef>,
     /// How it is stored in chunks; nothing where it stands in one piece or in records.
     pub chunks: Option<Chunks>,
     /// The receipts of its blocks in one, or nothing if nothing could be lost.

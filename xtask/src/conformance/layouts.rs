@@ -2,7 +2,7 @@
 
 use errbar_codec::filter;
 use errbar_format::limits::{MAX_BLOCK, MAX_FILTERS, MAX_INLINE};
-use errbar_format::record::{BlockPlace, Chunks, Entry, FileBody, Filter, Segment, Variable};
+use errbar_format::record::{BlockPlace, Chunks, Entry, FileBody, Filter, PartRef, Segment, Variable};
 use errbar_format::{DType, Kind};
 
 use super::accept::counting;
@@ -19,6 +19,7 @@ pub fn vectors() -> Vec<Vector> {
             chunks(),
             "chunks past the faces, one missing, one that skips a filter, out of order; every filter, two settings of zlib",
         ),
+        Vector::accept("accept-variables-in-a-shared-block", shared_variables(), "a variable, a field of records and a chunk in one block"),
         Vector::damaged(Kind::Corrupt, "EB-E09", "length", short_chunk(), &["bad"], "filters make as many bytes as the segment says"),
     ];
     all.extend(broken_records());
@@ -140,6 +141,29 @@ fn short_chunk() -> Archive {
     b.finish()
 }
 
+fn shared_variables() -> Archive {
+    let mut b = Builder::new("shared-variables");
+    let array = counting("whole", DType::F32, &[3, 4]);
+    let (field, other) = (counting("records", DType::U16, &[4]), counting("records", DType::U8, &[4]));
+    let bytes = [b"x", &array.bytes[..], &field.bytes].concat();
+    let number = b.next_block();
+    b.block(&stored(number, BlockPlace::Shared, DType::Bytes, &[bytes.len() as u64], &bytes), &bytes);
+    let at = |name, array, offset| Variable { part: Some(PartRef { block: number, offset }), ..named(name, array, 0) };
+    let records: Vec<u8> = (0..4).flat_map(|i| [other.bytes[i], field.bytes[2 * i], field.bytes[2 * i + 1]]).collect();
+    let chunks = Chunks { shape: vec![2, 3], filters: vec![], padding: vec![0; 4] };
+    let chunk = chunk_of(&array, [2, 3], (1, 1), &[0; 4]);
+    let segment = Segment::Chunk { variable: 0, index: 3, length: chunk.len() as u64, skipped: 0 };
+    // No byte of a block is used twice: the chunk has a block for itself.
+    let alone = b.next_block();
+    b.block(&stored(alone, BlockPlace::Shared, DType::Bytes, &[48], &array.bytes), &array.bytes);
+    let part = Some(PartRef { block: alone, offset: 0 });
+    b.entry(file("chunk", vec![segment], vec![Variable { chunks: Some(chunks), part, ..named("v", &array, 0) }], &chunk));
+    let fields = vec![inline_of("other", &other), at("field", &field, 49)];
+    b.entry(file("records", vec![Segment::Records { first: 0, count: 2 }], fields, &records));
+    b.entry(file("whole", vec![Segment::Variable { index: 0 }], vec![at("v", &array, 1)], &array.bytes));
+    b.finish()
+}
+
 /// One entry, sound but for what `edit` does to it.
 fn broken(kind: Kind, rule: &'static str, name: &str, mut entry: Entry, edit: impl FnOnce(&mut FileBody), note: &str) -> Vector {
     edit(body_mut(&mut entry));
@@ -189,6 +213,15 @@ fn broken_records() -> Vec<Vector> {
             "many",
             |body| (body.variables[0].shape, body.variables[0].inline) = (vec![257], vec![0; 514]),
             "no more than an inline segment may have",
+        ),
+        inline("part-beside", |body| body.variables[0].part = Some(PartRef { block: 0, offset: 0 }), "in the entry, or in a block"),
+        inline(
+            "part-past-block",
+            |body| {
+                body.variables[0].inline.clear();
+                body.variables[0].part = Some(PartRef { block: 0, offset: MAX_BLOCK - 7 });
+            },
+            "no block has so many bytes",
         ),
         broken(Kind::Limit, "EB-V01", "block-step", pair(), |body| body.variables[0].block_step = 0, "numbers of blocks rise"),
         broken(

@@ -91,8 +91,14 @@ impl Variable {
         if numbers.is_none() || self.block_step == 0 {
             return Err(Error::limit("EB-V01", "block numbers overflow 64 bits, or do not rise"));
         }
-        if !self.inline.is_empty() && (self.inline.len() as u64 != bytes || self.inline.len() > MAX_INLINE || self.receipt.is_some()) {
-            return Err(Error::corrupt("EB-V05", "elements in the entry are not those of the shape, too many, or have a receipt"));
+        let inline = self.inline.is_empty() || (self.inline.len() as u64 == bytes && self.inline.len() <= MAX_INLINE);
+        let part =
+            self.part.is_none_or(|part| self.inline.is_empty() && part.offset.checked_add(bytes).is_some_and(|end| end <= MAX_BLOCK));
+        if !inline || !part || (!self.is_in_blocks() && self.receipt.is_some()) {
+            return Err(Error::corrupt(
+                "EB-V05",
+                "elements that stand in no block of their own are not those of the shape, too many, or have a receipt",
+            ));
         }
         if let Some(chunks) = &self.chunks {
             chunks.check(self)?;
@@ -122,10 +128,14 @@ impl Variable {
         grid(&self.shape, &self.block_shape)
     }
 
-    /// Blocks in all, or `None` if that does not fit 64 bits. A variable that is empty, or whose
-    /// elements stand in the entry, has none.
+    /// Whether it has blocks of its own: its elements stand neither in the entry nor in a shared block.
+    pub fn is_in_blocks(&self) -> bool {
+        self.inline.is_empty() && self.part.is_none()
+    }
+
+    /// Blocks of its own, or `None` if their number does not fit 64 bits. An empty variable has none.
     pub fn n_blocks(&self) -> Option<u64> {
-        if self.inline.is_empty() { n_elements(&self.grid()) } else { Some(0) }
+        if self.is_in_blocks() { n_elements(&self.grid()) } else { Some(0) }
     }
 
     /// Number of the `k`-th block.

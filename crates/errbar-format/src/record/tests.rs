@@ -148,6 +148,7 @@ fn eb_v01_boxes_tile_the_variable() {
         first_block: 0,
         block_step: 1,
         inline: vec![],
+        part: None,
         chunks: None,
         receipt: None,
     };
@@ -172,6 +173,7 @@ fn variable(shape: &[u64], block_shape: &[u64]) -> Variable {
         first_block: 0,
         block_step: 1,
         inline: vec![],
+        part: None,
         chunks: None,
         receipt: None,
     }
@@ -247,6 +249,9 @@ fn eb_v05_elements_in_the_entry_are_all_of_them() {
     assert_eq!(rule(with(3, 6)), None);
     assert_eq!((with(3, 6).n_blocks(), with(3, 0).n_blocks()), (Some(0), Some(1)));
     assert_eq!([with(3, 5), with(257, 514)].map(rule), [Some("EB-V05"); 2]);
+    let part = |offset, inline| Variable { part: Some(PartRef { block: 9, offset }), ..with(3, inline) };
+    assert_eq!((rule(part(7, 0)), part(7, 0).n_blocks()), (None, Some(0)));
+    assert_eq!([part(7, 6), part(crate::limits::MAX_BLOCK - 5, 0), part(u64::MAX, 0)].map(rule), [Some("EB-V05"); 3]);
 }
 
 #[test]

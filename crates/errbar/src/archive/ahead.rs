@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use errbar_format::Result;
 use errbar_format::limits::MAX_BLOCK;
-use errbar_format::record::{Body, Entry, FileBody, Segment};
+use errbar_format::record::{Body, Entry, FileBody, Segment, Variable};
 
 use super::Archive;
 use super::content::{BlockSource, Decoded};
@@ -20,7 +20,7 @@ const MAX_AHEAD: usize = 4096;
 pub(crate) fn block_ranges(file: &FileBody) -> Vec<Range<u64>> {
     // Chunks of one block mostly stand together, as do parts of one.
     let mut last_of: HashMap<Option<u32>, u64> = HashMap::new();
-    let mut once = |of, number: u64| match last_of.insert(of, number) == Some(number) {
+    let mut once = |of: Option<u32>, number: u64| match last_of.insert(of, number) == Some(number) {
         true => 0..0,
         false => number..number.saturating_add(1),
     };
@@ -28,24 +28,30 @@ pub(crate) fn block_ranges(file: &FileBody) -> Vec<Range<u64>> {
         Segment::Inline(_) | Segment::Hole { .. } => 0..0,
         Segment::Part { block, .. } => once(None, *block),
         Segment::Run { first_block, block_len, length } => *first_block..first_block.saturating_add(length.div_ceil(*block_len)),
-        Segment::Variable { index } => {
-            let variable = &file.variables[*index as usize];
-            variable.first_block..variable.first_block.saturating_add(variable.n_blocks().unwrap_or(0))
-        }
+        Segment::Variable { index } => numbers(&file.variables[*index as usize], &mut once),
         // The blocks of the fields take turns.
         Segment::Records { first, count } => {
-            let first = file.fields(*first, *count).unwrap_or_default().iter().find(|field| field.inline.is_empty());
-            first.map_or(0..0, |field| field.first_block..field.block_number(field.n_blocks().unwrap_or(0)))
+            let fields = file.fields(*first, *count).unwrap_or_default();
+            let first = fields.iter().find(|field| field.is_in_blocks()).or(fields.first());
+            first.map_or(0..0, |field| numbers(field, &mut once))
         }
         Segment::Chunk { variable, index, .. } => {
             let of = &file.variables[*variable as usize];
-            match of.inline.is_empty() {
+            match of.is_in_blocks() {
                 true => once(Some(*variable), of.block_number(of.block_of(&of.chunk_box(*index).0))),
-                false => 0..0,
+                false => numbers(of, &mut once),
             }
         }
     };
     file.segments.iter().map(of).filter(|range| !range.is_empty()).collect()
+}
+
+/// The numbers of the blocks that hold a variable.
+fn numbers(variable: &Variable, once: &mut impl FnMut(Option<u32>, u64) -> Range<u64>) -> Range<u64> {
+    match variable.part {
+        Some(part) => once(None, part.block),
+        None => variable.first_block..variable.block_number(variable.n_blocks().unwrap_or(0)),
+    }
 }
 
 /// The entries of an archive with their blocks decoded ahead, on several threads, in the order in

@@ -57,9 +57,6 @@ impl Archive {
         blocks: &mut dyn BlockSource,
         each: &mut dyn FnMut(Piece<'_>) -> Result<()>,
     ) -> Result<()> {
-        let misplaced = |number: u64, what: &str| {
-            Err(Error::corrupt("EB-B05", format!("block is not the {what} that its entry names")).in_block(number))
-        };
         let mut at = 0;
         let mut kept = elements::Kept::default();
         let mut out = Streams::new(blocks.lane(), each);
@@ -69,11 +66,7 @@ impl Archive {
                 Segment::Hole { length } => out.piece(Piece::Hole(*length))?,
                 Segment::Part { block: number, offset, length } => {
                     let decoded = kept.block(*number, blocks)?;
-                    let range = usize::try_from(*offset).ok().zip(offset.checked_add(*length).and_then(|end| usize::try_from(end).ok()));
-                    match range.and_then(|(from, to)| decoded.bytes.get(from..to)) {
-                        Some(bytes) if decoded.block.place == BlockPlace::Shared => out.piece(Piece::Bytes(bytes, None))?,
-                        _ => return misplaced(*number, "shared block"),
-                    }
+                    out.piece(Piece::Bytes(elements::shared_part(&decoded, *offset, *length)?, None))?;
                 }
                 Segment::Run { first_block, block_len, length } => {
                     for k in 0..length.div_ceil(*block_len) {
@@ -81,7 +74,8 @@ impl Archive {
                         let start = k * block_len;
                         let place = BlockPlace::Run { path: entry.path.clone(), offset: at + start };
                         if decoded.block.place != place || decoded.bytes.len() as u64 != (*block_len).min(length - start) {
-                            return misplaced(first_block + k, "run of bytes");
+                            let what = "block is not the run of bytes that its entry names";
+                            return Err(Error::corrupt("EB-B05", what).in_block(first_block + k));
                         }
                         out.piece(Piece::Bytes(&decoded.bytes, None))?;
                     }
@@ -89,12 +83,16 @@ impl Archive {
                 Segment::Variable { index } => {
                     let index = *index as usize;
                     let variable = &file.variables[index];
-                    elements::rows(entry, variable, blocks, &mut |bytes| out.piece(Piece::Bytes(bytes, Some(index))))
-                        .map_err(|e| e.in_variable(&variable.name))?;
+                    let mut give = |bytes: &[u8]| out.piece(Piece::Bytes(bytes, Some(index)));
+                    let given = match variable.is_in_blocks() {
+                        true => elements::rows(entry, variable, blocks, &mut give),
+                        false => kept.elements(variable, blocks).and_then(|bytes| give(&bytes)),
+                    };
+                    given.map_err(|e| e.in_variable(&variable.name))?;
                 }
                 Segment::Records { first, count } => {
                     let fields = file.fields(*first, *count).unwrap_or_default();
-                    elements::records(entry, fields, blocks, &mut |bytes| out.piece(Piece::Bytes(bytes, None)))?;
+                    elements::records(entry, fields, &mut kept, blocks, &mut |bytes| out.piece(Piece::Bytes(bytes, None)))?;
                 }
                 Segment::Chunk { variable, index, length, skipped } => {
                     let variable = &file.variables[*variable as usize];

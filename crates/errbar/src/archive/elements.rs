@@ -35,9 +35,6 @@ pub(super) fn rows(
     blocks: &mut dyn BlockSource,
     each: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    if !variable.inline.is_empty() {
-        return each(&variable.inline);
-    }
     let n_blocks = variable.n_blocks().unwrap_or(0);
     let has_extent = |axis: usize| variable.shape[axis].min(variable.block_shape[axis]) > 1;
     let cut = (0..variable.shape.len()).find(|&axis| has_extent(axis)).map_or(variable.shape.len(), |axis| axis + 1);
@@ -83,6 +80,7 @@ pub(super) fn rows(
 pub(super) fn records(
     entry: &Entry,
     fields: &[Variable],
+    kept: &mut Kept,
     blocks: &mut dyn BlockSource,
     each: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
@@ -91,39 +89,40 @@ pub(super) fn records(
         let n = fields[0].block_box(k).1[0] as usize;
         let mut decoded = Vec::new();
         for (field, receipts) in fields.iter().zip(&mut receipts) {
-            decoded.push(field_rows(entry, field, k, receipts, blocks).map_err(|e| e.in_variable(&field.name))?);
+            decoded.push(field_rows(entry, field, k, receipts, (kept, blocks)).map_err(|e| e.in_variable(&field.name))?);
         }
         each(&interleave(n, &decoded))?;
     }
     let n_rows = fields[0].grid()[0];
-    fields.iter().zip(&receipts).try_for_each(|(field, receipts)| match field.inline.is_empty() {
+    fields.iter().zip(&receipts).try_for_each(|(field, receipts)| match field.is_in_blocks() {
         true => receipts.check(field, n_rows).map_err(|e| e.in_variable(&field.name)),
         false => Ok(()),
     })
 }
 
 /// The elements of a field in the `k`-th row of blocks.
-fn field_rows<'a>(
+fn field_rows(
     entry: &Entry,
-    field: &'a Variable,
+    field: &Variable,
     k: u64,
     receipts: &mut Receipts,
-    blocks: &mut dyn BlockSource,
-) -> Result<Cow<'a, [u8]>> {
-    if !field.inline.is_empty() {
+    (kept, blocks): (&mut Kept, &mut dyn BlockSource),
+) -> Result<Vec<u8>> {
+    if !field.is_in_blocks() {
         let (origin, extent) = field.block_box(k);
-        let record = field.inline.len() / field.shape[0] as usize;
+        let elements = kept.elements(field, blocks)?;
+        let record = elements.len() / field.shape[0] as usize;
         let start = origin[0] as usize * record;
-        return Ok(Cow::Borrowed(&field.inline[start..start + extent[0] as usize * record]));
+        return Ok(elements[start..start + extent[0] as usize * record].to_vec());
     }
     let decoded = blocks.decoded(field.block_number(k))?;
     check_box(entry, field, k, &decoded.block)?;
     receipts.add(&decoded.block);
-    Ok(Cow::Owned(decoded.bytes.clone()))
+    Ok(decoded.bytes.clone())
 }
 
 /// `n` records of fields that hold as many elements, or groups of them, each.
-fn interleave(n: usize, fields: &[Cow<'_, [u8]>]) -> Vec<u8> {
+fn interleave(n: usize, fields: &[Vec<u8>]) -> Vec<u8> {
     let record: usize = fields.iter().map(|field| field.len() / n.max(1)).sum();
     let mut bytes = vec![0; n * record];
     let mut at = 0;
@@ -135,6 +134,15 @@ fn interleave(n: usize, fields: &[Cow<'_, [u8]>]) -> Vec<u8> {
         at += width;
     }
     bytes
+}
+
+/// A part of a shared block (EB-B05).
+pub(super) fn shared_part(decoded: &Decoded, offset: u64, length: u64) -> Result<&[u8]> {
+    let range = usize::try_from(offset).ok().zip(offset.checked_add(length).and_then(|end| usize::try_from(end).ok()));
+    match range.and_then(|(from, to)| decoded.bytes.get(from..to)) {
+        Some(bytes) if decoded.block.place == BlockPlace::Shared => Ok(bytes),
+        _ => Err(Error::corrupt("EB-B05", "block is not the shared block that its entry names").in_block(decoded.block.number)),
+    }
 }
 
 /// Blocks that hold many chunks of a file, or many parts of it, are kept for the next ones.
@@ -153,16 +161,27 @@ impl Kept {
         let item = variable.dtype.size();
         let mut bytes = chunks.padding.repeat(chunks.shape.iter().product::<u64>() as usize);
         let whole = Frame { origin: &origin, shape: &chunks.shape };
-        if variable.inline.is_empty() {
+        if variable.is_in_blocks() {
             let k = variable.block_of(&origin);
             let decoded = self.block(variable.block_number(k), blocks).map_err(placed)?;
             let (block_origin, block_extent) = check_box(entry, variable, k, &decoded.block).map_err(placed)?;
             boxes::copy(&decoded.bytes, &Frame { origin: &block_origin, shape: &block_extent }, &mut bytes, &whole, item);
         } else {
             let all = Frame { origin: &vec![0; extent.len()], shape: &variable.shape };
-            boxes::copy(&variable.inline, &all, &mut bytes, &whole, item);
+            boxes::copy(&self.elements(variable, blocks).map_err(placed)?, &all, &mut bytes, &whole, item);
         }
         Ok(bytes)
+    }
+
+    /// All elements of a variable that has no blocks of its own.
+    pub(super) fn elements<'a>(&mut self, variable: &'a Variable, blocks: &mut dyn BlockSource) -> Result<Cow<'a, [u8]>> {
+        match variable.part {
+            None => Ok(Cow::Borrowed(&variable.inline)),
+            Some(part) => {
+                let decoded = self.block(part.block, blocks)?;
+                shared_part(&decoded, part.offset, variable.bytes().unwrap_or(0)).map(|bytes| Cow::Owned(bytes.to_vec()))
+            }
+        }
     }
 
     /// A block, from the source if it is not kept.

@@ -5,7 +5,8 @@ use errbar_format::frame::PREFIX_LEN;
 use errbar_format::record::{Body, Variable};
 use errbar_format::{DType, Error, Kind, Result};
 
-use super::elements::check_box;
+use super::content::Direct;
+use super::elements::{Kept, check_box};
 use super::{Archive, BlockFrame};
 use crate::boxes::{self, Frame};
 
@@ -98,10 +99,11 @@ impl Archive {
         if shape.contains(&0) {
             return Ok(Vec::new());
         }
-        if !variable.inline.is_empty() {
+        if !variable.is_in_blocks() {
+            let elements = Kept::default().elements(variable, &mut Direct::new(self))?;
             let mut bytes = vec![0; shape.iter().product::<u64>() as usize * item];
             let all = Frame { origin: &vec![0; shape.len()], shape: &variable.shape };
-            boxes::copy(&variable.inline, &all, &mut bytes, &wanted, item);
+            boxes::copy(&elements, &all, &mut bytes, &wanted, item);
             return Ok(bytes);
         }
         let n_blocks = variable.n_blocks().unwrap_or(u64::MAX);

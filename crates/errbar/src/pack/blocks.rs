@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use errbar_codec::{DType, Registry, Tolerance, Values, check, pipeline};
 use errbar_format::record::{
-    Attributes, Block, BlockPlace, Body, Bound, Choice, Entry, FileBody, FileHashes, RECORD_VERSION, Receipt, Segment, Tail,
+    Attributes, Block, BlockPlace, Body, Bound, Choice, Entry, FileBody, FileHashes, PartRef, RECORD_VERSION, Receipt, Segment, Tail,
 };
 use errbar_format::{Error, Result, frame, record};
 
@@ -129,6 +129,15 @@ struct Running {
     receipt: Option<Receipt>,
 }
 
+/// What of a file refers to a shared block.
+#[derive(Clone, Copy)]
+pub(super) enum Slot {
+    /// The segment at this position.
+    Segment(usize),
+    /// The variable at this position.
+    Variable(usize),
+}
+
 /// An entry that waits for its blocks.
 struct Waiting {
     entry: Option<Entry>,
@@ -136,8 +145,8 @@ struct Waiting {
     after: Option<u64>,
     /// Parts of it that wait in the shared block that is being filled.
     open_parts: usize,
-    /// Numbers of the shared blocks that its other parts are in, in order.
-    parts: Vec<u64>,
+    /// Its other parts, and the shared blocks that they are in.
+    parts: Vec<(Slot, u64)>,
     pieces: VecDeque<Piece>,
     /// Of a file that is not restored as it was.
     restored: Option<Box<blake3::Hasher>>,
@@ -158,7 +167,7 @@ pub(super) struct Blocks<W: Write> {
     owners: VecDeque<Option<u64>>,
     shared: Vec<u8>,
     shared_mode: Mode,
-    in_shared: Vec<u64>,
+    in_shared: Vec<(u64, Slot)>,
     waiting: VecDeque<Waiting>,
     /// Serial number of the first of `waiting`.
     first: u64,
@@ -219,7 +228,8 @@ impl<W: Write> Blocks<W> {
     /// A whole small file, to stand in a shared block.
     pub(super) fn push_small(&mut self, path: Vec<u8>, attributes: Attributes, bytes: &[u8], mode: Mode) -> Result<()> {
         let id = self.push(None, None, Vec::new(), false);
-        let segments = if bytes.is_empty() { Vec::new() } else { vec![self.share(id, bytes, mode)?] };
+        let segments =
+            if bytes.is_empty() { Vec::new() } else { vec![part_segment(self.share(id, Slot::Segment(0), bytes, mode)?, bytes)] };
         // The block's hash proves its parts: a hash each would be a tenth of the bytes of such files.
         let hashes = segments.is_empty().then(|| FileHashes::of(*blake3::hash(bytes).as_bytes()));
         let file = FileBody { size: bytes.len() as u64, segments, variables: Vec::new(), hashes };
@@ -233,16 +243,15 @@ impl<W: Write> Blocks<W> {
     }
 
     /// Bytes of a file to stand in a shared block, whose number is filled in when it is known.
-    pub(super) fn share(&mut self, id: u64, bytes: &[u8], mode: Mode) -> Result<Segment> {
+    pub(super) fn share(&mut self, id: u64, slot: Slot, bytes: &[u8], mode: Mode) -> Result<PartRef> {
         let target = if mode == Mode::Small { LARGE_SHARED_TARGET } else { SHARED_TARGET };
         if self.shared.len() + bytes.len() > target || (mode != self.shared_mode && !self.shared.is_empty()) {
             self.flush_shared()?;
         }
         self.shared_mode = mode;
-        let part = Segment::Part { block: u64::MAX, offset: self.shared.len() as u64, length: bytes.len() as u64 };
+        let part = PartRef { block: u64::MAX, offset: self.shared.len() as u64 };
         self.shared.extend_from_slice(bytes);
-        self.in_shared.push(id);
-        self.exact(id, bytes);
+        self.in_shared.push((id, slot));
         if let Some(file) = self.file(id) {
             file.open_parts += 1;
         }
@@ -255,10 +264,10 @@ impl<W: Write> Blocks<W> {
         }
         let bytes = std::mem::take(&mut self.shared);
         let number = self.submitted;
-        for id in std::mem::take(&mut self.in_shared) {
+        for (id, slot) in std::mem::take(&mut self.in_shared) {
             let Some(waiting) = self.file(id) else { continue };
             waiting.open_parts -= 1;
-            waiting.parts.push(number);
+            waiting.parts.push((slot, number));
         }
         let job = Job {
             place: BlockPlace::Shared,
@@ -361,11 +370,20 @@ impl<W: Write> Blocks<W> {
             let Some(mut entry) = waiting.entry.take().filter(|_| !waiting.dropped) else { continue };
             let mut choices = Vec::new();
             if let Body::File(file) = &mut entry.body {
-                let open = file.segments.iter_mut().filter_map(|segment| match segment {
-                    Segment::Part { block, .. } => Some(block),
-                    _ => None,
-                });
-                open.zip(&waiting.parts).for_each(|(block, number)| *block = *number);
+                for &(slot, number) in &waiting.parts {
+                    match slot {
+                        Slot::Segment(at) => {
+                            if let Some(Segment::Part { block, .. }) = file.segments.get_mut(at) {
+                                *block = number;
+                            }
+                        }
+                        Slot::Variable(at) => {
+                            if let Some(part) = file.variables.get_mut(at).and_then(|variable| variable.part.as_mut()) {
+                                part.block = number;
+                            }
+                        }
+                    }
+                }
                 let with_reasons = waiting.variables.iter().enumerate().filter_map(|(i, running)| Some((i, running.reason.as_ref()?)));
                 choices.extend(with_reasons.map(|(i, (block, reason))| Choice {
                     variable: i as u32,
@@ -416,10 +434,15 @@ impl<W: Write> Blocks<W> {
     }
 }
 
+/// The segment of bytes that stand in a shared block.
+pub(super) fn part_segment(part: PartRef, bytes: &[u8]) -> Segment {
+    Segment::Part { block: part.block, offset: part.offset, length: bytes.len() as u64 }
+}
+
 impl Waiting {
     /// Whether all its blocks are among the first `written`.
     fn is_ready(&self, written: u64) -> bool {
-        let shared = self.parts.last().is_none_or(|&number| number < written);
+        let shared = self.parts.last().is_none_or(|&(_, number)| number < written);
         self.open_parts == 0 && shared && self.after.is_some_and(|after| after <= written)
     }
 

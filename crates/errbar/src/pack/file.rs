@@ -10,10 +10,10 @@ use errbar_dissect::{Array, Holds, Layout, Place, ReadAt};
 use errbar_format::dtype::n_elements;
 use errbar_format::limits::MAX_INLINE;
 use errbar_format::record::{self, BlockPlace, Body, Entry, FileBody, FileHashes, Segment, Variable};
-use errbar_format::{DType, Error, Result};
+use errbar_format::{DType, Error, Result, zstd_frame};
 
 use super::Run;
-use super::blocks::Job;
+use super::blocks::{Job, Slot, part_segment};
 use super::chunks::ChunkReader;
 use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
 use super::plan::{ArrayPlan, Plan, layout_of, plan_arrays};
@@ -30,8 +30,13 @@ const LARGE_BYTES_BLOCK: u64 = 16 << 20;
 const MAX_PARTS: usize = 512;
 /// Records that are coded together, field by field, take this many bytes.
 const RECORDS_BYTES: u64 = 16 << 20;
-/// Bytes between arrays up to this many share blocks with those of other files.
+/// Bytes between arrays, and small arrays, up to this many may share blocks with those of other files.
 const SMALL_GAP: u64 = SMALL_FILE;
+/// Bytes of a variable that a block of its own would not make smaller.
+const SMALL_VARIABLE: usize = 1 << 10;
+/// … and to which zstd makes larger ones that it would not: a block takes about so many bytes beside
+/// its values.
+const SMALL_CODED: usize = 256;
 /// The bytes to which an array is cut: a slice reads little of small blocks, but what is predicted
 /// across a block, and its tables, want large ones.
 fn block_bytes(mode: Mode) -> u64 {
@@ -193,8 +198,9 @@ impl<W: Write> AtWork<'_, '_, W> {
         }
         let Some(bytes) = self.read(len) else { return Ok(()) };
         let mode = self.mode();
-        let part = self.run.blocks.share(self.id, &bytes, mode)?;
-        self.body.segments.push(part);
+        self.run.blocks.exact(self.id, &bytes);
+        let part = self.run.blocks.share(self.id, Slot::Segment(self.body.segments.len()), &bytes, mode)?;
+        self.body.segments.push(part_segment(part, &bytes));
         Ok(())
     }
 
@@ -276,10 +282,21 @@ impl<W: Write> AtWork<'_, '_, W> {
         Ok(())
     }
 
-    /// Whether the elements of a variable stand in the entry: a block of their own takes more.
-    fn is_inline(&self, index: usize, plan: &ArrayPlan) -> bool {
-        let bytes = self.body.variables[index].bytes();
-        plan.tolerance.is_none() && bytes.is_some_and(|n| (1..=MAX_INLINE as u64).contains(&n))
+    /// Puts all elements of a variable into the entry or a shared block, if a block of their own would
+    /// take more. Gives whether it did.
+    fn without_block(&mut self, index: usize, bytes: &[u8], plan: &ArrayPlan) -> Result<bool> {
+        let small = (1..=SMALL_GAP as usize).contains(&bytes.len());
+        if plan.tolerance.is_some() || !small || (bytes.len() > SMALL_VARIABLE && zstd_frame::compress(bytes, 1)?.len() > SMALL_CODED) {
+            return Ok(false);
+        }
+        match bytes.len() <= MAX_INLINE {
+            true => self.body.variables[index].inline = bytes.to_vec(),
+            false => {
+                let part = self.run.blocks.share(self.id, Slot::Variable(index), bytes, plan.mode)?;
+                self.body.variables[index].part = Some(part);
+            }
+        }
+        Ok(true)
     }
 
     /// The `k`-th block of a variable, numbered as the next one.
@@ -304,19 +321,21 @@ impl<W: Write> AtWork<'_, '_, W> {
     /// An array that stands in one piece.
     fn array(&mut self, index: usize, plan: &ArrayPlan) -> Result<()> {
         self.body.segments.push(Segment::Variable { index: index as u32 });
-        if self.is_inline(index, plan) {
-            let len = self.body.variables[index].bytes().unwrap_or(0);
-            if let Some(bytes) = self.read(len) {
+        let mut first_block = None;
+        let all = self.body.variables[index].bytes().unwrap_or(0);
+        if all <= SMALL_GAP {
+            let Some(bytes) = self.read(all) else { return Ok(()) };
+            if self.without_block(index, &bytes, plan)? {
                 self.run.blocks.exact(self.id, &bytes);
-                self.body.variables[index].inline = bytes;
+                return Ok(());
             }
-            return Ok(());
+            first_block = Some(bytes);
         }
         self.body.variables[index].first_block = self.run.blocks.next_block();
         for k in 0..self.body.variables[index].n_blocks().unwrap_or(0) {
             let variable = &self.body.variables[index];
             let len = variable.block_box(k).1.iter().product::<u64>() * variable.dtype.size() as u64;
-            let Some(bytes) = self.read(len) else { break };
+            let Some(bytes) = first_block.take().or_else(|| self.read(len)) else { break };
             self.block(index, k, bytes, plan, true)?;
         }
         Ok(())
@@ -325,23 +344,25 @@ impl<W: Write> AtWork<'_, '_, W> {
     /// Records, some at a time, the blocks of their fields in turn.
     fn records(&mut self, fields: Range<usize>, plans: &[ArrayPlan]) -> Result<()> {
         self.body.segments.push(Segment::Records { first: fields.start as u32, count: fields.len() as u32 });
-        let in_blocks: Vec<usize> = fields.clone().filter(|&index| !self.is_inline(index, &plans[index])).collect();
-        let first = self.run.blocks.next_block();
-        for (number, &index) in (first..).zip(&in_blocks) {
-            let variable = &mut self.body.variables[index];
-            (variable.first_block, variable.block_step) = (number, in_blocks.len() as u64);
-        }
         let widths: Vec<usize> = self.body.variables[fields.clone()].iter().map(record_bytes).collect();
         let variable = &self.body.variables[fields.start];
         let rows: Vec<u64> = (0..variable.grid()[0]).map(|k| variable.block_box(k).1[0]).collect();
-        for (k, n) in (0..).zip(rows) {
+        let mut next = self.run.blocks.next_block()..;
+        for variable in &mut self.body.variables[fields.clone()] {
+            (variable.first_block, variable.block_step) = (next.next().unwrap_or(0), fields.len() as u64);
+        }
+        for (k, n) in (0..).zip(&rows) {
             let Some(bytes) = self.read(n * widths.iter().sum::<usize>() as u64) else { break };
             self.run.blocks.exact(self.id, &bytes);
             for (index, column) in fields.clone().zip(columns(&bytes, &widths)) {
-                match in_blocks.contains(&index) {
-                    true => self.block(index, k, column, &plans[index], false)?,
-                    false => self.body.variables[index].inline.extend(column),
+                if rows.len() == 1 {
+                    if self.without_block(index, &column, &plans[index])? {
+                        continue;
+                    }
+                    // Others may have come between.
+                    self.body.variables[index].first_block = self.run.blocks.next_block();
                 }
+                self.block(index, k, column, &plans[index], false)?;
             }
         }
         Ok(())
@@ -349,21 +370,31 @@ impl<W: Write> AtWork<'_, '_, W> {
 
     /// The blocks of an array that is stored in chunks.
     fn chunked(&mut self, index: usize, array: &Array, chunks: &[&Place], plan: &ArrayPlan) -> Result<()> {
-        let reader = ChunkReader::new(self.file, array, chunks);
-        let is_inline = self.is_inline(index, plan);
+        if let Err(problem) = self.read_chunks(index, &ChunkReader::new(self.file, array, chunks), plan)? {
+            self.problem.get_or_insert(problem);
+        }
+        Ok(())
+    }
+
+    /// The outer error is the archive's, the inner one the file's.
+    fn read_chunks(&mut self, index: usize, reader: &ChunkReader<'_>, plan: &ArrayPlan) -> Result<Result<()>> {
+        let shape = self.body.variables[index].shape.clone();
+        if self.body.variables[index].bytes().is_some_and(|bytes| bytes <= SMALL_GAP) {
+            match reader.read(&vec![0; shape.len()], &shape) {
+                Ok(bytes) if self.without_block(index, &bytes, plan)? => return Ok(Ok(())),
+                Ok(_) => {}
+                Err(problem) => return Ok(Err(problem)),
+            }
+        }
         self.body.variables[index].first_block = self.run.blocks.next_block();
         for k in 0..self.body.variables[index].n_blocks().unwrap_or(0) {
             let (origin, shape) = self.body.variables[index].block_box(k);
             match reader.read(&origin, &shape) {
-                Ok(bytes) if is_inline => self.body.variables[index].inline.extend(bytes),
                 Ok(bytes) => self.block(index, k, bytes, plan, false)?,
-                Err(problem) => {
-                    self.problem.get_or_insert(problem);
-                    break;
-                }
+                Err(problem) => return Ok(Err(problem)),
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 }
 
@@ -423,6 +454,7 @@ pub(crate) fn variable(array: &Array, mode: Mode) -> Variable {
         first_block: 0,
         block_step: 1,
         inline: Vec::new(),
+        part: None,
         chunks: array.chunks.as_ref().map(of_chunks),
         receipt: None,
     }
