@@ -259,7 +259,7 @@ mod tests {
     fn sections_may_stand_several_times() {
         let again = [field(0, 16, 12), field(0, 16, 12)[1..].to_vec(), field(4, 1, 24)].concat();
         let found = shapes(&two(&again));
-        assert_eq!(found, [("0.3.5".into(), DType::U16, vec![2, 2, 3]), ("0.3.5".into(), DType::F32, vec![2, 3])]);
+        assert_eq!(found, [("0.3.5".into(), DType::U16, vec![2, 2, 3]), ("0.3.5#2".into(), DType::F32, vec![2, 3])]);
         assert_eq!(shapes(&two(&field(4, 2, 48)))[0].1, DType::F64);
         for sections in [field(3, 16, 12), field(0, 12, 9), field(4, 3, 24), field(0, 16, 11), field(0, 16, 0)] {
             assert_eq!(shapes(&two(&sections)), []);

@@ -1,6 +1,6 @@
 //! Where the arrays of a file lie.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use errbar_format::dtype::n_elements;
@@ -191,6 +191,7 @@ impl Layout {
     pub(crate) fn settle(&mut self, size: u64) -> bool {
         self.places.retain(|place| place.length > 0 || matches!(place.holds, Holds::Array(_)));
         self.places.sort_by_key(|place| (place.offset, place.length));
+        self.name_apart();
         let mut end = 0;
         self.places.len() <= MAX_PLACES
             && self.arrays.iter().all(Array::is_sound)
@@ -201,6 +202,18 @@ impl Layout {
                 apart && stop <= size
             })
             && self.holds_each_once()
+    }
+
+    /// Gives arrays of one name numbers, from the second on.
+    fn name_apart(&mut self) {
+        let mut times: HashMap<String, u32> = HashMap::new();
+        for array in self.arrays.iter_mut().filter(|array| !array.name.is_empty()) {
+            let n = times.entry(array.name.clone()).or_default();
+            *n += 1;
+            if *n > 1 {
+                array.name = format!("{}#{n}", array.name);
+            }
+        }
     }
 
     fn holds_each_once(&self) -> bool {
@@ -248,6 +261,16 @@ mod tests {
         layout.array(5, bytes("empty", &[0, 3]));
         assert!(layout.settle(8));
         assert_eq!(layout.places.iter().map(|place| (place.offset, place.length)).collect::<Vec<_>>(), [(1, 4), (5, 0), (5, 3)]);
+    }
+
+    #[test]
+    fn arrays_of_one_name_are_told_apart() {
+        let mut layout = Layout::default();
+        for (offset, name) in ["t", "", "t", "u", "", "t"].into_iter().enumerate() {
+            layout.array(offset as u64, bytes(name, &[1]));
+        }
+        assert!(layout.settle(6));
+        assert_eq!(layout.arrays.iter().map(|array| array.name.as_str()).collect::<Vec<_>>(), ["t", "", "t#2", "u", "", "t#3"]);
     }
 
     #[test]

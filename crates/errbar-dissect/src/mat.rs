@@ -158,8 +158,8 @@ mod tests {
             let matrices = [matrix(6, 2, &[&[1; 6]], big), matrix(6, 9, &[&[1; 48]], big), matrix(7, 7, &[&[1; 24]], big)];
             let arrays = dissect(&&file(&matrices, big)[..], &[&Mat]).0.arrays;
             let types: Vec<_> = arrays.iter().map(|array| (&array.name[..], array.dtype, array.index_shape(), array.big_endian)).collect();
-            let ab = |dtype, big| ("ab", dtype, vec![2, 3], big);
-            assert_eq!(types, [ab(DType::U8, false), ab(DType::F64, big), ab(DType::F32, big)]);
+            let of = |name, dtype, big| (name, dtype, vec![2, 3], big);
+            assert_eq!(types, [of("ab", DType::U8, false), of("ab#2", DType::F64, big), of("ab#3", DType::F32, big)]);
         }
     }
 

@@ -97,7 +97,7 @@ mod tests {
         let one = record(PLAIN, 6);
         assert_eq!(shapes(&one), [("m01s16i203".into(), DType::F32, vec![2, 3])]);
         let many = [one.clone(), record(&with(39, 3), 6), one.clone(), record(&with(20, 2), 8)].concat();
-        assert_eq!(shapes(&many), [("m01s16i203".into(), DType::F32, vec![3, 2, 3]), ("m01s16i203".into(), DType::I32, vec![2, 3])]);
+        assert_eq!(shapes(&many), [("m01s16i203".into(), DType::F32, vec![3, 2, 3]), ("m01s16i203#2".into(), DType::I32, vec![2, 3])]);
     }
 
     #[test]

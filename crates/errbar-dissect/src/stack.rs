@@ -104,7 +104,7 @@ mod tests {
         assert!(layout.settle(24));
         let shapes: Vec<_> = layout.arrays.iter().map(|array| (array.name.as_str(), array.shape.clone(), array.chunks.is_some())).collect();
         let plain = |name, shape: &[u64]| (name, shape.to_vec(), false);
-        assert_eq!(shapes, [("a", vec![2, 4], true), plain("b", &[4]), plain("a", &[3]), plain("c", &[2, 2])]);
+        assert_eq!(shapes, [("a", vec![2, 4], true), plain("b", &[4]), plain("a#2", &[3]), plain("c", &[2, 2])]);
         assert_eq!(layout.places.len(), 5);
     }
 

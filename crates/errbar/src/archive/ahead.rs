@@ -18,40 +18,58 @@ const MAX_AHEAD: usize = 4096;
 
 /// The numbers of the blocks that a file's content is made of, in the order of need, as ranges.
 pub(crate) fn block_ranges(file: &FileBody) -> Vec<Range<u64>> {
+    let mut ranges = Vec::new();
     // Chunks of one block mostly stand together, as do parts of one.
     let mut last_of: HashMap<Option<u32>, u64> = HashMap::new();
-    let mut once = |of: Option<u32>, number: u64| match last_of.insert(of, number) == Some(number) {
-        true => 0..0,
-        false => number..number.saturating_add(1),
-    };
-    let of = |segment: &Segment| match segment {
-        Segment::Inline(_) | Segment::Hole { .. } => 0..0,
-        Segment::Part { block, .. } => once(None, *block),
-        Segment::Run { first_block, block_len, length } => *first_block..first_block.saturating_add(length.div_ceil(*block_len)),
-        Segment::Variable { index } => numbers(&file.variables[*index as usize], &mut once),
-        // The blocks of the fields take turns.
-        Segment::Records { first, count } => {
-            let fields = file.fields(*first, *count).unwrap_or_default();
-            let first = fields.iter().find(|field| field.is_in_blocks()).or(fields.first());
-            first.map_or(0..0, |field| numbers(field, &mut once))
+    let mut once = |ranges: &mut Vec<Range<u64>>, of: Option<u32>, number: u64| {
+        if last_of.insert(of, number) != Some(number) {
+            ranges.push(number..number.saturating_add(1));
         }
-        Segment::Chunk { variable, index, .. } => {
-            let of = &file.variables[*variable as usize];
-            match of.is_in_blocks() {
-                true => once(Some(*variable), of.block_number(of.block_of(&of.chunk_box(*index).0))),
-                false => numbers(of, &mut once),
+    };
+    for segment in &file.segments {
+        match segment {
+            Segment::Inline(_) | Segment::Hole { .. } => {}
+            Segment::Part { block, .. } => once(&mut ranges, None, *block),
+            Segment::Run { first_block, block_len, length } => {
+                ranges.push(*first_block..first_block.saturating_add(length.div_ceil(*block_len)));
+            }
+            Segment::Variable { .. } | Segment::Records { .. } => {
+                let fields = match segment {
+                    Segment::Records { first, count } => file.fields(*first, *count),
+                    Segment::Variable { index } => file.fields(*index, 1),
+                    _ => None,
+                };
+                let fields = fields.unwrap_or_default();
+                fields.iter().filter_map(|field| field.part).for_each(|part| once(&mut ranges, None, part.block));
+                let own = fields.iter().filter(|field| field.is_in_blocks() && field.n_blocks() != Some(0));
+                // The blocks of several fields take turns.
+                let together = own.clone().any(|field| field.n_blocks() != Some(1));
+                let own: Vec<Range<u64>> = own.map(numbers).collect();
+                match together {
+                    true => ranges.extend(own.into_iter().reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))),
+                    false => ranges.extend(own),
+                }
+            }
+            Segment::Chunk { variable, index, .. } => {
+                let of = &file.variables[*variable as usize];
+                match of.part {
+                    Some(part) => once(&mut ranges, None, part.block),
+                    None if of.is_in_blocks() => {
+                        once(&mut ranges, Some(*variable), of.block_number(of.block_of(&of.chunk_box(*index).0)));
+                    }
+                    None => {}
+                }
             }
         }
-    };
-    file.segments.iter().map(of).filter(|range| !range.is_empty()).collect()
+    }
+    ranges.retain(|range| !range.is_empty());
+    ranges
 }
 
-/// The numbers of the blocks that hold a variable.
-fn numbers(variable: &Variable, once: &mut impl FnMut(Option<u32>, u64) -> Range<u64>) -> Range<u64> {
-    match variable.part {
-        Some(part) => once(None, part.block),
-        None => variable.first_block..variable.block_number(variable.n_blocks().unwrap_or(0)),
-    }
+/// From the first block of a variable, which has some, to the last one.
+fn numbers(variable: &Variable) -> Range<u64> {
+    let last = variable.n_blocks().unwrap_or(0).saturating_sub(1);
+    variable.first_block..variable.block_number(last).saturating_add(1)
 }
 
 /// The entries of an archive with their blocks decoded ahead, on several threads, in the order in
@@ -139,8 +157,29 @@ impl<F: FnMut(&Entry) -> bool> Content<F> {
 
     /// The next entry wanted.
     pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>> {
-        self.fill()?;
-        self.ahead.pop_front().transpose()
+        loop {
+            self.fill()?;
+            if let Some(entry) = self.ahead.pop_front() {
+                return entry.map(Some);
+            }
+            // All that is in flight belongs to a file that was given up: it makes room.
+            if self.take_result()?.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The oldest result in flight.
+    fn take_result(&mut self) -> Result<Option<(u64, Result<Decoded>)>> {
+        let result = match self.result.take() {
+            None => self.lane.next()?,
+            result => result,
+        };
+        if result.is_some() {
+            let (queue, sum) = &mut self.in_flight;
+            *sum -= queue.pop_front().unwrap_or(0);
+        }
+        Ok(result)
     }
 }
 
@@ -157,14 +196,8 @@ impl<F: FnMut(&Entry) -> bool> BlockSource for Content<F> {
         // Results come in the order of need; those of a file that was given up are passed over.
         loop {
             self.fill()?;
-            let result = match self.result.take() {
-                None => self.lane.next()?,
-                result => result,
-            };
             // Asked for out of order, which costs only speed.
-            let Some((found, result)) = result else { return self.archive.decoded(number).map(Arc::new) };
-            let (queue, sum) = &mut self.in_flight;
-            *sum -= queue.pop_front().unwrap_or(0);
+            let Some((found, result)) = self.take_result()? else { return self.archive.decoded(number).map(Arc::new) };
             if found == number {
                 let decoded = Arc::new(result?);
                 self.last = Some((number, Arc::clone(&decoded)));

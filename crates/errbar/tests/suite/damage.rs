@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use errbar::{Kind, Verifier};
 
-use crate::support::{Random, describe, open, pack, sample, unpack};
+use crate::support::{Random, describe, field, open, pack, sample, unpack};
 
 /// Unpacks a damaged archive: no panic, no wrong file, and every loss told.
 fn survives(bytes: &[u8], original: &BTreeMap<Vec<u8>, String>, what: &str) -> usize {
@@ -88,6 +88,29 @@ fn sectors_zeroed_exchanged_inserted_and_taken_away() {
         let left = survives(&damaged, &original, &format!("round {round}, byte {at}"));
         // The two copies of so small an index may stand in one sector.
         assert!(left > 0 || at.max(other) + 3 * 4096 > bytes.len(), "round {round}, byte {at}, {other}: one sector took everything");
+    }
+}
+
+#[test]
+fn a_large_file_that_is_lost_takes_no_other_with_it() {
+    let dir = tempfile::tempdir().expect("tmp");
+    let array = field(&[40, 256, 1024]);
+    fs::write(dir.path().join("a.npy"), array.to_npy()).expect("written");
+    for i in 0..5 {
+        fs::write(dir.path().join(format!("b{i}")), Random(i).bytes(100_000)).expect("written");
+    }
+    let mut policy = errbar::Policy::lossless();
+    policy.add("abs=1").expect("a rule");
+    let mut bytes = Vec::new();
+    errbar::Packer::new().policy(policy).mode(errbar::Mode::Fast).pack(dir.path(), &mut bytes).expect("packed");
+    let archive = open(&bytes).expect("sound");
+    assert!(archive.n_blocks() > 40, "more blocks than are decoded ahead");
+    let damaged = archive.find_block(1).expect("there").offset as usize;
+    bytes[damaged + 200] ^= 1;
+    for threads in [1, 2, 4] {
+        let out = tempfile::tempdir().expect("tmp");
+        assert_eq!(unpack(&open(&bytes).expect("readable"), out.path(), threads), 1);
+        assert_eq!(describe(out.path()).len(), 5, "{threads} threads");
     }
 }
 
