@@ -22,6 +22,7 @@ documents! {
     "formats/genericio.md"
     "formats/gguf.md"
     "formats/grib.md"
+    "formats/hdf5.md"
     "formats/las.md"
     "formats/mat.md"
     "formats/mat4.md"

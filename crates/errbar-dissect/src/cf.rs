@@ -2,6 +2,17 @@
 
 use std::collections::HashSet;
 
+/// Attributes that only coordinates and labels have.
+const MARKS: &[&str] = &["axis", "flag_values", "flag_masks", "flag_meanings", "_CoordinateAxisType"];
+/// Attributes that name coordinates of a variable or, in UGRID, of a mesh.
+const REFERENCES: &[&str] =
+    &["bounds", "climatology", "coordinates", "grid_mapping", "node_coordinates", "edge_coordinates", "face_coordinates"];
+
+/// Whether an attribute with this name says anything of roles.
+pub(crate) fn tells(attribute: &str) -> bool {
+    ["units", "standard_name"].contains(&attribute) || MARKS.contains(&attribute) || REFERENCES.contains(&attribute)
+}
+
 /// Variables that are coordinates, times or labels of others, as far as attributes tell.
 #[derive(Debug, Default)]
 pub(crate) struct Roles(HashSet<String>);
@@ -17,17 +28,15 @@ impl Roles {
     pub(crate) fn attribute(&mut self, variable: &str, attribute: &str, text: &str) {
         let text = text.trim_end_matches('\0').trim();
         let itself = match attribute {
-            "axis" | "flag_values" | "flag_masks" | "flag_meanings" | "_CoordinateAxisType" => true,
             "units" => text.contains(" since ") || is_degrees(text),
             "standard_name" => matches!(text, "time" | "latitude" | "longitude"),
-            "bounds" | "climatology" | "coordinates" | "grid_mapping" => {
-                text.split_whitespace().for_each(|name| self.mark(name));
-                false
-            }
-            _ => false,
+            attribute => MARKS.contains(&attribute),
         };
         if itself {
             self.mark(variable);
+        }
+        if REFERENCES.contains(&attribute) {
+            text.split_whitespace().for_each(|name| self.mark(name));
         }
     }
 
@@ -57,9 +66,10 @@ mod tests {
         roles.attribute("qc", "flag_values", "");
         roles.attribute("lon", "bounds", "lon_bnds");
         roles.attribute("temp", "coordinates", "TLAT TLONG");
+        roles.attribute("mesh", "node_coordinates", "node_x node_y");
         roles.attribute("temp", "units", "degrees");
         roles.attribute("temp", "standard_name", "air_temperature");
-        for name in ["t", "lat", "qc", "lon_bnds", "TLAT", "TLONG", "Time", "coordx"] {
+        for name in ["t", "lat", "qc", "lon_bnds", "node_x", "TLAT", "TLONG", "Time", "coordx"] {
             assert!(roles.is_auxiliary(name), "{name}");
         }
         assert!(!roles.is_auxiliary("temp") && !roles.is_auxiliary("lon"));

@@ -22,6 +22,7 @@ mod flatbuffer;
 mod genericio;
 mod gguf;
 mod grib;
+mod hdf5;
 mod las;
 mod layout;
 mod mat;
@@ -57,6 +58,7 @@ pub use fits::Fits;
 pub use genericio::GenericIo;
 pub use gguf::Gguf;
 pub use grib::Grib;
+pub use hdf5::Hdf5;
 pub use las::Las;
 pub use layout::{Array, Chunks, Holds, Layout, Place};
 pub use mat::Mat;
@@ -158,6 +160,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &Sac,
         &Mat4,
         &Segy,
+        &Hdf5,
     ]
 }
 

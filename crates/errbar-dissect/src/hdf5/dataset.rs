@@ -1,0 +1,115 @@
+//! Datasets to arrays.
+
+use errbar_format::Result;
+use errbar_format::dtype::n_elements;
+use errbar_format::limits::{MAX_BLOCK, MAX_INLINE};
+use errbar_format::record::Filter;
+
+use super::chunks::{Grid, Index, Storage, storage};
+use super::file::{File, UNDEFINED};
+use super::messages::{self, Space};
+use super::object::{Object, kind};
+use crate::layout::MAX_PLACES;
+use crate::{Array, Chunks, Holds, Layout, Place, not_this};
+
+/// Bytes of chunks that are not stored which an array may have however little of it is stored.
+const MAX_ABSENT: u64 = 1 << 20;
+
+/// Adds the array of a dataset to `layout`. Gives whether it has one.
+///
+/// # Errors
+/// Where the dataset contradicts itself or the file; nothing is added then.
+pub(super) fn add(file: &File, object: &Object, name: String, layout: &mut Layout) -> Result<bool> {
+    let message = |kind| object.first(kind).ok_or_else(|| not_this("a message is missing"));
+    if object.first(kind::EXTERNAL_FILES).is_some() {
+        return Ok(false);
+    }
+    let at = message(kind::LAYOUT)?;
+    let Some(space) = messages::space(&mut message(kind::DATASPACE)?.read(file)?)? else { return Ok(false) };
+    let Some(element) = messages::element(file, message(kind::DATATYPE)?)? else { return Ok(false) };
+    let array = Array { auxiliary: element.labels, ..Array::new(name, element.dtype, element.big_endian, space.shape.clone()) };
+    let Some(bytes) = array.bytes().filter(|_| array.is_sound()) else { return Ok(false) };
+    let address = match storage(&mut at.read(file)?)? {
+        Storage::Chunked(index) => return chunked(file, object, &index, &space, array, layout),
+        Storage::Whole(address, len) if len.is_none_or(|len| len == bytes) => address,
+        Storage::Compact(start, len) if len == bytes => at.address.saturating_add(start),
+        Storage::Other => return Ok(false),
+        Storage::Whole(..) | Storage::Compact(..) => return Err(not_this("dataset has another size than its data")),
+    };
+    if layout.places.len() >= MAX_PLACES {
+        return Ok(false);
+    }
+    match (bytes, address) {
+        // An empty array needs no room.
+        (0, _) => layout.array(0, array),
+        (_, UNDEFINED) => return Ok(false),
+        _ => layout.array(file.place(address, bytes)?, array),
+    }
+    Ok(true)
+}
+
+/// [`add`] for a dataset in chunks.
+fn chunked(file: &File, object: &Object, index: &Index, space: &Space, array: Array, layout: &mut Layout) -> Result<bool> {
+    let Some((&element_len, extents)) = index.extents.split_last() else { return Err(not_this("chunks without extent")) };
+    let size = array.dtype.size();
+    if element_len != size as u64 || extents.len() != space.shape.len() || space.max.len() != extents.len() || extents.contains(&0) {
+        return Err(not_this("chunks do not fit their dataset"));
+    }
+    let filters = match object.first(kind::FILTERS) {
+        Some(message) => messages::filters(&mut message.read(file)?)?,
+        None => Some(Vec::new()),
+    };
+    let bytes = n_elements(extents).and_then(|n| n.checked_mul(size as u64)).filter(|&bytes| bytes <= MAX_BLOCK);
+    let (Some(filters), Some(bytes)) = (filters, bytes) else { return Ok(false) };
+    let count = |n: u64, chunk: u64| if n == u64::MAX { n } else { n.div_ceil(chunk) };
+    let along = |extents_of: &[u64]| extents_of.iter().zip(extents).map(|(&n, &chunk)| count(n, chunk)).collect();
+    let grid = Grid { now: along(&space.shape), most: along(&space.max), bytes };
+
+    let (mut places, mut seen) = (Vec::new(), 0);
+    index.chunks(file, &grid, &mut |chunk| {
+        seen += 1;
+        if seen + layout.places.len() > MAX_PLACES {
+            return Err(not_this("too many chunks"));
+        }
+        if chunk.at.iter().zip(&grid.now).any(|(at, n)| at >= n) {
+            return Ok(());
+        }
+        let number = chunk.at.iter().zip(&grid.now).fold(0, |number, (at, n)| number * n + at);
+        let reach = |((at, chunk), n): ((&u64, &u64), &u64)| (at + 1).saturating_mul(*chunk) > *n;
+        let at_edge = chunk.at.iter().zip(extents).zip(&space.shape).any(reach);
+        let skipped = if index.edges_unfiltered && at_edge { u32::MAX } else { chunk.skipped };
+        let skipped = skipped & ((1 << filters.len()) - 1);
+        if !may_be(chunk.len, bytes, &filters, skipped) {
+            return Err(not_this("chunk has an impossible length"));
+        }
+        let offset = file.place(chunk.address, chunk.len)?;
+        places.push(Place { offset, length: chunk.len, holds: Holds::Chunk { array: layout.arrays.len(), index: number, skipped } });
+        Ok(())
+    })?;
+
+    // All of an array is coded: what a short file says is not stored must not make it a large one.
+    let stored = (places.len() as u64).saturating_mul(bytes);
+    let Some(total) = n_elements(&grid.now).and_then(|n| n.checked_mul(bytes)) else { return Ok(false) };
+    if total.saturating_sub(stored) > stored.saturating_mul(3).saturating_add(MAX_ABSENT) {
+        return Ok(false);
+    }
+    let (fill, padding) = messages::fill(file, object, size)?;
+    let array = Array { chunks: Some(Chunks { shape: extents.to_vec(), filters, fill, padding }), ..array };
+    if !array.is_sound() {
+        return Ok(false);
+    }
+    layout.places.extend(places);
+    layout.arrays.push(array);
+    Ok(true)
+}
+
+/// Whether the filters can make `len` bytes of a chunk of `bytes`: not many more, but deflate makes
+/// bytes of its own.
+fn may_be(len: u64, bytes: u64, filters: &[Filter], skipped: u32) -> bool {
+    let used = || filters.iter().enumerate().filter(|(i, _)| skipped & (1 << i) == 0).map(|(_, filter)| filter);
+    let sums = used().filter(|filter| matches!(filter, Filter::Fletcher32)).count() as u64;
+    match used().any(|filter| matches!(filter, Filter::Deflate { .. })) {
+        true => (1..=MAX_BLOCK.min(2 * bytes + MAX_INLINE as u64)).contains(&len),
+        false => len == bytes + 4 * sums,
+    }
+}
