@@ -700,9 +700,124 @@ def arrow():
                         yield file, prefix + name, values.to_numpy()
 
 
+def hdf5():
+    import h5py
+
+    def storage(group, name, values, maxshape=None, chunks=None, alloc_early=False, compact=False):
+        """A dataset of kinds that h5py's own call does not make."""
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_obj_track_times(False)
+        if compact:
+            properties.set_layout(h5py.h5d.COMPACT)
+        if chunks:
+            properties.set_chunk(chunks)
+        if alloc_early:
+            properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        space = h5py.h5s.create_simple(values.shape, maxshape or values.shape)
+        h5py.Dataset(h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(values.dtype), space, properties))[...] = values
+
+    def indexes(group, values, filters):
+        storage(group, "implicit", values, (25, 30), (4, 5), alloc_early=True)
+        group.create_dataset("single", data=values, chunks=(10, 11))
+        group.create_dataset("single filtered", data=values, chunks=(10, 11), **filters)
+        group.create_dataset("limited", data=values, chunks=(4, 5), maxshape=(20, 19))
+        group.create_dataset("limited filtered", data=values, chunks=(4, 5), maxshape=(20, 19), **filters)
+        group.create_dataset("extensible", data=values, chunks=(1, 2), maxshape=(None, 20))
+        group.create_dataset("extensible filtered", data=values, chunks=(4, 5), maxshape=(10, None), **filters)
+        group.create_dataset("free", data=values, chunks=(1, 2), maxshape=(None, None))
+
+    def fill(file, version):
+        values, filters = smooth((10, 11)), {"compression": 4, "shuffle": True, "fletcher32": True}
+        file["whole"] = values
+        file["whole"].attrs["coordinates"] = "lat"
+        file["scalar"] = 3.5
+        file["empty"] = np.zeros((0, 3), "i2")
+        file["nothing"] = h5py.Empty("f4")
+        file["text"] = ["one", "two"]
+        file["bool"] = np.arange(9) % 2 == 0
+        big = np.dtype(">f8")
+        if version == "earliest":
+            # Named types of later versions have the time at which they are made.
+            file["named"] = big
+            big = file["named"]
+        file.create_dataset("big", data=smooth((7,), ">f8"), dtype=big)
+        storage(file, "compact", smooth((3, 4), ">u2"), compact=True)
+        # Groups that are made on the way to others have the time at which they are made.
+        file.create_group("a").create_group("b").create_dataset("deep", data=smooth((5, 4), "f2"))
+        file["a/loop"], file["a/again"] = file["/"], file["whole"]
+        file["soft"], file["outside"] = h5py.SoftLink("/whole"), h5py.ExternalLink("other.h5", "/whole")
+        chunked = file.create_group("chunked")
+        chunked.create_dataset("free filtered", data=values, chunks=(4, 5), maxshape=(None, None), **filters)
+        if version == "latest":
+            indexes(chunked, values, filters)
+        chunked.create_dataset("sparse", (40, 30), ">f4", chunks=(6, 7), fillvalue=-9.5)[13:20, 8] = 1.0
+        masked = chunked.create_dataset("masked", (4, 100), "i4", chunks=(4, 50), compression=9, shuffle=True)
+        masked[...] = smooth((4, 100), "i4")
+        masked.id.write_direct_chunk((0, 0), zlib.compress(masked[:, :50].tobytes(), 9), filter_mask=1)
+        masked.id.write_direct_chunk((0, 50), masked[:, 50:].tobytes(), filter_mask=3)
+        chunked.create_dataset("lzf", data=values, chunks=(4, 5), compression="lzf")
+        many = file.create_group("many")
+        for n in range(10):
+            many.create_dataset(f"a name that needs room {n:02}", data=smooth((n + 1,), "i4"))
+            file["whole"].attrs[f"an attribute {n:02}"] = n
+
+    def read(file):
+        found = []
+        with h5py.File(HERE / file) as data:
+            def visit(name, item):
+                if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf" and item.shape is not None and item.compression != "lzf":
+                    values = item[()].view("i1") if item.dtype.kind == "b" else item[()]
+                    found.append((file, f"/{name}" if "/" in name else name, values))
+            data.visititems(visit)
+        return found
+
+    for file, version, block in [("hdf5-earliest.h5", "earliest", 512), ("hdf5-v108.h5", "v108", 0), ("hdf5-latest.h5", "latest", 1024)]:
+        with h5py.File(HERE / file, "w", libver=version, userblock_size=block) as data:
+            fill(data, version)
+        yield from read(file)
+    with h5py.File(HERE / "hdf5-pages.h5", "w", libver="latest") as data:
+        data.create_dataset("limited filtered", (1100,), "u1", chunks=(1,), compression=1)[1030:1040] = smooth((10,), "u1")
+        data.create_dataset("extensible", (140000,), "u1", chunks=(1,), maxshape=(None,))[133200:133210] = smooth((10,), "u1")
+    yield from read("hdf5-pages.h5")
+
+
+def netcdf4():
+    import netCDF4
+
+    file = "netcdf4.nc"
+    with netCDF4.Dataset(HERE / file, "w") as data:
+        for name, length in [("time", None), ("lat", 5), ("lon", 7), ("bnds", 2), ("own", 4)]:
+            data.createDimension(name, length)
+        filters = {"zlib": True, "complevel": 5, "shuffle": True, "fletcher32": True, "chunksizes": (2, 5, 4)}
+        packed = {"scale_factor": 0.01, "add_offset": 273.15, "coordinates": "height"}
+        days = {"units": "days since 2000-01-01", "bounds": "time_bnds"}
+        inner = data.createGroup("model").createGroup("ocean")
+        for group, name, dtype, dims, attributes, how in [
+            (data, "time", "f8", ("time",), days, {}),
+            (data, "time_bnds", "f8", ("time", "bnds"), {}, {}),
+            (data, "lat", "f4", ("lat",), {"units": "degrees_north"}, {}),
+            (data, "height", "f4", (), {"positive": "up"}, {}),
+            (data, "own", "f4", ("lat", "own"), {}, {}),
+            (data, "packed", "i2", ("time", "lat", "lon"), packed, filters),
+            (data, "flag", "i1", ("time", "lon"), {"flag_values": np.array([0, 1], "i1")}, {}),
+            (inner, "temp", "f4", ("time", "lat", "lon"), {f"attribute {n}": n for n in range(12)}, filters),
+            (inner, "big", ">i8", ("lat", "lon"), {}, {"endian": "big"}),
+        ]:
+            variable = group.createVariable(name, dtype, dims, **how)
+            variable.setncatts(attributes)
+            variable.set_auto_maskandscale(False)
+            shape = [3 if dim == "time" else len(data.dimensions[dim]) for dim in dims]
+            variable[tuple(slice(0, extent) for extent in shape)] = smooth(shape, dtype)
+    with netCDF4.Dataset(HERE / file) as data:
+        for group, path in [(data, ""), (data["model/ocean"], "/model/ocean/")]:
+            for name, variable in group.variables.items():
+                variable.set_auto_maskandscale(False)
+                yield file, path + name, np.asarray(variable[...])
+
+
 FORMATS = [
     netcdf3, fits, nifti, safetensors, sound, mrc, nrrd, metaimage, gguf, images, sac, ply,
-    tiff, dicom, segy, pp, grib, las, molecules, vtk, mat, arrow,
+    tiff, dicom, segy, pp, grib, las, molecules, vtk, mat, arrow, hdf5, netcdf4,
 ]
 
 
