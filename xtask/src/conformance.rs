@@ -7,6 +7,7 @@ mod exact;
 mod frames;
 mod grids;
 mod index;
+mod repeats;
 mod salvage;
 mod stages;
 
@@ -19,6 +20,7 @@ pub fn vectors() -> Vec<Vector> {
         accept::vectors(),
         stages::vectors(),
         grids::vectors(),
+        repeats::vectors(),
         exact::vectors(),
         frames::vectors(),
         blocks::vectors(),
