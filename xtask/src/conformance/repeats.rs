@@ -56,7 +56,7 @@ fn repeats() -> Archive {
         pack.transforms[1].params = FloatLinear::wanted(float);
         add(&mut b, &of_values(&format!("mesh-{}", dtype.name()), dtype, &[700], mesh), &pack, None);
     }
-    let triangle = |i: u64| if i % 3 == 0 { i / 3 } else { (i / 3 + 1).saturating_sub(any(i) % 3) };
+    let triangle = |i: u64| if i.is_multiple_of(3) { i / 3 } else { (i / 3 + 1).saturating_sub(any(i) % 3) };
     add(&mut b, &array("triangles", DType::I32, &[300, 3], triangle), &before("order", "linear", "crans"), None);
     let holed = |i: u64| if i % 41 < 9 { f64::NAN } else { mesh(i / 4) };
     let exact = Tolerance::exact(vec![(f32::NAN).to_bits().into()]);

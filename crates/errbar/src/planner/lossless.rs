@@ -75,7 +75,7 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
 fn telling_repeats(plan: &PipelineRecord) -> Option<PipelineRecord> {
     let predictor = plan.transforms.iter().position(|transform| transform.name == "linear" || transform.name == "flinear")?;
     let mut plan = plan.clone();
-    plan.transforms.insert(predictor, stage("repeat", vec![]));
+    plan.transforms.insert(predictor, stage(repeats::REPEAT, vec![]));
     Some(plan)
 }
 
@@ -163,7 +163,8 @@ mod tests {
         assert!(rounded.starts_with("lattice(") && rounded.contains(" + k 1.000000e-2) linear"), "{rounded}");
         let field = floats(&|i| noisy(i) as f32, Mode::Small);
         assert!(field.ends_with(" carith"), "{field}");
-        let regions = stages(DType::I32, Mode::Balanced, each().flat_map(|i| ((noise[i / 500 / 10 * 50 + i % 500 / 10] >> 40) as i32).to_le_bytes()));
+        let regions =
+            stages(DType::I32, Mode::Balanced, each().flat_map(|i| ((noise[i / 500 / 10 * 50 + i % 500 / 10] >> 40) as i32).to_le_bytes()));
         assert!(regions.contains(" repeat("), "{regions}");
         let doubles = stages(DType::F64, Mode::Balanced, each().flat_map(|i| noisy(i).to_le_bytes()));
         assert!(doubles.starts_with("order flinear") && doubles.ends_with(" carith"), "{doubles}");

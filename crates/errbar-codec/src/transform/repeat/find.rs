@@ -17,13 +17,15 @@ const FEW: usize = 48;
 
 /// The distances that serve most words, the one that serves most first; none if they serve few.
 pub(super) fn distances<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>) -> Vec<usize> {
+    if words.is_empty() {
+        return Vec::new();
+    }
     let is_absent = |at: usize| absent.is_some_and(|absent| absent[at]);
     // An odd step meets every component of a vector.
-    let step = words.len() / LOOKS | 1;
+    let step = (words.len() / LOOKS) | 1;
     let looks: Vec<usize> = (0..words.len()).step_by(step).filter(|&at| !is_absent(at)).collect();
-    let is_repeat = |at: usize, distance: usize| {
-        at.checked_sub(distance).is_some_and(|source| words[source] == words[at] && !is_absent(source))
-    };
+    let is_repeat =
+        |at: usize, distance: usize| at.checked_sub(distance).is_some_and(|source| words[source] == words[at] && !is_absent(source));
     let mut pool = frequent(words, step, is_absent);
     let (row, slice, volume) = (n[DIMS - 1], n[DIMS - 1] * n[DIMS - 2], n[DIMS - 1] * n[DIMS - 2] * n[DIMS - 3]);
     for neighbour in [1, 2, row - 1, row, row + 1, slice, volume] {
@@ -55,7 +57,7 @@ fn frequent<W: Word>(words: &[W], step: usize, is_absent: impl Fn(usize) -> bool
     for (at, &word) in words.iter().enumerate() {
         let place = (word.to_u64().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - REMEMBERED_LOG2)) as usize;
         let before = last[place] as usize;
-        if at % step == 0 && before < at && words[before] == word && !is_absent(at) && !is_absent(before) {
+        if at.is_multiple_of(step) && before < at && words[before] == word && !is_absent(at) && !is_absent(before) {
             met.push(at - before);
         }
         last[place] = at as u32;

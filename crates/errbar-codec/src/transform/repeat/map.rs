@@ -2,6 +2,7 @@
 
 use errbar_format::Result;
 
+use super::MOST;
 use crate::binary::{Binary, Bit};
 use crate::codes::Repeats;
 use crate::polyphase::{DIMS, Extents};
@@ -36,7 +37,19 @@ impl Around {
         let slice = row * n[DIMS - 2];
         let third = if n[DIMS - 3] > 1 { slice } else { 2 };
         Around {
-            equal: [1, 2, row, row + 1, row.saturating_sub(1), 2 * row, slice, slice.saturating_sub(1), slice + 1, slice + row, slice - row],
+            equal: [
+                1,
+                2,
+                row,
+                row + 1,
+                row.saturating_sub(1),
+                2 * row,
+                slice,
+                slice.saturating_sub(1),
+                slice + 1,
+                slice + row,
+                slice - row,
+            ],
             telling: [1, row, third],
             runs: [RUN, row, slice],
         }
@@ -137,11 +150,13 @@ impl Known {
 fn single(coder: &mut impl Binary, models: &mut Models, around: &Around, distances: &[usize], known: &mut Known, given: u32) -> Result<()> {
     let equal = around.equal.map(|back| known.kind(back));
     let told = around.telling.iter().rev().fold(0u32, |told, &back| told << 4 | u32::from(known.which(back)));
-    for (i, &distance) in distances.iter().enumerate() {
+    let mut kinds = [0u32; MOST];
+    for (i, &distance) in distances.iter().enumerate().take(MOST) {
         let kind = known.kind(distance);
-        if kind == 0 || distances[..i].iter().any(|&distance| known.kind(distance) == kind) {
+        if kind == 0 || kinds[..i].contains(&kind) {
             continue;
         }
+        kinds[i] = kind;
         let same = equal.iter().rev().fold(0u32, |same, &other| same << 1 | u32::from(other == kind));
         let key = i as u32 | same << 4 | told << (4 + AROUND);
         let context = key.wrapping_mul(0x9E37_79B1) >> (u32::BITS - CONTEXTS_LOG2);
