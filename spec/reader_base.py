@@ -128,12 +128,14 @@ def unzstd(data: bytes, n: int, rule: str) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """What is known of codes before any of them is. `absent` has a flag for every word, in their order."""
+    """What is known of codes before any of them is. `absent` has a flag for every word, in their order, `sources`
+    the place of the word that it repeats, or -1."""
 
     width: int
     dims: tuple[int, ...]
     absent: np.ndarray | None = None
     levels: tuple[int, ...] = ()
+    sources: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = product(*self.dims, self.width)

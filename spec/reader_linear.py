@@ -40,12 +40,14 @@ class Linear:
         words = np.zeros(residuals.shape, np.int64)
         for row in range(len(words) if codes.size else 0):
             gone = None if absent is None or not absent[row].any() else absent[row].tolist()
-            words[row] = self.row(words, row, n, residuals[row], gone, mean, taps)
+            sources = None if layout.sources is None else layout.sources[row * n[3] : (row + 1) * n[3]].tolist()
+            words[row] = self.row(words, row, n, residuals[row], gone, sources, mean, taps)
         return words.astype(layout.numpy).reshape(layout.dims)
 
     def row(
-        self, words: np.ndarray, row: int, n: Extents, residuals: np.ndarray, gone: list[bool] | None, mean: int | None, taps: list[int]
-    ) -> list[int]:
+        self, words: np.ndarray, row: int, n: Extents, residuals: np.ndarray, gone: list[bool] | None, sources: list[int] | None,
+        mean: int | None, taps: list[int],
+    ) -> list[int]:  # fmt: skip
         """A row of words. What rows before add is summed up for all of it; the rest depends on the words before."""
         width, flat, start = n[3], words.reshape(-1), row * n[3]
         place = (row // n[2] // n[1], row // n[2] % n[1], row % n[2])
@@ -83,7 +85,9 @@ class Linear:
             if x:
                 stand_in = before
             p = (total + miss * stand_in + a * before + b * before2 + c * before3) >> 12
-            if gone and gone[x]:
+            if sources and (source := sources[x]) >= 0:
+                word = out[source - start] if source >= start else int(flat[source])
+            elif gone and gone[x]:
                 word = min(max(p, 0), most)
             else:
                 word = residual + p & most
@@ -131,12 +135,12 @@ class FloatLinear:
         numbers = np.zeros(residuals.shape, np.float64)
         with np.errstate(all="ignore"):
             for row in range(len(words)):
-                self.row(words, numbers, row, n, residuals[row], absent[row], to_zero, taps, dtype)
+                self.row(words, numbers, row, n, residuals[row], absent[row], layout.sources, to_zero, taps, dtype)
         return words.reshape(layout.dims)
 
     def row(
-        self, words: np.ndarray, numbers: np.ndarray, row: int, n: Extents, residuals: np.ndarray, absent: np.ndarray, to_zero: bool,
-        taps: list[int], dtype: DType,
+        self, words: np.ndarray, numbers: np.ndarray, row: int, n: Extents, residuals: np.ndarray, absent: np.ndarray,
+        sources: np.ndarray | None, to_zero: bool, taps: list[int], dtype: DType,
     ) -> None:  # fmt: skip
         width, flat, start = n[3], numbers.reshape(-1), row * n[3]
         place = (row // n[2] // n[1], row // n[2] % n[1], row % n[2])
@@ -158,6 +162,9 @@ class FloatLinear:
             sums[1 : width - 1] += tap * flat[start + 1 + at : start + width - 1 + at]
         for x in range(width):
             at = start + x
+            if sources is not None and (source := sources[at]) >= 0:
+                words[row, x], numbers[row, x] = words.reshape(-1)[source], flat[source]
+                continue
             if 3 <= x < width - 1:
                 row_sum = (near[0] + stand_in_tap) * flat[at - 1] + (near[1] * flat[at - 2] + near[2] * flat[at - 3])
                 total = sums[x] + row_sum

@@ -20,6 +20,7 @@ from reader_crans import Carith, Crans
 from reader_exact import read_exact
 from reader_interp import Interp
 from reader_linear import FloatLinear, Linear
+from reader_repeat import Repeat
 
 
 # ---------------------------------------------------------------- quantizers
@@ -194,7 +195,7 @@ class Rotate:
         absent = layout.absent
         if layout.dims and absent is not None:
             absent = np.moveaxis(absent.reshape(layout.dims), -1, 0).reshape(-1)
-        return replace(layout, dims=layout.dims[-1:] + layout.dims[:-1], absent=absent)
+        return replace(layout, dims=layout.dims[-1:] + layout.dims[:-1], absent=absent, sources=None)
 
     def inverse(self, codes: np.ndarray, layout: Layout, p: bytes) -> np.ndarray:
         return np.moveaxis(codes, 0, -1) if layout.dims else codes
@@ -331,7 +332,7 @@ QUANTIZERS: dict[tuple[str, int], Any] = {
 }  # fmt: skip
 TRANSFORMS: dict[tuple[str, int], Any] = {
     ("delta", 1): Delta(), ("lorenzo", 1): Lorenzo(), ("linear", 1): Linear(), ("flinear", 1): FloatLinear(), ("rotate", 1): Rotate(),
-    ("shuffle", 1): Shuffle(), ("bitshuffle", 1): BitShuffle(),
+    ("repeat", 1): Repeat(), ("shuffle", 1): Shuffle(), ("bitshuffle", 1): BitShuffle(),
 }  # fmt: skip
 CODERS: dict[tuple[str, int], Any] = {
     ("store", 1): Store(), ("constant", 1): Constant(), ("zstd", 1): Zstd(), ("pco", 1): Pco(), ("bitpack", 1): BitPack(),
@@ -362,6 +363,8 @@ def decode_words(block: Any, payload: bytes) -> np.ndarray:
         layout = replace(layout, levels=(), absent=layout.absent if kept else None)
     layouts = [layout]
     for transform, p in transforms:
+        kept = layouts[-1].absent is None or getattr(transform, "keeps_absent", False)
+        params(kept, "a transform that takes all words behind one that leaves words out")
         layouts.append(transform.output(layouts[-1], p))
     codes = coder.decode(payload[:split], layouts[-1], block.coder.params)
     for (transform, p), layout in zip(reversed(transforms), reversed(layouts[:-1])):

@@ -1,7 +1,7 @@
 //! Any registered stage, any parameters, any layout, any bytes: an error, or what was asked for.
 //! Half-way plausible ones get further than noise does.
 
-use errbar_codec::{Coder, Codes, Quantizer, Registry, Transform, with_words};
+use errbar_codec::{Coder, Codes, Kind, Quantizer, Registry, Transform, with_words};
 
 use super::input::Input;
 
@@ -66,7 +66,10 @@ fn transform(stage: &dyn Transform, input: &mut Input<'_>) {
         assert_eq!(plain.layout(), layout, "{}", stage.name());
         assert_eq!(stage.inverse(codes, &layout, &params).ok().as_ref(), Some(&plain), "{} decodes differently", stage.name());
     }
-    let there = stage.forward(plain.clone(), &params).expect("parameters fit the layout");
+    let there = match stage.forward(plain.clone(), &params) {
+        Err(error) if !stage.takes_any() && error.kind == Kind::Usage => return,
+        there => there.expect("parameters fit the layout"),
+    };
     assert_eq!(there.layout(), output, "{}", stage.name());
     let mut back = stage.inverse(there, &layout, &params).expect("its own codes");
     clear_absent(&mut back);

@@ -8,6 +8,7 @@ mod frames;
 mod grids;
 mod index;
 mod layouts;
+mod repeats;
 mod salvage;
 mod stages;
 
@@ -20,6 +21,7 @@ pub fn vectors() -> Vec<Vector> {
         accept::vectors(),
         stages::vectors(),
         grids::vectors(),
+        repeats::vectors(),
         exact::vectors(),
         frames::vectors(),
         blocks::vectors(),

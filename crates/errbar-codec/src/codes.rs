@@ -17,6 +17,24 @@ pub struct Scan {
     pub levels: Vec<u8>,
     /// Words that are zero and need not be written, in the order of the words.
     pub absent: Option<Arc<[bool]>>,
+    /// Words that repeat an earlier one; they are absent too.
+    pub repeats: Option<Arc<Repeats>>,
+}
+
+/// Which words are equal to which of those before them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repeats {
+    /// How many words before each word the one stands that it repeats; 0 if it repeats none.
+    pub back: Vec<u32>,
+}
+
+impl Repeats {
+    /// Where the word stands that the one at a place repeats.
+    #[inline(always)]
+    pub fn source(&self, at: usize) -> Option<usize> {
+        let back = self.back.get(at).copied().filter(|&back| back > 0)?;
+        at.checked_sub(back as usize)
+    }
 }
 
 /// Width and geometry of a list of codes, known before a single code is.

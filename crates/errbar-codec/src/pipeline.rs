@@ -8,7 +8,7 @@ use errbar_format::{DType, Error, Result};
 use crate::check::{self, Tolerance};
 use crate::codes::Scan;
 use crate::exact::Exact;
-use crate::{Codes, Layout, Registry, Values};
+use crate::{Codes, Layout, Registry, Transform, Values};
 
 /// The quantizer that loses nothing.
 pub const NONE: &str = "none";
@@ -58,9 +58,10 @@ pub struct Coded {
 }
 
 impl Coded {
-    /// Bytes of the codes, of the exact values and of the quantizer's parameters.
+    /// Bytes of the codes, of the exact values and of the parameters of quantizer and transforms.
     pub fn len(&self) -> usize {
-        self.payload.len() + self.exact_bytes.len() + self.pipeline.quantizer.params.len()
+        let transforms: usize = self.pipeline.transforms.iter().map(|transform| transform.params.len()).sum();
+        self.payload.len() + self.exact_bytes.len() + self.pipeline.quantizer.params.len() + transforms
     }
 
     /// Whether there are none.
@@ -91,7 +92,11 @@ pub fn estimate(registry: &Registry, plan: &PipelineRecord, sample: &Values, tol
     // What is absent costs every plan that leaves it out the same, and less in a block than in its parts.
     let patches = exact.patches.len() * (2 + sample.bits.words.width());
     let scale = n_words as f64 / sample.bits.words.len().max(1) as f64;
-    Ok(pipeline.quantizer.params.len() as f64 + estimate.side + (estimate.codes + patches as f64) * scale)
+    let mut side = pipeline.quantizer.params.len() as f64 + estimate.side;
+    for record in &pipeline.transforms {
+        side += record.params.len() as f64 * if registry.transform(record)?.grows() { scale } else { 1.0 };
+    }
+    Ok(side + (estimate.codes + patches as f64) * scale)
 }
 
 /// A block as its coder is given it.
@@ -133,6 +138,7 @@ fn quantize<'a>(
         if let Some(chosen) = transform.chooses(&codes, &record.params) {
             record.params = chosen;
         }
+        check_absent(transform, &codes.scan)?;
         codes = Cow::Owned(transform.forward(codes.into_owned(), &record.params)?);
     }
     Ok(Quantized { pipeline, codes, exact })
@@ -148,6 +154,14 @@ fn scan_for(registry: &Registry, pipeline: &PipelineRecord, quantized: &Scan) ->
         }
     }
     Ok(scan)
+}
+
+/// Refuses absent words where a transform does not keep them: those of the quantizer are none by then.
+fn check_absent(transform: &dyn Transform, scan: &Scan) -> Result<()> {
+    match scan.absent.is_some() && !transform.keeps_absent() {
+        true => Err(Error::corrupt("EB-C04", format!("{} behind a transform that leaves words out", transform.name()))),
+        false => Ok(()),
+    }
 }
 
 /// The second half of [`encode`]: decodes what the coder gave, and moves every word found outside the
@@ -226,6 +240,7 @@ fn decode_layout(
     let mut transforms = Vec::with_capacity(pipeline.transforms.len());
     for record in &pipeline.transforms {
         let transform = registry.transform(record)?;
+        check_absent(transform, &layouts[layouts.len() - 1].scan)?;
         layouts.push(transform.output(&layouts[layouts.len() - 1], &record.params)?);
         transforms.push((transform, &record.params));
     }

@@ -41,6 +41,7 @@ impl Registry {
                 &transform::Linear,
                 &transform::FloatLinear,
                 &transform::Rotate,
+                &transform::Repeat,
                 &transform::Shuffle,
                 &transform::BitShuffle,
             ],

@@ -119,7 +119,7 @@ pub trait Quantizer: Stage {
     fn reconstruct(&self, codes: Codes, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Codes>;
 }
 
-/// Codes to codes, reversible for every input. Their order is the one of
+/// Codes to codes, reversible for every input that is taken. Their order is the one of
 /// [`dims`](Layout::dims): levels that a quantizer speaks of are for a coder that follows it
 /// directly.
 pub trait Transform: Stage {
@@ -132,6 +132,18 @@ pub trait Transform: Stage {
     /// codes none of which is absent.
     fn keeps_absent(&self) -> bool {
         false
+    }
+
+    /// Whether the parameters say something of every word, so that they are as much longer as there are
+    /// more words.
+    fn grows(&self) -> bool {
+        false
+    }
+
+    /// Whether [`Transform::forward`] takes all codes; if not, it refuses those that its parameters were
+    /// not chosen for.
+    fn takes_any(&self) -> bool {
+        true
     }
 
     /// The layout of [`Transform::forward`]'s result.

@@ -47,7 +47,7 @@ fn codes(width: usize, dims: &[usize], levels: &[u8], absence: Option<fn(u64) ->
     let is_absent = |i: u64| absence.is_some_and(|absence| absence(i));
     let words = words(width, (0..n).map(|i| if is_absent(i) { 0 } else { residual(i) }));
     let absent: Option<Arc<[bool]>> = absence.map(|absence| (0..n).map(absence).collect());
-    Codes { dims: dims.to_vec(), scan: Scan { levels: levels.to_vec(), absent }, words }
+    Codes { dims: dims.to_vec(), scan: Scan { levels: levels.to_vec(), absent, ..Scan::default() }, words }
 }
 
 /// Codes of every width with the scans that quantizers announce, each with a name. Words that are

@@ -4,6 +4,7 @@ mod bitshuffle;
 mod delta;
 mod linear;
 mod lorenzo;
+mod repeat;
 mod rotate;
 mod shuffle;
 
@@ -11,5 +12,6 @@ pub use bitshuffle::BitShuffle;
 pub use delta::Delta;
 pub use linear::{FloatLinear, Linear};
 pub use lorenzo::Lorenzo;
+pub use repeat::Repeat;
 pub use rotate::Rotate;
 pub use shuffle::Shuffle;

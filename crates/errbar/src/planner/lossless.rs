@@ -9,7 +9,7 @@ use errbar_format::record::{PipelineRecord, StageRecord};
 
 use super::bytes::zstd_level;
 use super::lossy::COMPONENTS;
-use super::{natural, pco_level, unsigned};
+use super::{natural, pco_level, repeats, unsigned};
 use crate::policy::Mode;
 
 /// Families of pipelines to choose from.
@@ -59,12 +59,24 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         plans.push(plan(&palette, &[], zstd()));
         families.push(plans);
     }
+    if repeats::are_worth_telling(values, tolerance) {
+        let repeating: Vec<_> = families.iter().map(|family| family.iter().filter_map(telling_repeats).collect()).collect();
+        families.extend(repeating);
+    }
     if !dims.is_empty() {
         plain.extend((1..=dims.len().min(3)).map(|axes| plan(&order, &[&lorenzo(axes)], pco(unsigned(width)))));
     }
     families.push(plain);
     families.push(vec![shuffled, plan(&none, &[], zstd()), plan(&none, &[&stage("bitshuffle", vec![])], zstd())]);
     families
+}
+
+/// The same plan, which tells before it predicts what needs no prediction.
+fn telling_repeats(plan: &PipelineRecord) -> Option<PipelineRecord> {
+    let predictor = plan.transforms.iter().position(|transform| transform.name == "linear" || transform.name == "flinear")?;
+    let mut plan = plan.clone();
+    plan.transforms.insert(predictor, stage(repeats::REPEAT, vec![]));
+    Some(plan)
 }
 
 fn plan(quantizer: &StageRecord, transforms: &[&StageRecord], coder: StageRecord) -> PipelineRecord {
@@ -151,6 +163,9 @@ mod tests {
         assert!(rounded.starts_with("lattice(") && rounded.contains(" + k 1.000000e-2) linear"), "{rounded}");
         let field = floats(&|i| noisy(i) as f32, Mode::Small);
         assert!(field.ends_with(" carith"), "{field}");
+        let regions =
+            stages(DType::I32, Mode::Balanced, each().flat_map(|i| ((noise[i / 500 / 10 * 50 + i % 500 / 10] >> 40) as i32).to_le_bytes()));
+        assert!(regions.contains(" repeat("), "{regions}");
         let doubles = stages(DType::F64, Mode::Balanced, each().flat_map(|i| noisy(i).to_le_bytes()));
         assert!(doubles.starts_with("order flinear") && doubles.ends_with(" carith"), "{doubles}");
     }

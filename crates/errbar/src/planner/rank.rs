@@ -119,10 +119,15 @@ impl Ranking {
             (_, true) => ranking.within(RARE_WHOLE).min(MOST_WHOLE),
             _ => ranking.near(n_words).min(MOST_WHOLE),
         };
-        if near > 1 && (mode == Mode::Small || ranking.is_rare(n_words)) {
+        // Nor do they where words repeat others: they do so in places.
+        let some_repeat = candidates.iter().any(|plan| repeats::tells(plan));
+        let near = if some_repeat { ranking.with_twin(&candidates, near, mode) } else { near };
+        if near > 1 && (mode == Mode::Small || some_repeat || ranking.is_rare(n_words)) {
             let Ranking { order, looks, coded } = &mut ranking;
             for &i in &order[..near] {
                 let whole = pipeline::code(registry, candidates[i], values, Some(tolerance)).ok();
+                // That a sample did not serve says nothing any more.
+                looks[i].retain(|&bytes| bytes < f64::MAX);
                 looks[i].push(whole.as_ref().map_or(f64::MAX, |coded| coded.len() as f64));
                 if coded.as_ref().is_none_or(|(best, _)| looks[i].last() < looks[*best].last()) {
                     *coded = whole.map(|coded| (i, coded));
@@ -131,6 +136,24 @@ impl Ranking {
             order[..near].sort_by(|&a, &b| looks[a].last().unwrap_or(&f64::MAX).total_cmp(looks[b].last().unwrap_or(&f64::MAX)));
         }
         ranking
+    }
+
+    /// Puts the twin of the first that tells repeats, if the first does not, among the `near` that are
+    /// compared on the whole block, and gives the number of these then.
+    fn with_twin(&mut self, candidates: &[&PipelineRecord], near: usize, mode: Mode) -> usize {
+        let near = if mode == Mode::Small { near } else { near.min(MOST_WHOLE - 1) };
+        // Where samples repeat much, the whole does, too; not the other way round.
+        let first = self.order.first().filter(|&&first| !repeats::tells(candidates[first]));
+        let place = first.and_then(|&first| repeats::twin(candidates, first));
+        match place.and_then(|twin| self.order.iter().position(|&i| i == twin)) {
+            Some(place) if place >= near => {
+                let twin = self.order.remove(place);
+                let place = near.min(MOST_WHOLE - 1);
+                self.order.insert(place, twin);
+                place + 1
+            }
+            _ => near,
+        }
     }
 
     /// Whether nearly nothing is left to code: it is what a sample seldom shows.

@@ -1,8 +1,15 @@
-//! A quick look at how much words repeat themselves: what coding them exactly takes at the least.
+//! Quick looks at how much words repeat themselves: what coding them exactly takes at the least, and
+//! whether it is worth while to tell which repeat which.
 
 use errbar_codec::codes::Word;
-use errbar_codec::{Values, log2, with_words};
+use errbar_codec::{Tolerance, Values, log2, transform, with_words};
+use errbar_format::record::{PipelineRecord, StageRecord};
 
+use super::rank::SAMPLE_WORDS;
+use super::sample;
+
+/// The stage that tells what repeats.
+pub(super) const REPEAT: &str = "repeat";
 /// Words looked at.
 const LOOKS: usize = 8192;
 /// Counters, of which words that differ may share one: then they only seem to repeat.
@@ -14,6 +21,41 @@ const COUNTERS_LOG2: u32 = 14;
 pub(super) fn least_bits(sample: &Values) -> f64 {
     let width = sample.bits.dims.last().copied().unwrap_or(1).max(1);
     with_words!(&sample.bits.words, v => least_bits_of(&v[..v.len().min(LOOKS)], width))
+}
+
+/// Where to look, in eighths of the way along every dimension: what repeats often does so in places.
+const PLACES: [usize; 5] = [4, 1, 7, 0, 8];
+/// The share of what words take by themselves that may be spent on telling of one that it repeats
+/// another: where few values occur many are the same by chance, and predicting them is better.
+const CHEAP: f64 = 0.35;
+
+/// Whether words repeat others in a way that is cheaper to tell than the words.
+pub(super) fn are_worth_telling(values: &Values, tolerance: &Tolerance) -> bool {
+    let absent = sample::absent(values, tolerance);
+    if !transform::Repeat::are_many(&values.bits, absent.as_deref()) {
+        return false;
+    }
+    let looks = if values.bits.words.len() > SAMPLE_WORDS { &PLACES[..] } else { &PLACES[..1] };
+    looks.iter().any(|&eighths| {
+        let mut sample = sample::cut(values, SAMPLE_WORDS, eighths);
+        sample.bits.scan.absent = sample::absent(&sample, tolerance);
+        transform::Repeat::price(&sample.bits).is_some_and(|bits| bits < CHEAP * least_bits(&sample))
+    })
+}
+
+/// The candidate that differs from another only in that one of both tells what repeats.
+pub(super) fn twin(candidates: &[&PipelineRecord], of: usize) -> Option<usize> {
+    let others = |plan: &PipelineRecord| -> Vec<StageRecord> {
+        let is_other = |stage: &&StageRecord| stage.name != REPEAT;
+        [&plan.quantizer].into_iter().chain(&plan.transforms).chain([&plan.coder]).filter(is_other).cloned().collect()
+    };
+    let is_twin = |&i: &usize| i != of && tells(candidates[i]) != tells(candidates[of]) && others(candidates[i]) == others(candidates[of]);
+    (0..candidates.len()).find(is_twin)
+}
+
+/// Whether a plan tells what repeats.
+pub(super) fn tells(plan: &PipelineRecord) -> bool {
+    plan.transforms.iter().any(|transform| transform.name == REPEAT)
 }
 
 fn least_bits_of<W: Word>(words: &[W], width: usize) -> f64 {
@@ -40,7 +82,41 @@ fn entropy<W: Word>(words: impl Iterator<Item = W>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use errbar_codec::DType;
     use errbar_codec::conformance::SplitMix64;
+    use errbar_codec::pipeline::stage;
+
+    #[test]
+    fn repeats_that_are_no_chance_are_worth_telling() {
+        let is_worth = |word: &dyn Fn(usize) -> u32| {
+            let bytes: Vec<u8> = (0..20_000).flat_map(|i| word(i).to_le_bytes()).collect();
+            let values = Values::from_bytes(DType::U32, false, &[100, 200], bytes).expect("20,000 integers");
+            are_worth_telling(&values, &Tolerance::exact(vec![7]))
+        };
+        let noise: Vec<u32> = SplitMix64(3).map(|r| r as u32).take(20_000).collect();
+        assert!(!is_worth(&|i| noise[i]));
+        assert!(is_worth(&|i| noise[i / 4 * 4]));
+        assert!(is_worth(&|i| noise[i / 200 / 10 * 10 + i % 200 / 10]));
+        assert!(!is_worth(&|i| noise[i] % 8), "by chance");
+        assert!(!is_worth(&|i| if i % 200 > 100 { 7 } else { noise[i] }), "missing");
+    }
+
+    #[test]
+    fn twins_differ_in_repeats_alone() {
+        let plan = |quantizer: &str, transforms: &[&str]| PipelineRecord {
+            quantizer: stage(quantizer, vec![]),
+            transforms: transforms.iter().map(|name| stage(name, vec![])).collect(),
+            coder: stage("crans", vec![]),
+        };
+        let plans = [
+            plan("order", &["linear"]),
+            plan("palette", &["repeat", "linear"]),
+            plan("order", &["rotate", "repeat", "linear"]),
+            plan("order", &["repeat", "linear"]),
+        ];
+        let candidates: Vec<&PipelineRecord> = plans.iter().collect();
+        assert_eq!([0, 1, 2, 3].map(|i| twin(&candidates, i)), [Some(3), None, None, Some(0)]);
+    }
 
     #[test]
     fn what_repeats_in_any_way_comes_cheap() {

@@ -1,5 +1,7 @@
 //! Parts of a block that stand for all of it.
 
+use std::sync::Arc;
+
 use errbar_codec::codes::Word;
 use errbar_codec::float::Float;
 use errbar_codec::{Codes, Tolerance, Values, with_words};
@@ -27,15 +29,21 @@ pub(super) fn cut(values: &Values, n_words: usize, eighths: usize) -> Values {
     Values { dtype: values.dtype, bits: Codes::plain(extent, words) }
 }
 
+/// The words of a part that are missing, if any are.
+pub(super) fn absent(part: &Values, tolerance: &Tolerance) -> Option<Arc<[bool]>> {
+    let float = Float::of(part.dtype).ok();
+    let is_absent = |bits: u64| float.is_some_and(|float| !float.is_finite(bits)) || tolerance.is_fill(bits);
+    let absent: Vec<bool> = with_words!(&part.bits.words, v => v.iter().map(|word| is_absent(word.to_u64())).collect());
+    absent.contains(&true).then(|| absent.into())
+}
+
 /// Boxes as [`cut`] gives them, those with the most values that are not missing first; of equals, the
 /// one in the middle, then those farthest from each other.
 pub(crate) fn boxes(values: &Values, tolerance: &Tolerance, n_words: usize, count: usize) -> Vec<Values> {
     if values.bits.words.len() <= n_words {
         return vec![values.clone()];
     }
-    let float = Float::of(values.dtype).ok();
-    let is_absent = |bits: u64| float.is_some_and(|float| !float.is_finite(bits)) || tolerance.is_fill(bits);
-    let absent = |part: &Values| with_words!(&part.bits.words, v => v.iter().filter(|word| is_absent(word.to_u64())).count());
+    let absent = |part: &Values| absent(part, tolerance).map_or(0, |absent| absent.iter().filter(|absent| **absent).count());
     let mut boxes: Vec<(usize, Values)> = Vec::new();
     for eighths in PLACES {
         let part = cut(values, n_words, eighths);

@@ -136,7 +136,7 @@ fn check_size(n: Extents) -> Result<()> {
 }
 
 fn code_layout(n: Extents, levels: Vec<u8>, absent: Option<Arc<[bool]>>) -> Layout {
-    Layout { width: 4, dims: n.to_vec(), scan: Scan { levels, absent } }
+    Layout { width: 4, dims: n.to_vec(), scan: Scan { levels, absent, ..Scan::default() } }
 }
 
 impl Stage for Interp {

@@ -1,7 +1,7 @@
 //! Taps fitted to samples of a block.
 
 use super::template::{Model, OFFSETS, TAPS, UNIT};
-use crate::codes::Word;
+use crate::codes::{Scan, Word};
 use crate::least_squares::{Samples, bits};
 use crate::polyphase::{DIMS, Extents, Offset, sample_runs};
 use crate::simd::{Work, widest};
@@ -12,6 +12,8 @@ const SAMPLES: usize = 8192;
 /// … of so many times as many codes, and at least so many: the rest tells little more.
 const SHARE: usize = 4;
 const LEAST: usize = 2048;
+/// How many times as many are looked at, at most, where many are known already.
+const MOST_MORE: usize = 8;
 /// Rounds of least squares.
 const ROUNDS: usize = 3;
 /// Largest tap that 16 bits hold with a little room.
@@ -22,13 +24,13 @@ const LIMIT: f64 = 0.5;
 /// The best of fitted taps, of the plane through the nearest neighbours, of the code before and of
 /// the median.
 pub(super) fn model(codes: &Codes, n: Extents) -> Model {
-    with_words!(&codes.words, v => widest(Fitting { words: v, n, absent: codes.scan.absent.as_deref() }))
+    with_words!(&codes.words, v => widest(Fitting { words: v, n, scan: &codes.scan }))
 }
 
 struct Fitting<'a, W> {
     words: &'a [W],
     n: Extents,
-    absent: Option<&'a [bool]>,
+    scan: &'a Scan,
 }
 
 impl<W: Word> Work for Fitting<'_, W> {
@@ -36,7 +38,7 @@ impl<W: Word> Work for Fitting<'_, W> {
 
     #[inline(always)]
     fn run(self) -> Model {
-        let sampled = sample(self.words, self.n, self.absent, |word| word.to_u64() as f64);
+        let sampled = sample(self.words, self.n, self.scan, |word| word.to_u64() as f64);
         best_model(&sampled, [None, Some(sampled.median)], judge)
     }
 }
@@ -150,14 +152,18 @@ impl Sampled {
 /// Looks at codes and their neighbours, as a reader does: what is not there is as the one before along
 /// the last axis that has one.
 #[inline(always)]
-pub(super) fn sample<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>, number: impl Fn(W) -> f64) -> Sampled {
+pub(super) fn sample<W: Word>(words: &[W], n: Extents, scan: &Scan, number: impl Fn(W) -> f64) -> Sampled {
+    let (absent, repeats) = (scan.absent.as_deref(), scan.repeats.as_deref());
     let strides = [n[1] * n[2] * n[3], n[2] * n[3], n[3], 1];
     let back = |offset: Offset| -> usize { (0..DIMS).map(|d| offset[d] as isize * strides[d] as isize).sum::<isize>().unsigned_abs() };
     // Only dimensions that there are.
     let used: Vec<usize> = (0..TAPS).filter(|&k| (0..DIMS).all(|d| OFFSETS[k][d] == 0 || n[d] > 1)).collect();
     let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); used.len()] };
     let mut values = Vec::new();
-    for (row, first, len) in sample_runs(n, (words.len() / SHARE).clamp(LEAST, SAMPLES)) {
+    // As many that are there as there would be if all were.
+    let gone = absent.map_or(0, |absent| absent.iter().filter(|absent| **absent).count());
+    let more = if repeats.is_some() { (words.len() / (words.len() - gone).max(1)).clamp(1, MOST_MORE) } else { 1 };
+    for (row, first, len) in sample_runs(n, (words.len() / SHARE).clamp(LEAST, SAMPLES) * more) {
         let start = (0..DIMS - 1).map(|d| row[d] * strides[d]).sum::<usize>();
         let has_row = |offset: Offset| (0..DIMS - 1).all(|d| (0..n[d] as i64).contains(&(row[d] as i64 + i64::from(offset[d]))));
         let is_inside =
@@ -180,7 +186,8 @@ pub(super) fn sample<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>, 
             values.push(number(words[at]));
             let value = |offset: Offset| {
                 let there = is_inside(offset, x).then(|| at - back(offset))?;
-                is_present(there).then(|| number(words[there]))
+                let is_known = is_present(there) || repeats.is_some_and(|repeats| repeats.source(there).is_some());
+                is_known.then(|| number(words[there]))
             };
             let before = [[0, 0, 0, -1], [0, 0, -1, 0], [0, -1, 0, 0], [-1, 0, 0, 0]];
             let Some(stand_in) = before.into_iter().find_map(value) else { continue };

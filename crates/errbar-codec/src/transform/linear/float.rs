@@ -4,7 +4,7 @@ use errbar_format::Result;
 
 use super::template::{self, Line, Model};
 use super::{Pass, fit};
-use crate::codes::Word;
+use crate::codes::{Scan, Word};
 use crate::float::Float;
 use crate::least_squares::bits;
 use crate::polyphase::{DIMS, Extents, folded};
@@ -99,7 +99,7 @@ impl<W: Word> Work for FloatPass<'_, W> {
 
 #[inline(always)]
 fn rows<W: Word>(pass: Pass<'_, W>, convert: Convert) {
-    let Pass { words, n, model, absent, forward } = pass;
+    let Pass { words, n, model, absent, repeats, forward } = pass;
     let width = n[DIMS - 1];
     let mut numbers = vec![0.0; words.len()];
     let mut sums = vec![0.0; width];
@@ -110,7 +110,10 @@ fn rows<W: Word>(pass: Pass<'_, W>, convert: Convert) {
         for x in 0..width {
             let predicted = line.unrounded(&numbers, start, x, sums[x]);
             let (code, word) = (convert.code::<W>(predicted), &mut words[start + x]);
-            if absent.is_some_and(|absent| absent[start + x]) {
+            if let Some(from) = repeats.and_then(|repeats| repeats.source(start + x)) {
+                numbers[start + x] = numbers[from];
+                words[start + x] = if forward { W::from_u64(0) } else { words[from] };
+            } else if absent.is_some_and(|absent| absent[start + x]) {
                 // As good as predicted; what it was is kept elsewhere.
                 numbers[start + x] = convert.number(code);
                 *word = if forward { W::from_u64(0) } else { code };
@@ -126,8 +129,8 @@ fn rows<W: Word>(pass: Pass<'_, W>, convert: Convert) {
 }
 
 /// The best predictor of samples, by the differences of codes.
-fn model<W: Word>(words: &[W], n: Extents, absent: Option<&[bool]>, convert: Convert) -> Model {
-    let sampled = fit::sample(words, n, absent, |word| convert.number(word));
+fn model<W: Word>(words: &[W], n: Extents, scan: &Scan, convert: Convert) -> Model {
+    let sampled = fit::sample(words, n, scan, |word| convert.number(word));
     let targets = &sampled.samples.target;
     let code = |x: f64| convert.code::<W>(x).to_u64();
     let codes: Vec<u64> = targets.iter().map(|&target| code(target)).collect();
@@ -195,8 +198,7 @@ impl Transform for FloatLinear {
     fn chooses(&self, codes: &Codes, wanted: &[u8]) -> Option<Vec<u8>> {
         let Params { float, .. } = Params::parse(wanted).ok()?;
         let n = check(&codes.layout(), &Params { float, model: Model::default() }).ok()?;
-        let absent = codes.scan.absent.as_deref();
-        let model = with_words!(&codes.words, v => model(v, n, absent, Convert(float)));
+        let model = with_words!(&codes.words, v => model(v, n, &codes.scan, Convert(float)));
         Some(Params { float, model }.to_bytes())
     }
 
@@ -211,16 +213,14 @@ impl Transform for FloatLinear {
     fn forward(&self, mut codes: Codes, params: &[u8]) -> Result<Codes> {
         let params = Params::parse(params)?;
         let n = check(&codes.layout(), &params)?;
-        let absent = codes.scan.absent.as_deref();
-        with_words!(&mut codes.words, v => widest(FloatPass(Pass { words: v, n, model: &params.model, absent, forward: true }, params.float)));
+        with_words!(&mut codes.words, v => widest(FloatPass(Pass::new(v, n, &params.model, &codes.scan, true), params.float)));
         Ok(codes)
     }
 
     fn inverse(&self, mut codes: Codes, input: &Layout, params: &[u8]) -> Result<Codes> {
         let params = Params::parse(params)?;
         let n = check(input, &params)?;
-        let absent = input.scan.absent.as_deref();
-        with_words!(&mut codes.words, v => widest(FloatPass(Pass { words: v, n, model: &params.model, absent, forward: false }, params.float)));
+        with_words!(&mut codes.words, v => widest(FloatPass(Pass::new(v, n, &params.model, &input.scan, false), params.float)));
         codes.scan = input.scan.clone();
         Ok(codes)
     }

@@ -7,7 +7,7 @@ use errbar_format::Result;
 pub use self::float::FloatLinear;
 
 use self::template::{IN_ROW, Line, Model, UNIT_BITS};
-use crate::codes::Word;
+use crate::codes::{Repeats, Scan, Word};
 use crate::polyphase::{DIMS, Extents, folded};
 use crate::simd::{Work, widest};
 use crate::stage::{Stage, Transform, bad_params};
@@ -31,7 +31,15 @@ struct Pass<'a, W> {
     n: Extents,
     model: &'a Model,
     absent: Option<&'a [bool]>,
+    /// What absent words are, where that is known.
+    repeats: Option<&'a Repeats>,
     forward: bool,
+}
+
+impl<'a, W> Pass<'a, W> {
+    fn new(words: &'a mut [W], n: Extents, model: &'a Model, scan: &'a Scan, forward: bool) -> Self {
+        Pass { words, n, model, absent: scan.absent.as_deref(), repeats: scan.repeats.as_deref(), forward }
+    }
 }
 
 impl<W: Word> Work for Pass<'_, W> {
@@ -39,10 +47,10 @@ impl<W: Word> Work for Pass<'_, W> {
 
     #[inline(always)]
     fn run(self) {
-        if self.model.taps.iter().all(|&tap| tap == 0) {
+        if self.model.taps.iter().all(|&tap| tap == 0) && self.repeats.is_none() {
             return self.run_without_taps();
         }
-        let Pass { words, n, model, absent, forward } = self;
+        let Pass { words, n, model, absent, repeats, forward } = self;
         let width = n[DIMS - 1];
         // Codes as doubles: products and sums of theirs are exact.
         let mut codes = vec![0.0; words.len()];
@@ -53,7 +61,7 @@ impl<W: Word> Work for Pass<'_, W> {
             line.sums(&codes, start, &mut sums);
             let here = &mut words[start..start + width];
             match (absent.map(|absent| &absent[start..start + width]).filter(|absent| absent.contains(&true)), forward) {
-                (Some(absent), _) => row_with_absent(&line, &mut codes, start, here, &sums, absent, forward),
+                (Some(absent), _) => row_with_absent(&line, &mut codes, start, here, &sums, Gone { absent, repeats }, forward),
                 (None, true) => difference_row(&line, &mut codes, start, here, &mut sums),
                 (None, false) => sum_row(&line, &mut codes, start, here, &sums),
             }
@@ -65,7 +73,7 @@ impl<W: Word> Pass<'_, W> {
     /// Without taps a code is predicted by the one before it, or all of them by the mean.
     #[inline(always)]
     fn run_without_taps(self) {
-        let Pass { words, n, model, absent, forward } = self;
+        let Pass { words, n, model, absent, forward, .. } = self;
         if let Some(mean) = model.mean {
             let (base, stand_in) = (W::from_u64(mean.into()), W::from_u64(u64::from(mean).min(most::<W>())));
             match forward {
@@ -163,21 +171,31 @@ fn sum_row<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W
     }
 }
 
-/// Codes there, residuals here, or the other way round; absent words are what is predicted.
+/// Which words of a row are absent, and what all of them repeat that repeat something.
+#[derive(Clone, Copy)]
+struct Gone<'a> {
+    absent: &'a [bool],
+    repeats: Option<&'a Repeats>,
+}
+
+/// Codes there, residuals here, or the other way round; absent words are what they repeat, or else what
+/// is predicted.
 #[inline(always)]
-fn row_with_absent<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W], sums: &[f64], absent: &[bool], forward: bool) {
+fn row_with_absent<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W], sums: &[f64], gone: Gone<'_>, forward: bool) {
+    let Gone { absent, repeats } = gone;
     let most = most::<W>();
     // The code that stands at a place from then on, and the word.
-    let both = |word: W, absent: bool, predicted: i64| -> (u64, W) {
+    let both = |word: W, absent: bool, repeated: Option<f64>, predicted: i64| -> (u64, W) {
         let predicted_word = W::from_u64(predicted as u64);
-        let stand_in = predicted.max(0).unsigned_abs().min(most);
+        let stand_in = repeated.map_or(predicted.max(0).unsigned_abs().min(most), |code| code as u64);
         let code = if forward { word } else { word.unzigzag().wadd(predicted_word) };
         let code = if absent { stand_in } else { code.to_u64() };
         let difference = if absent { W::from_u64(0) } else { word.wsub(predicted_word).zigzag() };
         (code, if forward { difference } else { W::from_u64(code) })
     };
+    let repeated = |codes: &[f64], at: usize| repeats.and_then(|repeats| repeats.source(at)).map(|from| codes[from]);
     let at_edge = |codes: &mut [f64], words: &mut [W], x: usize| {
-        let (code, word) = both(words[x], absent[x], line.predict_at_edge(codes, start + x, x) as i64);
+        let (code, word) = both(words[x], absent[x], repeated(codes, start + x), line.predict_at_edge(codes, start + x, x) as i64);
         codes[start + x] = code as f64;
         words[x] = word;
     };
@@ -188,14 +206,13 @@ fn row_with_absent<W: Word>(line: &Line, codes: &mut [f64], start: usize, words:
     if !inner.is_empty() {
         let taps = line.near_integers();
         let mut before: [i64; IN_ROW] = std::array::from_fn(|k| codes[start + inner.start - 1 - k] as i64);
-        let here = &mut codes[start..][inner.clone()];
-        let each = here.iter_mut().zip(&mut words[inner.clone()]).zip(&sums[inner.clone()]).zip(&absent[inner]);
-        for (((to, word), sum), &absent) in each {
+        let each = inner.clone().zip(&mut words[inner.clone()]).zip(&sums[inner.clone()]).zip(&absent[inner]);
+        for (((x, word), sum), &absent) in each {
             let far = (sum + TO_BITS).to_bits() as i64 - TO_BITS.to_bits() as i64;
             let sum = far + taps.constant + (taps.near[1] * before[1] + taps.near[2] * before[2]) + taps.near[0] * before[0];
-            let (code, changed) = both(*word, absent, sum >> UNIT_BITS);
+            let (code, changed) = both(*word, absent, repeated(codes, start + x), sum >> UNIT_BITS);
             *word = changed;
-            *to = code as f64;
+            codes[start + x] = code as f64;
             before = [code as i64, before[0], before[1]];
         }
     }
@@ -261,15 +278,13 @@ impl Transform for Linear {
 
     fn forward(&self, mut codes: Codes, params: &[u8]) -> Result<Codes> {
         let (n, model) = (check(&codes.layout())?, Model::parse(params)?);
-        let absent = codes.scan.absent.as_deref();
-        with_words!(&mut codes.words, v => widest(Pass { words: v, n, model: &model, absent, forward: true }));
+        with_words!(&mut codes.words, v => widest(Pass::new(v, n, &model, &codes.scan, true)));
         Ok(codes)
     }
 
     fn inverse(&self, mut codes: Codes, input: &Layout, params: &[u8]) -> Result<Codes> {
         let (n, model) = (check(input)?, Model::parse(params)?);
-        let absent = input.scan.absent.as_deref();
-        with_words!(&mut codes.words, v => widest(Pass { words: v, n, model: &model, absent, forward: false }));
+        with_words!(&mut codes.words, v => widest(Pass::new(v, n, &model, &input.scan, false)));
         codes.scan = input.scan.clone();
         Ok(codes)
     }
