@@ -317,6 +317,7 @@ impl<W: Write> AtWork<'_, '_, W> {
             variable: None,
             lossy_file: self.lossy,
             numbers: part.numbers,
+            precedent: None,
         };
         self.submit(job)
     }
@@ -333,11 +334,12 @@ impl<W: Write> AtWork<'_, '_, W> {
         let variable = Variable { first_block, ..variable(&array, plan.mode) };
         let index = self.body.variables.len();
         self.body.segments.push(Segment::Variable { index: index as u32 });
-        for k in 0..variable.n_blocks().unwrap_or(0) {
+        let (n_blocks, mut precedent) = (variable.n_blocks().unwrap_or(0), None);
+        for k in 0..n_blocks {
             let (origin, shape) = variable.block_box(k);
             let len = shape.iter().product::<u64>() * variable.dtype.size() as u64;
             let Some(bytes) = self.read(len) else { break };
-            let job = Job {
+            let mut job = Job {
                 place: BlockPlace::Box { path: self.found.path.clone(), variable: variable.name.clone(), origin },
                 dtype: variable.dtype,
                 big_endian: variable.big_endian,
@@ -348,7 +350,9 @@ impl<W: Write> AtWork<'_, '_, W> {
                 variable: Some(index),
                 lossy_file: self.lossy,
                 numbers: None,
+                precedent: None,
             };
+            self.run.blocks.follow(&mut job, &mut precedent, k, n_blocks);
             self.submit(job)?;
         }
         self.body.variables.push(variable);

@@ -162,7 +162,7 @@ fn class<W: Word, B: Bits>(
     let weights = if words.len() < SMALL {
         super::plain_weights(&template)
     } else {
-        let given = if B::WRITES { fit::weights(&template, &own, &around.classes, fit::SAMPLES) } else { [0; GROUPS] };
+        let given = if B::WRITES { fit::weights(&template, &own, &around.classes, fit::samples(words.len())) } else { [0; GROUPS] };
         code_weights(bits, &mut models.weights, &template, &given)
     };
     let bands = Bands::whole(step.n);

@@ -19,8 +19,8 @@ pub(super) struct Model {
     raw: RawWriter,
     /// Bits that would stand in `raw`.
     raw_bits: u64,
-    /// Of a class, to choose weights by.
-    n_samples: usize,
+    /// Whether few samples choose weights.
+    is_estimate: bool,
     /// With the weights in it.
     header: Writer,
 }
@@ -54,7 +54,7 @@ impl Work for Modelling<'_> {
             histograms: Box::new([[0; TOKENS]; BINS]),
             raw: RawWriter::default(),
             raw_bits: 0,
-            n_samples: if self.counts_only { fit::FEW_SAMPLES } else { fit::SAMPLES },
+            is_estimate: self.counts_only,
             header: Writer::default(),
         };
         let mut weight_models = [Bit::default(); 256];
@@ -107,7 +107,8 @@ impl Model {
         let template = template(whole, step.level, step.class, step.n);
         let own = magnitudes(step, around.new_class(step), words, absent);
         let bands = Bands::new(step.n);
-        let weights = if words.len() < SMALL { [0; GROUPS] } else { fit::weights(&template, &own, &around.classes, self.n_samples) };
+        let n_samples = if self.is_estimate { fit::FEW_SAMPLES } else { fit::samples(words.len()) };
+        let weights = if words.len() < SMALL { [0; GROUPS] } else { fit::weights(&template, &own, &around.classes, n_samples) };
         let weights = code_weights(&mut self.header, &template, step.n, &weights, models);
         let mut context = Context::new(&template, &weights, bands.axis, &own, &around.classes);
         let width = step.n[DIMS - 1];
