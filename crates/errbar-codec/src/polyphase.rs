@@ -78,6 +78,38 @@ pub fn padded(n: Extents) -> usize {
     n.iter().fold(1, |points: usize, &n| points.saturating_mul(if n > 1 { n + 2 * HALO } else { n }))
 }
 
+/// The indices of rows, in order.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    n: [usize; DIMS - 1],
+    next: [usize; DIMS - 1],
+    left: usize,
+}
+
+/// The rows of a grid; none where they have no points.
+pub fn rows(n: Extents) -> Rows {
+    let [i, j, k, x] = n;
+    Rows { n: [i, j, k], next: [0; DIMS - 1], left: if x == 0 { 0 } else { i * j * k } }
+}
+
+impl Iterator for Rows {
+    type Item = [usize; DIMS - 1];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let row = self.next;
+        self.next[2] += 1;
+        if self.next[2] == self.n[2] {
+            self.next = [row[0], row[1] + 1, 0];
+            if self.next[1] == self.n[1] {
+                self.next = [row[0] + 1, 0, 0];
+            }
+        }
+        Some(row)
+    }
+}
+
 /// A dense grid with a halo.
 #[derive(Clone, Debug, Default)]
 pub struct Grid<T> {
@@ -181,10 +213,8 @@ impl<T: Copy + Default> Grid<T> {
     }
 
     /// Every row's indices in order.
-    pub fn each_row(&self) -> impl Iterator<Item = [usize; DIMS - 1]> + use<T> {
-        let [i, j, k, x] = self.n;
-        let i = if x == 0 { 0 } else { i };
-        (0..i).flat_map(move |i| (0..j).flat_map(move |j| (0..k).map(move |k| [i, j, k])))
+    pub fn each_row(&self) -> Rows {
+        rows(self.n)
     }
 
     /// Copies the points of `class` out of this grid.

@@ -12,7 +12,7 @@ use errbar_format::{Error, Kind, Result, frame, record};
 use crate::compare::decibels;
 use crate::pack::variable;
 use crate::parallel::Pool;
-use crate::planner::{CorePlanner, Planner, Reason, encode_best};
+use crate::planner::{CorePlanner, PRECEDENT_BLOCKS, Planner, Precedent, Reason, encode_best};
 use crate::policy::Mode;
 use crate::range::Survey;
 use crate::source;
@@ -106,11 +106,16 @@ pub fn run(path: &Path, bounds: &[Bound], mode: Mode, runs: u32) -> Result<Bench
         limit = tolerance.as_ref().map(|tolerance| tolerance.limit);
         coded.clear();
         let mut from = 0;
-        for k in 0..variable.n_blocks().unwrap_or(0) {
+        let (n_blocks, mut precedent) = (variable.n_blocks().unwrap_or(0), None);
+        for k in 0..n_blocks {
             let (origin, shape) = variable.block_box(k);
             let to = from + shape.iter().product::<u64>() as usize * variable.dtype.size();
             let values = Values::from_bytes(variable.dtype, variable.big_endian, &shape, &raw[from..to])?;
-            let (encoded, choice) = encode_best(&registry, &*planner, &values, tolerance.as_ref(), mode)?;
+            if k.is_multiple_of(PRECEDENT_BLOCKS) {
+                let is_alone = k + 1 == n_blocks;
+                precedent = if is_alone { None } else { Precedent::of(&registry, &*planner, &values, tolerance.as_ref(), mode) };
+            }
+            let (encoded, choice) = encode_best(&registry, &*planner, &values, tolerance.as_ref(), mode, precedent.as_ref())?;
             if let (None, Some(choice)) = (&reason, choice) {
                 reason = Some(Reason::new(&registry, &pipeline::describe(&registry, &encoded.pipeline), &choice));
             }

@@ -7,18 +7,21 @@ mod fast;
 mod halving;
 mod lossless;
 mod lossy;
+mod precedent;
 mod rank;
 mod repeats;
 pub(crate) mod sample;
 
 use std::borrow::Cow;
 
-use errbar_codec::pipeline::{self, Encoded, NONE, stage};
+use errbar_codec::pipeline::{self, Coded, Encoded, NONE, stage};
 use errbar_codec::{DType, Limit, Registry, Result, Tolerance, Values, Words, coder, with_words};
 use errbar_format::record::{PipelineRecord, StageRecord};
 
 pub(crate) use self::bytes::encode as encode_bytes;
 pub use self::choice::{Choice, Reason};
+pub(crate) use self::precedent::BLOCKS as PRECEDENT_BLOCKS;
+pub use self::precedent::Precedent;
 use self::rank::{BYTE_RUNS, Ranking, SAMPLE_WORDS};
 use crate::policy::Mode;
 
@@ -172,8 +175,27 @@ fn learning(plan: &PipelineRecord) -> Option<PipelineRecord> {
 /// compressed already, or noise: trying the whole of it would only cost time.
 const HARDLY_SHRINKS: f64 = 0.985;
 
-/// Codes a block with the best of the planner's candidates, by their size on a sample, and says what
-/// it was chosen over, if there was another.
+/// Proves a block that `plan` has coded, or what the coder that learns makes of it where that is smaller
+/// and size is all that counts.
+fn proven(
+    registry: &Registry,
+    plan: &PipelineRecord,
+    mut coded: Coded,
+    values: &Values,
+    tolerance: &Tolerance,
+    mode: Mode,
+) -> Result<Encoded> {
+    if let Some(plan) = learning(plan).filter(|_| mode == Mode::Small)
+        && let Ok(learnt) = pipeline::code(registry, &plan, values, Some(tolerance))
+        && learnt.len() < coded.len()
+    {
+        coded = learnt;
+    }
+    pipeline::prove(registry, coded, values, Some(tolerance))
+}
+
+/// Codes a block as its precedent was if it is like that, or else with the best of the planner's
+/// candidates, by their size on a sample; and says what it was chosen over, if there was another.
 ///
 /// # Errors
 /// None that storing the values exactly does not cause: it is the last resort.
@@ -183,6 +205,7 @@ pub fn encode_best(
     values: &Values,
     tolerance: Option<&Tolerance>,
     mode: Mode,
+    precedent: Option<&Precedent>,
 ) -> Result<(Encoded, Option<Choice>)> {
     let tolerance = match tolerance.filter(|_| values.dtype.is_float()) {
         Some(tolerance) => tolerance.for_block(values)?,
@@ -190,6 +213,9 @@ pub fn encode_best(
         None => Cow::Owned(Tolerance::exact(lossless::fill(values))),
     };
     let tolerance = &*tolerance;
+    if let Some(followed) = precedent.and_then(|precedent| precedent.follow(registry, values, tolerance, mode)) {
+        return Ok(followed);
+    }
     let families = planner.families(values, tolerance, mode);
     let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
     let raw = values.bits.layout().bytes();
@@ -201,20 +227,13 @@ pub fn encode_best(
             ranking.order.clear();
         }
     }
-    let code = |plan: &PipelineRecord| pipeline::code(registry, plan, values, Some(tolerance));
     for &i in &ranking.order {
         let coded = match ranking.coded.take() {
             Some((coded_by, coded)) if coded_by == i => Ok(coded),
-            _ => code(candidates[i]),
+            _ => pipeline::code(registry, candidates[i], values, Some(tolerance)),
         };
-        let Ok(mut coded) = coded else { continue };
-        if let Some(plan) = learning(candidates[i]).filter(|_| mode == Mode::Small)
-            && let Ok(learnt) = code(&plan)
-            && learnt.len() < coded.len()
-        {
-            coded = learnt;
-        }
-        if let Ok(encoded) = pipeline::prove(registry, coded, values, Some(tolerance)) {
+        let Ok(coded) = coded else { continue };
+        if let Ok(encoded) = proven(registry, candidates[i], coded, values, tolerance, mode) {
             if encoded.payload.len() >= raw {
                 break;
             }

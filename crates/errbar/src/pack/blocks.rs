@@ -13,7 +13,7 @@ use errbar_format::{Error, Result, frame, record};
 
 use super::VariableReport;
 use crate::parallel::{Lane, Pool};
-use crate::planner::{Planner, Reason, encode_best, encode_bytes};
+use crate::planner::{PRECEDENT_BLOCKS, Planner, Precedent, Reason, encode_best, encode_bytes};
 use crate::policy::Mode;
 use crate::probe::Numbers;
 use crate::write::Writer;
@@ -41,6 +41,21 @@ pub(crate) struct Job {
     pub(crate) lossy_file: bool,
     /// How plain bytes may be numbers.
     pub(crate) numbers: Option<Numbers>,
+    /// How a block of the variable before it was planned.
+    pub(crate) precedent: Option<Arc<Precedent>>,
+}
+
+impl Job {
+    /// Gives block `k` of the `n` of a variable the precedent that the blocks before it had, or makes one
+    /// for it and those behind it: where it stands decides, whatever the threads.
+    pub(crate) fn follow(&mut self, registry: &Registry, planner: &dyn Planner, before: &mut Option<Arc<Precedent>>, k: u64, n: u64) {
+        if k.is_multiple_of(PRECEDENT_BLOCKS) {
+            let tolerance = self.tolerance.as_deref().filter(|_| k + 1 < n);
+            let values = tolerance.and_then(|_| Values::from_bytes(self.dtype, self.big_endian, &self.shape, &self.bytes[..]).ok());
+            *before = values.and_then(|values| Precedent::of(registry, planner, &values, tolerance, self.mode)).map(Arc::new);
+        }
+        self.precedent.clone_from(before);
+    }
 }
 
 /// A block, coded.
@@ -76,7 +91,7 @@ pub(crate) fn code(registry: &Registry, planner: &dyn Planner, number: u64, job:
         DType::Bytes => encode_bytes(registry, planner, job.bytes, job.numbers.as_ref(), job.mode)?,
         _ => {
             let values = Values::from_bytes(job.dtype, job.big_endian, &job.shape, job.bytes)?;
-            encode_best(registry, planner, &values, job.tolerance.as_deref(), job.mode)?
+            encode_best(registry, planner, &values, job.tolerance.as_deref(), job.mode, job.precedent.as_deref())?
         }
     };
     // Plain bytes may have been found to be numbers.
@@ -280,6 +295,7 @@ impl<W: Write> Blocks<W> {
             variable: None,
             lossy_file: false,
             numbers: None,
+            precedent: None,
         };
         self.submit(None, job)
     }
@@ -299,6 +315,11 @@ impl<W: Write> Blocks<W> {
         if let Some(file) = self.file(id).filter(|file| file.restored.is_some()) {
             file.pieces.push_back(Piece::Bytes(bytes.to_vec()));
         }
+    }
+
+    /// As [`Job::follow`].
+    pub(super) fn follow(&self, job: &mut Job, before: &mut Option<Arc<Precedent>>, k: u64, n: u64) {
+        job.follow(&self.registry, &*self.planner, before, k, n);
     }
 
     /// A block of a file at work, in file order.

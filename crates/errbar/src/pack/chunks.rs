@@ -259,7 +259,7 @@ impl Undoing<'_> {
         let stored: u64 = self.places.iter().filter(inside).map(|place| place.length).sum();
         let bytes = self.reader(array).read(&origin, &shape)?;
         let values = Values::from_bytes(array.dtype, array.big_endian, &shape, bytes)?;
-        let (encoded, _) = encode_best(&self.packer.registry, &*self.packer.planner, &values, None, self.mode)?;
+        let (encoded, _) = encode_best(&self.packer.registry, &*self.packer.planner, &values, None, self.mode, None)?;
         Ok((encoded.payload.len() as f64) < (1.0 - WORTH) * stored as f64)
     }
 }

@@ -17,6 +17,7 @@ use super::blocks::{Job, Slot, part_segment};
 use super::chunks::ChunkReader;
 use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
 use super::plan::{ArrayPlan, Plan, layout_of, plan_arrays};
+use crate::planner::Precedent;
 use crate::policy::Mode;
 use crate::probe::{self, Part};
 use crate::source::{self, Found, Named};
@@ -271,6 +272,7 @@ impl<W: Write> AtWork<'_, '_, W> {
             variable: None,
             lossy_file: self.lossy,
             numbers: part.numbers,
+            precedent: None,
         };
         self.submit(job)
     }
@@ -299,11 +301,20 @@ impl<W: Write> AtWork<'_, '_, W> {
         Ok(true)
     }
 
-    /// The `k`-th block of a variable, numbered as the next one.
-    fn block(&mut self, index: usize, k: u64, bytes: Vec<u8>, plan: &ArrayPlan, in_one_piece: bool) -> Result<()> {
+    /// The `k`-th block of a variable, numbered as the next one. Those of one in one piece may follow the
+    /// plan of another, `precedent`.
+    fn block(
+        &mut self,
+        index: usize,
+        k: u64,
+        bytes: Vec<u8>,
+        plan: &ArrayPlan,
+        precedent: Option<&mut Option<Arc<Precedent>>>,
+    ) -> Result<()> {
         let variable = &self.body.variables[index];
         let (origin, shape) = variable.block_box(k);
-        let job = Job {
+        let n_blocks = variable.n_blocks().unwrap_or(0);
+        let mut job = Job {
             place: BlockPlace::Box { path: self.found.path.clone(), variable: variable.name.clone(), origin },
             dtype: variable.dtype,
             big_endian: variable.big_endian,
@@ -312,16 +323,20 @@ impl<W: Write> AtWork<'_, '_, W> {
             tolerance: plan.tolerance.clone(),
             mode: plan.mode,
             variable: Some(index),
-            lossy_file: self.lossy && in_one_piece,
+            lossy_file: self.lossy && precedent.is_some(),
             numbers: None,
+            precedent: None,
         };
+        if let Some(precedent) = precedent {
+            self.run.blocks.follow(&mut job, precedent, k, n_blocks);
+        }
         self.submit(job)
     }
 
     /// An array that stands in one piece.
     fn array(&mut self, index: usize, plan: &ArrayPlan) -> Result<()> {
         self.body.segments.push(Segment::Variable { index: index as u32 });
-        let mut first_block = None;
+        let (mut first_block, mut precedent) = (None, None);
         let all = self.body.variables[index].bytes().unwrap_or(0);
         if all <= SMALL_GAP {
             let Some(bytes) = self.read(all) else { return Ok(()) };
@@ -336,7 +351,7 @@ impl<W: Write> AtWork<'_, '_, W> {
             let variable = &self.body.variables[index];
             let len = variable.block_box(k).1.iter().product::<u64>() * variable.dtype.size() as u64;
             let Some(bytes) = first_block.take().or_else(|| self.read(len)) else { break };
-            self.block(index, k, bytes, plan, true)?;
+            self.block(index, k, bytes, plan, Some(&mut precedent))?;
         }
         Ok(())
     }
@@ -362,7 +377,7 @@ impl<W: Write> AtWork<'_, '_, W> {
                     // Others may have come between.
                     self.body.variables[index].first_block = self.run.blocks.next_block();
                 }
-                self.block(index, k, column, &plans[index], false)?;
+                self.block(index, k, column, &plans[index], None)?;
             }
         }
         Ok(())
@@ -390,7 +405,7 @@ impl<W: Write> AtWork<'_, '_, W> {
         for k in 0..self.body.variables[index].n_blocks().unwrap_or(0) {
             let (origin, shape) = self.body.variables[index].block_box(k);
             match reader.read(&origin, &shape) {
-                Ok(bytes) => self.block(index, k, bytes, plan, false)?,
+                Ok(bytes) => self.block(index, k, bytes, plan, None)?,
                 Err(problem) => return Ok(Err(problem)),
             }
         }

@@ -24,7 +24,7 @@ pub(crate) fn encode(
     let mut as_numbers = match numbers {
         Some(numbers) => {
             let values = Values::from_bytes(numbers.dtype, numbers.big_endian, &numbers.shape(bytes.len()), &bytes[..])?;
-            Some(encode_best(registry, planner, &values, None, mode)?)
+            Some(encode_best(registry, planner, &values, None, mode, None)?)
         }
         None => None,
     };
@@ -32,7 +32,7 @@ pub(crate) fn encode(
         return Ok(found);
     }
     let values = Values::from_bytes(DType::Bytes, false, &[bytes.len() as u64], bytes)?;
-    let as_bytes = encode_best(registry, planner, &values, None, mode)?;
+    let as_bytes = encode_best(registry, planner, &values, None, mode, None)?;
     Ok(match as_numbers {
         Some(found) if found.0.payload.len() < as_bytes.0.payload.len() => found,
         _ => as_bytes,
@@ -122,7 +122,7 @@ mod tests {
 
     fn level(bytes: Vec<u8>) -> String {
         let values = Values::from_bytes(DType::Bytes, false, &[bytes.len() as u64], bytes).expect("bytes");
-        let (encoded, _) = encode_best(&Registry::core(), &CorePlanner, &values, None, Mode::Balanced).expect("coded");
+        let (encoded, _) = encode_best(&Registry::core(), &CorePlanner, &values, None, Mode::Balanced, None).expect("coded");
         pipeline::describe(&Registry::core(), &encoded.pipeline)
     }
 

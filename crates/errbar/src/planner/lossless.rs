@@ -140,7 +140,7 @@ mod tests {
     /// The stages chosen for numbers on a grid of 40 by 500.
     fn stages(dtype: DType, mode: Mode, bytes: impl Iterator<Item = u8>) -> String {
         let values = Values::from_bytes(dtype, false, &[40, 500], bytes.collect::<Vec<_>>()).expect("20,000 numbers");
-        let (encoded, _) = encode_best(&Registry::core(), &CorePlanner, &values, None, mode).expect("any numbers");
+        let (encoded, _) = encode_best(&Registry::core(), &CorePlanner, &values, None, mode, None).expect("any numbers");
         assert_eq!(encoded.decoded, values);
         pipeline::describe(&Registry::core(), &encoded.pipeline)
     }

@@ -9,9 +9,14 @@ use crate::policy::Mode;
 
 /// Words of a sample: enough for stable estimates, little beside a block.
 pub(super) const SAMPLE_WORDS: usize = 1 << 14;
+/// How many times smaller what all candidates are glanced at is: what is far from the best shows.
+const GLANCE: usize = 2;
+const SMALL_GLANCE: usize = 4;
 
-/// What is near the best estimate, and how many at most are looked at again.
+/// What is near the best estimate, at the second look and after it, and how many at most are looked at
+/// again.
 const NEAR: f64 = 1.1;
+const NEARER: f64 = 1.04;
 const RARE_NEAR: f64 = 2.0;
 const RARE_WHOLE: f64 = 8.0;
 /// Bytes a word below which next to nothing is left to code.
@@ -21,7 +26,7 @@ const UNLIKE: f64 = 4.0;
 /// Samples at most.
 const LOOKS: usize = 2;
 const SMALL_LOOKS: usize = 3;
-const MOST_NEAR: usize = 5;
+const MOST_NEAR: usize = 4;
 /// … of which so many are compared on the whole block where it matters most.
 const MOST_WHOLE: usize = 3;
 /// How far from the best one may be that stands for a family whose others are looked at.
@@ -43,12 +48,14 @@ pub(super) struct Ranking {
     pub(super) looks: Vec<Vec<f64>>,
     /// The whole block, coded by one of them, where it had to be.
     pub(super) coded: Option<(usize, Coded)>,
+    /// Whether the first look is at less than the others, and tells nothing beside them.
+    is_glance: bool,
 }
 
 impl Ranking {
     /// In the order of the planner's preference.
     pub(super) fn unseen(n: usize) -> Ranking {
-        Ranking { order: (0..n).collect(), looks: vec![Vec::new(); n], coded: None }
+        Ranking { order: (0..n).collect(), looks: vec![Vec::new(); n], coded: None, is_glance: false }
     }
 
     /// A glance at the first of each family and at the others of those that come near the best; then
@@ -63,15 +70,23 @@ impl Ranking {
     ) -> Ranking {
         let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
         let n_words = values.bits.words.len();
-        let (sample_words, looks, family) = match mode {
-            Mode::Small => (4 * SAMPLE_WORDS, SMALL_LOOKS, SMALL_FAMILY),
-            _ => (SAMPLE_WORDS, LOOKS, FAMILY),
+        let (sample_words, glance_words, looks, family) = match mode {
+            Mode::Small => (4 * SAMPLE_WORDS, 4 * SAMPLE_WORDS / SMALL_GLANCE, SMALL_LOOKS, SMALL_FAMILY),
+            _ => (SAMPLE_WORDS, SAMPLE_WORDS / GLANCE, LOOKS, FAMILY),
         };
         let parts = parts(values, tolerance, sample_words, looks);
         let cost =
             |i: usize, part: &Values| pipeline::estimate(registry, candidates[i], part, Some(tolerance), n_words).unwrap_or(f64::MAX);
         let mut ranking = Ranking::unseen(candidates.len());
-        let Some((glance, longer)) = parts.split_first() else { return ranking };
+        let Some(first) = parts.first() else { return ranking };
+        // Coders of exact words look for repeats, and need all they can get.
+        let is_cut = !tolerance.is_exact() && first.bits.words.len() > glance_words;
+        let cut = is_cut.then(|| sample::cut(first, glance_words, 4));
+        ranking.is_glance = is_cut;
+        let (glance, longer) = match &cut {
+            Some(cut) => (cut, &parts[..]),
+            None => (first, &parts[1..]),
+        };
         let firsts: Vec<usize> = families.iter().scan(0, |next, family| Some(std::mem::replace(next, *next + family.len()))).collect();
         for &i in &firsts {
             let best = firsts.iter().map(|&i| ranking.cost(i)).fold(f64::MAX, f64::min);
@@ -123,7 +138,7 @@ impl Ranking {
         let some_repeat = candidates.iter().any(|plan| repeats::tells(plan));
         let near = if some_repeat { ranking.with_twin(&candidates, near, mode) } else { near };
         if near > 1 && (mode == Mode::Small || some_repeat || ranking.is_rare(n_words)) {
-            let Ranking { order, looks, coded } = &mut ranking;
+            let Ranking { order, looks, coded, .. } = &mut ranking;
             for &i in &order[..near] {
                 let whole = pipeline::code(registry, candidates[i], values, Some(tolerance)).ok();
                 // That a sample did not serve says nothing any more.
@@ -161,9 +176,12 @@ impl Ranking {
         self.least() < RARE * n_words as f64
     }
 
-    /// What a candidate would take: the mean of the looks.
+    /// What a candidate would take: the mean of the looks, but for a glance.
     fn cost(&self, i: usize) -> f64 {
-        let looks = &self.looks[i];
+        let looks = match self.looks[i].as_slice() {
+            [_, longer @ ..] if self.is_glance && !longer.is_empty() => longer,
+            looks => looks,
+        };
         if looks.is_empty() { f64::MAX } else { looks.iter().sum::<f64>() / looks.len() as f64 }
     }
 
@@ -180,7 +198,13 @@ impl Ranking {
 
     /// Candidates whose costs are near enough to the first one's that another sample may turn them.
     fn near(&self, n_words: usize) -> usize {
-        self.within(if self.is_rare(n_words) { RARE_NEAR } else { NEAR }).min(MOST_NEAR)
+        let looks = self.order.first().map_or(0, |&i| self.looks[i].len());
+        let factor = match self.is_rare(n_words) {
+            true => RARE_NEAR,
+            false if looks > 1 => NEARER,
+            false => NEAR,
+        };
+        self.within(factor).min(MOST_NEAR)
     }
 
     /// Candidates that cost at most so many times as much as the first.

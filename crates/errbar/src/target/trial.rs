@@ -104,10 +104,11 @@ impl Trials<'_> {
         let mut outcome = Outcome::new(self.size(), numbers);
         let mut lane = Lane::on(self.pool);
         let mut offset = 0;
-        for k in 0..variable.n_blocks().unwrap_or(0) {
+        let (n_blocks, mut precedent) = (variable.n_blocks().unwrap_or(0), None);
+        for k in 0..n_blocks {
             let (origin, shape) = variable.block_box(k);
             let len = shape.iter().product::<u64>() * variable.dtype.size() as u64;
-            let job = Job {
+            let mut job = Job {
                 place: BlockPlace::Box { path: self.path.to_vec(), variable: variable.name.clone(), origin },
                 dtype: variable.dtype,
                 big_endian: variable.big_endian,
@@ -118,7 +119,9 @@ impl Trials<'_> {
                 variable: None,
                 lossy_file: false,
                 numbers: None,
+                precedent: None,
             };
+            job.follow(self.registry, &**self.planner, &mut precedent, k, n_blocks);
             offset += len;
             let (registry, planner) = (Arc::clone(self.registry), Arc::clone(self.planner));
             let trial = move || -> Result<_> {
@@ -178,7 +181,7 @@ impl Trials<'_> {
     pub(super) fn code(&self, boxes: &Boxes, tolerance: Option<&Tolerance>) -> Result<Outcome> {
         let mut outcome = Outcome::new(boxes.size(), boxes.numbers);
         for values in &boxes.values {
-            let (encoded, _) = encode_best(self.registry, &**self.planner, values, tolerance, boxes.mode)?;
+            let (encoded, _) = encode_best(self.registry, &**self.planner, values, tolerance, boxes.mode, None)?;
             outcome.add(encoded.receipt.as_ref(), encoded.payload.len() as u64);
         }
         Ok(outcome)

@@ -162,16 +162,17 @@ fn class<W: Word, B: Bits>(
     let weights = if words.len() < SMALL {
         super::plain_weights(&template)
     } else {
-        let given = if B::WRITES { fit::weights(&template, &own, &around.classes, fit::SAMPLES) } else { [0; GROUPS] };
+        let given = if B::WRITES { fit::weights(&template, &own, &around.classes, fit::samples(words.len())) } else { [0; GROUPS] };
         code_weights(bits, &mut models.weights, &template, &given)
     };
     let bands = Bands::whole(step.n);
-    let context = Context::new(&template, &weights, bands.axis, &own, &around.classes);
+    let mut context = Context::new(&template, &weights, bands.axis, &own, &around.classes);
     let mut active: Grid<u16> = own.beside(step.n);
     let mut trend = Trend::new(width);
     let mut sums = vec![[0; SLACK]; width.div_ceil(SLACK)];
-    for (row, first_slice) in (0..bands.waves()).filter_map(|wave| bands.row(0, wave)) {
-        context.row(&own, &trend, row, first_slice, &mut sums);
+    for place in bands.waves().filter_map(|wave| bands.place(0, wave)) {
+        context.row(&own, &trend, &place, &mut sums);
+        let row = place.row;
         let first = first_word(step.n, row);
         let (before, here) = words.split_at_mut(first);
         let here = &mut here[..width];

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::tables::BINS;
 use super::token::{LINEAR, MOST, OCTAVE};
-use crate::polyphase::{DIMS, Extents, Grid, Offset, SLACK, classes, neighbour};
+use crate::polyphase::{DIMS, Extents, Grid, Offset, Rows, SLACK, classes, neighbour, rows};
 
 /// Groups of neighbours, each with a weight.
 pub(super) const GROUPS: usize = 13;
@@ -13,6 +13,8 @@ pub(super) const LEFT: usize = 0;
 pub(super) const LEFT2: usize = 1;
 /// The first of those that are complete classes.
 const KNOWN: usize = 7;
+/// The first of those in planes before the row's own.
+const PLANE: usize = 4;
 /// The running average of the rows before.
 const TREND: usize = 12;
 /// Groups that count where a class is too small for weights of its own.
@@ -103,10 +105,13 @@ pub(super) fn plain_weights(template: &Template) -> [u8; GROUPS] {
 pub(super) struct Context {
     left: u32,
     left2: u32,
-    /// Groups of the class's own rows, and the trend.
-    own: Vec<Term>,
-    /// What complete classes say of every word, in 256ths.
-    pub(super) known: Grid<u32>,
+    /// Groups of the row before, and the trend.
+    near: Vec<Term>,
+    /// Groups of the class's planes before.
+    far: Vec<Term>,
+    /// What complete classes say of every word, in 256ths, and, as soon as a plane is begun, the planes
+    /// before.
+    known: Grid<u32>,
 }
 
 /// A group.
@@ -180,18 +185,38 @@ impl Context {
             used.map(|group| Term { weight: weight(group), members: template[group].iter().map(member).collect() }).collect()
         };
         let mut known = own.beside(own.n);
-        terms(KNOWN..TREND).iter().for_each(|term| term.add_classes(classes, &mut known));
-        let own = terms(LEFT2 + 1..KNOWN).into_iter().chain(terms(TREND..GROUPS)).collect();
-        Context { left: weight(LEFT), left2: weight(LEFT2), own, known }
+        let span = known.span();
+        for term in terms(KNOWN..TREND) {
+            let points = |source| if let Source::Class(class) = source { classes[usize::from(class)].data() } else { &[] };
+            add_span(known.data_mut(), span.clone(), term.weight, term.members.iter().map(|&(source, step, _)| (points(source), step)));
+        }
+        let near = terms(LEFT2 + 1..PLANE).into_iter().chain(terms(TREND..GROUPS)).collect();
+        Context { left: weight(LEFT), left2: weight(LEFT2), near, far: terms(PLANE..KNOWN), known }
+    }
+
+    /// Takes in what planes before say of the rows of a band in a plane: once, before the first of them.
+    /// In the first slice of a band, nothing of the band before is known.
+    #[inline(always)]
+    fn begin(&mut self, own: &Grid<u16>, [i, j, _]: [usize; DIMS - 1], rows: Range<usize>, first_slice: bool) {
+        let last = self.known.start([i, j, rows.end - 1]);
+        let span = self.known.start([i, j, rows.start])..last + self.known.n[DIMS - 1];
+        for term in &self.far {
+            let members = term.members.iter().filter(|(_, _, leaves)| !(*leaves && first_slice));
+            add_span(self.known.data_mut(), span.clone(), term.weight, members.map(|&(_, step, _)| (own.data(), step)));
+        }
     }
 
     /// The sums of a row without the words to the left, in 256ths, and what is behind the row, which
-    /// means nothing. `own` has the magnitudes of the class, zero where they are not known yet. In the
-    /// first slice of a band, nothing of the band before is known.
+    /// means nothing. `own` has the magnitudes of the class, zero where they are not known yet. Rows of a
+    /// band must be asked for in their order.
     #[inline(always)]
-    pub(super) fn row(&self, own: &Grid<u16>, trend: &Trend, row: [usize; DIMS - 1], first_slice: bool, sums: &mut [[u32; SLACK]]) {
+    pub(super) fn row(&mut self, own: &Grid<u16>, trend: &Trend, place: &Place, sums: &mut [[u32; SLACK]]) {
+        let (row, first_slice) = (place.row, place.first_slice);
+        if let Some(rows) = place.begins.clone() {
+            self.begin(own, row, rows, first_slice);
+        }
         sums.copy_from_slice(self.known.wide_row(row, 0));
-        for term in &self.own {
+        for term in &self.near {
             let (mut points, mut n) = ([[].as_slice(); 4], 0);
             for &(source, step, leaves) in &term.members {
                 if !(leaves && first_slice) {
@@ -231,7 +256,7 @@ impl Context {
     }
 }
 
-// Loops for short rows, without a rest; those of `add_classes` take a tenth less time where there is much.
+// Loops for short rows, without a rest; those of `add_span` take a tenth less time where there is much.
 
 #[inline(always)]
 fn sum(mut a: [u16; SLACK], b: &[u16; SLACK]) -> [u16; SLACK] {
@@ -250,43 +275,38 @@ fn add(sums: &mut [[u32; SLACK]], weight: u32, points: impl Iterator<Item = [u16
     }
 }
 
-impl Term {
-    /// Adds what complete classes say to every word.
-    #[inline(always)]
-    fn add_classes(&self, classes: &[Grid<u16>], known: &mut Grid<u32>) {
-        let span = known.span();
-        for first in span.clone().step_by(PIECE) {
-            let sums = &mut known.data_mut()[first..span.end.min(first + PIECE)];
-            let (n, w) = (sums.len(), self.weight);
-            let mut slices = self.members.iter().map(|&(source, step, _)| {
-                let class = if let Source::Class(class) = source { class } else { 0 };
-                &classes[usize::from(class)].data()[first.wrapping_add_signed(step)..][..n]
-            });
-            // Four activities fit a `u16`.
-            loop {
-                match (slices.next(), slices.next(), slices.next(), slices.next()) {
-                    (Some(a), Some(b), Some(c), Some(d)) => {
-                        for x in 0..n {
-                            sums[x] += w * u32::from(a[x] + b[x] + (c[x] + d[x]));
-                        }
+/// Adds to sums what stands at other places: each the points of a grid that stand as the sums do, and a
+/// distance in memory.
+#[inline(always)]
+fn add_span<'a>(sums: &mut [u32], span: Range<usize>, weight: u32, members: impl Iterator<Item = (&'a [u16], isize)> + Clone) {
+    for first in span.clone().step_by(PIECE) {
+        let sums = &mut sums[first..span.end.min(first + PIECE)];
+        let (n, w) = (sums.len(), weight);
+        let mut slices = members.clone().map(|(points, step)| &points[first.wrapping_add_signed(step)..][..n]);
+        // Four activities fit a `u16`.
+        loop {
+            match (slices.next(), slices.next(), slices.next(), slices.next()) {
+                (Some(a), Some(b), Some(c), Some(d)) => {
+                    for x in 0..n {
+                        sums[x] += w * u32::from(a[x] + b[x] + (c[x] + d[x]));
                     }
-                    (Some(a), Some(b), Some(c), None) => {
-                        for x in 0..n {
-                            sums[x] += w * u32::from(a[x] + b[x] + c[x]);
-                        }
-                    }
-                    (Some(a), Some(b), None, _) => {
-                        for x in 0..n {
-                            sums[x] += w * u32::from(a[x] + b[x]);
-                        }
-                    }
-                    (Some(a), None, _, _) => {
-                        for x in 0..n {
-                            sums[x] += w * u32::from(a[x]);
-                        }
-                    }
-                    (None, ..) => break,
                 }
+                (Some(a), Some(b), Some(c), None) => {
+                    for x in 0..n {
+                        sums[x] += w * u32::from(a[x] + b[x] + c[x]);
+                    }
+                }
+                (Some(a), Some(b), None, _) => {
+                    for x in 0..n {
+                        sums[x] += w * u32::from(a[x] + b[x]);
+                    }
+                }
+                (Some(a), None, _, _) => {
+                    for x in 0..n {
+                        sums[x] += w * u32::from(a[x]);
+                    }
+                }
+                (None, ..) => break,
             }
         }
     }
@@ -306,6 +326,15 @@ pub(super) fn bin(value: u32) -> u8 {
     let t = value + 4;
     let octave = t.ilog2();
     (4 * (octave - 2) + (t >> (octave - 2) & 3)).min(LINEAR_BINS) as u8
+}
+
+/// The least context of a bin.
+pub(super) fn least(bin: usize) -> usize {
+    let (linear, by_octaves) = (LINEAR_BINS as usize, BY_OCTAVES as usize);
+    match bin <= linear {
+        true => ((4 + bin % 4) << (bin / 4)) - 4,
+        false => by_octaves + (bin - linear) * (OCTAVE as usize / 2),
+    }
 }
 
 /// The bins of many contexts: exponent and highest bits of a float tell them, and come from
@@ -336,8 +365,6 @@ pub(super) struct Bands {
     pub(super) count: usize,
     /// Slices of a band; the last may have fewer.
     slices: usize,
-    /// Rows of a slice.
-    inner: usize,
     n: Extents,
 }
 
@@ -352,31 +379,42 @@ impl Bands {
             8.. => 2,
             _ => 1,
         };
-        Bands { axis, count, slices: n[axis].div_ceil(count), inner: n[axis + 1..DIMS - 1].iter().product(), n }
+        Bands { axis, count, slices: n[axis].div_ceil(count), n }
     }
 
     /// All in one.
     pub(super) fn whole(n: Extents) -> Self {
-        Bands { count: 1, slices: n[2], inner: 1, axis: 2, n }
+        Bands { count: 1, slices: n[2], axis: 2, n }
     }
 
-    /// Rows of the longest band, of all places before its axis.
-    pub(super) fn waves(&self) -> usize {
-        let outer: usize = self.n[..self.axis].iter().product();
-        if self.n[DIMS - 1] == 0 { 0 } else { outer * self.slices * self.inner }
+    /// The row of each wave in the first band, in their order.
+    pub(super) fn waves(&self) -> Rows {
+        let mut n = self.n;
+        n[self.axis] = self.slices;
+        rows(n)
     }
 
-    /// The row of a band in a wave, and whether it is in the band's first slice.
+    /// The row of a band in a wave.
     #[inline(always)]
-    pub(super) fn row(&self, band: usize, wave: usize) -> Option<([usize; DIMS - 1], bool)> {
-        let per_band = self.slices * self.inner;
-        let (outer, within) = (wave / per_band, wave % per_band);
-        let slice = band * self.slices + within / self.inner;
-        let row = (outer * self.n[self.axis] + slice) * self.inner + within % self.inner;
-        let [_, j, k, _] = self.n;
-        let at = [row / k / j, row / k % j, row % k];
-        (slice < self.n[self.axis]).then_some((at, within < self.inner))
+    pub(super) fn place(&self, band: usize, wave: [usize; DIMS - 1]) -> Option<Place> {
+        let mut row = wave;
+        row[self.axis] += band * self.slices;
+        let rows = match self.axis {
+            2 => row[2]..self.n[2].min(row[2] + self.slices),
+            _ => 0..self.n[2],
+        };
+        let begins = (wave[2] == 0).then_some(rows);
+        (row[self.axis] < self.n[self.axis]).then_some(Place { row, first_slice: wave[self.axis] == 0, begins })
     }
+}
+
+/// A row of a band.
+pub(super) struct Place {
+    pub(super) row: [usize; DIMS - 1],
+    /// Whether it is in the band's first slice.
+    first_slice: bool,
+    /// The rows of the band in a plane, if it is the first of them.
+    begins: Option<Range<usize>>,
 }
 
 #[cfg(test)]
@@ -390,15 +428,18 @@ mod tests {
         let mut all = vec![0; values.len()];
         bins(&values, &mut all);
         assert!(values.iter().zip(all).all(|(&value, wide)| bin(value) == wide && usize::from(wide) < BINS));
+        let first = |of: usize| values.iter().position(|&value| usize::from(bin(value)) == of);
+        assert!((0..BINS - 8).all(|bin| first(bin) == Some(least(bin))));
     }
 
     #[test]
     fn bands_cover_every_row_once() {
         for n in [[1, 1, 1, 9], [1, 1, 50, 3], [1, 13, 4, 2], [49, 2, 3, 1], [1, 1, 11, 2], [2, 3, 25, 1]] {
             let bands = Bands::new(n);
-            let mut rows: Vec<_> = (0..bands.waves())
-                .flat_map(|wave| (0..bands.count).filter_map(move |band| bands.row(band, wave)))
-                .map(|(row, _)| row)
+            let mut rows: Vec<_> = bands
+                .waves()
+                .flat_map(|wave| (0..bands.count).filter_map(move |band| bands.place(band, wave)))
+                .map(|place| place.row)
                 .collect();
             rows.sort_unstable();
             assert_eq!(rows, Grid::<u8>::new(n, n).each_row().collect::<Vec<_>>(), "{n:?}");

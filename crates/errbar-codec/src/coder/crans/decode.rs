@@ -4,7 +4,7 @@ use errbar_format::Result;
 
 use super::context::{Bands, Context, GROUPS, Template, Trend, activity, template};
 use super::tables::Tables;
-use super::{Activity, Geometry, Step, code_weights, corrupt, first_word, rans, steps, token, too_short};
+use super::{Activity, Geometry, Step, code_weights, corrupt, first_word, rans, steps, too_short};
 use crate::binary::{Bit, Reader};
 use crate::bytes::{take, take_length};
 use crate::polyphase::{DIMS, Extents, Grid, SLACK};
@@ -63,8 +63,10 @@ struct Class {
     context: Context,
     own: Grid<u16>,
     active: Grid<u16>,
-    /// The words of a wave, row by row.
-    decoded: Vec<u32>,
+    /// Of the rows of a wave side by side: their sums; then their contexts, in the upper half, and
+    /// magnitudes.
+    work: Vec<[u32; rans::STATES]>,
+    decoded: Vec<[u32; rans::STATES]>,
 }
 
 /// A row of a wave.
@@ -87,8 +89,8 @@ impl Class {
         let own = around.new_class(step);
         let bands = Bands::new(step.n);
         let context = Context::new(template, weights, bands.axis, &own, &around.classes);
-        let decoded = vec![0; bands.count * step.n[DIMS - 1]];
-        Class { n: step.n, bands, context, active: own.beside(step.n), own, decoded }
+        let rows = vec![[0; rans::STATES]; step.n[DIMS - 1]];
+        Class { n: step.n, bands, context, active: own.beside(step.n), own, work: rows.clone(), decoded: rows }
     }
 
     #[inline(always)]
@@ -96,11 +98,12 @@ impl Class {
         let width = self.n[DIMS - 1];
         let mut lanes: Vec<Lane> =
             (0..self.bands.count).map(|_| Lane { sums: vec![[0; SLACK]; width.div_ceil(SLACK)], trend: Trend::new(width) }).collect();
-        for wave in 0..self.bands.waves() {
+        for wave in self.bands.waves() {
             let (mut rows, mut n_coded, mut some_absent) = ([Row::default(); rans::STATES], 0, false);
             for (band, lane) in lanes.iter_mut().enumerate() {
-                let Some((at, first_slice)) = self.bands.row(band, wave) else { continue };
-                self.context.row(&self.own, &lane.trend, at, first_slice, &mut lane.sums);
+                let Some(place) = self.bands.place(band, wave) else { continue };
+                self.context.row(&self.own, &lane.trend, &place, &mut lane.sums);
+                let at = place.row;
                 let row = Row { band, at, first: first_word(self.n, at) };
                 let absent = absent.map(|absent| &absent[row.first..][..width]);
                 if absent.is_some_and(|absent| !absent.contains(&false)) {
@@ -124,8 +127,8 @@ impl Class {
                 _ => {}
             }
             for (band, lane) in lanes.iter_mut().enumerate() {
-                if let Some((at, _)) = self.bands.row(band, wave) {
-                    lane.trend.learn(self.own.row(at));
+                if let Some(place) = self.bands.place(band, wave) {
+                    lane.trend.learn(self.own.row(place.row));
                 }
             }
         }
@@ -151,37 +154,39 @@ impl Class {
     ) {
         let width = self.n[DIMS - 1];
         let bands: [usize; LANES] = std::array::from_fn(|lane| rows[lane].band % rans::STATES);
+        let (work, decoded) = (&mut self.work[..width], &mut self.decoded[..width]);
+        let sums: [&[u32]; LANES] = std::array::from_fn(|lane| &lanes[bands[lane]].sums.as_flattened()[..width]);
+        for x in 0..width {
+            for lane in 0..LANES {
+                work[x][lane] = sums[lane][x];
+            }
+        }
+        let gone: [&[bool]; LANES] = std::array::from_fn(|lane| if ABSENT { &absent[rows[lane].first..][..width] } else { &[] });
         let mut all_states = decoder.states();
         let mut states: [u32; LANES] = std::array::from_fn(|lane| all_states[bands[lane]]);
         let mut source = decoder.source();
-        // The contexts take the place of the sums that they are made of.
-        let mut at_work = lanes.iter_mut().enumerate().filter(|(band, _)| bands.contains(band));
-        let sums: [&mut [u32]; LANES] =
-            std::array::from_fn(|_| at_work.next().map_or(&mut [][..], |(_, lane)| &mut lane.sums.as_flattened_mut()[..width]));
-        let gone: [&[bool]; LANES] = std::array::from_fn(|lane| if ABSENT { &absent[rows[lane].first..][..width] } else { &[] });
-        let mut decoded = self.decoded.chunks_exact_mut(width.max(1));
-        let decoded: [&mut [u32]; LANES] = std::array::from_fn(|_| decoded.next().unwrap_or_default());
         let (mut left, mut left2) = ([0u32; LANES], [0u32; LANES]);
         let context = &self.context;
-        for x in 0..width {
+        for (x, (work, decoded)) in work.iter_mut().zip(&mut *decoded).enumerate() {
             for lane in 0..LANES {
-                let value = context.value(sums[lane][x], left[lane], left2[lane]);
-                sums[lane][x] = value;
+                let value = context.value(work[lane], left[lane], left2[lane]);
                 let is_gone = ABSENT && gone[lane][x];
-                let word = if is_gone { 0 } else { source.word(&mut states[lane], value) };
-                decoded[lane][x] = word;
-                (left2[lane], left[lane]) = (left[lane], token::magnitude(word.into()).into());
+                let (word, magnitude) = if is_gone { (0, 0) } else { source.word(&mut states[lane], value) };
+                work[lane] = value << 16 | u32::from(magnitude);
+                decoded[lane] = word;
+                (left2[lane], left[lane]) = (left[lane], magnitude.into());
             }
         }
         bands.iter().zip(states).for_each(|(&band, state)| all_states[band] = state);
         let place = source.place();
         decoder.resume(all_states, place);
         for (lane, row) in rows.iter().enumerate().take(LANES) {
+            words[row.first..][..width].iter_mut().zip(&*decoded).for_each(|(word, decoded)| *word = decoded[lane]);
             let (own, active) = (self.own.row_mut(row.at), self.active.row_mut(row.at));
-            let (decoded, contexts) = (&self.decoded[lane * width..][..width], &lanes[row.band].sums.as_flattened()[..width]);
-            words[row.first..][..width].copy_from_slice(decoded);
-            own.iter_mut().zip(decoded).for_each(|(own, &word)| *own = token::magnitude(word.into()));
-            active.iter_mut().zip(contexts).zip(&*own).for_each(|((active, &value), &own)| *active = activity(value, own));
+            for ((own, active), work) in own.iter_mut().zip(active).zip(&*work) {
+                *own = work[lane] as u16;
+                *active = activity(work[lane] >> 16, *own);
+            }
         }
     }
 }

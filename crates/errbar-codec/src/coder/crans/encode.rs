@@ -19,8 +19,8 @@ pub(super) struct Model {
     raw: RawWriter,
     /// Bits that would stand in `raw`.
     raw_bits: u64,
-    /// Of a class, to choose weights by.
-    n_samples: usize,
+    /// Whether few samples choose weights.
+    is_estimate: bool,
     /// With the weights in it.
     header: Writer,
 }
@@ -54,7 +54,7 @@ impl Work for Modelling<'_> {
             histograms: Box::new([[0; TOKENS]; BINS]),
             raw: RawWriter::default(),
             raw_bits: 0,
-            n_samples: if self.counts_only { fit::FEW_SAMPLES } else { fit::SAMPLES },
+            is_estimate: self.counts_only,
             header: Writer::default(),
         };
         let mut weight_models = [Bit::default(); 256];
@@ -82,7 +82,7 @@ fn magnitudes(step: &Step, mut own: Grid<u16>, words: &[u32], absent: Option<&[b
     let width = step.n[DIMS - 1];
     for (number, (row, words)) in own.each_row().zip(words.chunks(width.max(1))).enumerate() {
         let magnitudes = own.row_mut(row);
-        magnitudes.iter_mut().zip(words).for_each(|(to, &word)| *to = token::magnitude(word.into()));
+        token::magnitudes(words, magnitudes);
         if let Some(absent) = absent {
             let absent = &absent[number * width..][..width];
             magnitudes.iter_mut().zip(absent).filter(|(_, absent)| **absent).for_each(|(to, _)| *to = 0);
@@ -107,9 +107,10 @@ impl Model {
         let template = template(whole, step.level, step.class, step.n);
         let own = magnitudes(step, around.new_class(step), words, absent);
         let bands = Bands::new(step.n);
-        let weights = if words.len() < SMALL { [0; GROUPS] } else { fit::weights(&template, &own, &around.classes, self.n_samples) };
+        let n_samples = if self.is_estimate { fit::FEW_SAMPLES } else { fit::samples(words.len()) };
+        let weights = if words.len() < SMALL { [0; GROUPS] } else { fit::weights(&template, &own, &around.classes, n_samples) };
         let weights = code_weights(&mut self.header, &template, step.n, &weights, models);
-        let context = Context::new(&template, &weights, bands.axis, &own, &around.classes);
+        let mut context = Context::new(&template, &weights, bands.axis, &own, &around.classes);
         let width = step.n[DIMS - 1];
         let mut active: Grid<u16> = own.beside(step.n);
         let mut word_bins = vec![0u8; words.len()];
@@ -117,8 +118,9 @@ impl Model {
         let (mut wide_sums, mut before) = (vec![[0; SLACK]; width.div_ceil(SLACK)], vec![0u16; width + 2]);
         for band in 0..bands.count {
             let mut trend = Trend::new(width);
-            for (row, first_slice) in (0..bands.waves()).filter_map(|wave| bands.row(band, wave)) {
-                context.row(&own, &trend, row, first_slice, &mut wide_sums);
+            for place in bands.waves().filter_map(|wave| bands.place(band, wave)) {
+                context.row(&own, &trend, &place, &mut wide_sums);
+                let row = place.row;
                 let sums = &mut wide_sums.as_flattened_mut()[..width];
                 let magnitudes = own.row(row);
                 before[2..].copy_from_slice(magnitudes);
@@ -149,11 +151,11 @@ impl Model {
     #[inline(always)]
     fn list(&mut self, step: &Step, bands: Bands, words: &[u32], bins: &[u8], absent: Option<&[bool]>) {
         let width = step.n[DIMS - 1];
-        for wave in 0..bands.waves() {
+        for wave in bands.waves() {
             let (mut rows, mut n_rows) = ([(0, 0); rans::STATES], 0);
             for band in 0..bands.count {
-                if let Some((at, _)) = bands.row(band, wave) {
-                    rows[n_rows] = (band, first_word(step.n, at));
+                if let Some(place) = bands.place(band, wave) {
+                    rows[n_rows] = (band, first_word(step.n, place.row));
                     n_rows += 1;
                 }
             }

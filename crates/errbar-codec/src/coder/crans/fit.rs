@@ -1,15 +1,22 @@
 //! Weights of a class's contexts, fitted to samples of it.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::context::{GROUPS, Source, Template, Trend};
 use crate::least_squares::Samples;
 use crate::polyphase::{DIMS, Grid, HALO, RUN, sample_runs};
 
-/// Samples that decide the weights; more change little.
-pub(super) const SAMPLES: usize = 3072;
+/// Samples that decide the weights, at least, and at most, of so many times as many words.
+const SAMPLES: RangeInclusive<usize> = 3072..=6144;
+const SHARE: usize = 16;
 /// … where they only serve an estimate.
 pub(super) const FEW_SAMPLES: usize = 768;
+
+/// Samples that decide the weights of a class of so many words: they cost time, and the more words there
+/// are, the more they save.
+pub(super) fn samples(n_words: usize) -> usize {
+    (n_words / SHARE).clamp(*SAMPLES.start(), *SAMPLES.end())
+}
 /// Rows after which the running average has forgotten what was before.
 const TREND_ROWS: usize = 8;
 

@@ -3,10 +3,10 @@
 
 use errbar_format::Result;
 
-use super::context::bin;
+use super::context::least;
 use super::corrupt;
-use super::tables::{SCALE_BITS, Tables};
-use super::token::{join, raw_bits};
+use super::tables::{BINS, Frequencies, SCALE_BITS, Tables};
+use super::token::{DIRECT, join, magnitude, magnitude_of_small, raw_bits};
 
 /// States: each codes the words of a band, so that none waits for another's.
 pub(super) const STATES: usize = 4;
@@ -16,32 +16,53 @@ const LEAST: u32 = 1 << 16;
 /// A token, the bin of its context, and the state that codes it.
 pub(super) type Symbol = (u8, u8, u8);
 
+/// A token's share of a table.
+#[derive(Clone, Copy, Default)]
+struct Part {
+    frequency: u32,
+    start: u32,
+    /// Just above 2^[`INVERSE_BITS`] / frequency, to divide by it.
+    inverse: u64,
+}
+
+/// A state is below 2^32, and the error of an inverse times the frequency at most 2^12: what is left is
+/// below one unit, and quotients are exact.
+const INVERSE_BITS: u32 = 32 + SCALE_BITS;
+
+impl Part {
+    fn new(start: u32, frequency: u32) -> Part {
+        Part { frequency, start, inverse: (1 << INVERSE_BITS) / u64::from(frequency.max(1)) + 1 }
+    }
+
+    #[inline(always)]
+    fn quotient(&self, state: u32) -> u32 {
+        ((u128::from(state) * u128::from(self.inverse)) >> INVERSE_BITS) as u32
+    }
+}
+
 /// The words of symbols, in the order of reading.
 pub(super) fn encode(symbols: &[Symbol], tables: &Tables) -> Vec<u16> {
-    // For every token of every table: its frequency, and its start in the upper half.
-    let mut parts = Vec::with_capacity(tables.tables.len() << 8);
-    for table in &tables.tables {
+    let mut parts = vec![[Part::default(); 1 << 8]; tables.tables.len()];
+    for (table, parts) in tables.tables.iter().zip(&mut parts) {
         let mut start = 0;
-        parts.resize(parts.len().next_multiple_of(1 << 8), 0);
-        for &f in table {
-            parts.push(start << 16 | u32::from(f));
-            start += u32::from(f);
+        for (part, &frequency) in parts.iter_mut().zip(table) {
+            *part = Part::new(start, frequency.into());
+            start += u32::from(frequency);
         }
     }
-    parts.resize(parts.len().next_multiple_of(1 << 8), 0);
     let mut states = [LEAST; STATES];
     let mut words = Vec::with_capacity(symbols.len() / 2 + 2 * STATES);
     for &(token, bin, lane) in symbols.iter().rev() {
         let table = usize::from(tables.of_bin[usize::from(bin) % tables.of_bin.len()]);
-        let part = parts[table << 8 | usize::from(token)];
-        let (frequency, start) = (part & 0xFFFF, part >> 16);
+        let part = &parts[table][usize::from(token)];
         let state = &mut states[usize::from(lane) % STATES];
         // With a frequency of 2^12 a state never grows.
-        if u64::from(*state) >= u64::from(frequency) << (32 - SCALE_BITS) {
+        if u64::from(*state) >= u64::from(part.frequency) << (32 - SCALE_BITS) {
             words.push(*state as u16);
             *state >>= 16;
         }
-        *state = ((*state / frequency) << SCALE_BITS) + (*state % frequency) + start;
+        let quotient = part.quotient(*state);
+        *state = (quotient << SCALE_BITS) + (*state - quotient * part.frequency) + part.start;
     }
     for state in states.into_iter().rev() {
         words.extend([state as u16, (state >> 16) as u16]);
@@ -82,8 +103,13 @@ impl RawWriter {
 /// More contexts than there are: the largest is below 2^16.
 const CONTEXTS: usize = 1 << 16;
 
-/// The remainders of a table.
-type Slots = [u32; 1 << SCALE_BITS];
+/// A table: what a state's remainder says, in as little memory as can be, for all tables to stay near.
+struct Table {
+    /// The token of every remainder.
+    tokens: [u8; 1 << SCALE_BITS],
+    /// Of every token the start of its range, in the upper half, and its frequency.
+    ranges: [u32; 1 << 8],
+}
 
 /// Where a reader is.
 #[derive(Clone, Copy)]
@@ -97,10 +123,9 @@ pub(super) struct Place {
 
 /// Reads symbols.
 pub(super) struct Decoder<'a> {
-    /// For every table and remainder: start within the token's range, frequency less one, token.
-    slots: Vec<Slots>,
+    tables: Vec<Table>,
     /// The table of every context there can be: a look-up costs less than its bin.
-    tables: Box<[u8; CONTEXTS]>,
+    of_context: Box<[u8; CONTEXTS]>,
     states: [u32; STATES],
     /// With as many zeros behind them as a wave may read in vain.
     words: Vec<u16>,
@@ -113,8 +138,8 @@ pub(super) struct Decoder<'a> {
 
 /// What the words of a wave come from: a copy, as what is in registers is not written with every word.
 pub(super) struct Source<'a> {
-    slots: &'a [Slots],
-    tables: &'a [u8; CONTEXTS],
+    tables: &'a [Table],
+    of_context: &'a [u8; CONTEXTS],
     words: &'a [u16],
     /// Bits, the lowest of each byte first.
     raw: &'a [u8],
@@ -122,21 +147,23 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The next word in this context.
+    /// The next word in this context, and its magnitude.
     #[inline(always)]
-    pub(super) fn word(&mut self, state: &mut u32, context: u32) -> u32 {
-        let table = self.tables[context as usize % CONTEXTS];
-        let slot = self.slots[usize::from(table)][*state as usize % (1 << SCALE_BITS)];
-        let next = ((slot >> 8 & 0xFFF) + 1).wrapping_mul(*state >> SCALE_BITS).wrapping_add(slot >> 20);
+    pub(super) fn word(&mut self, state: &mut u32, context: u32) -> (u32, u16) {
+        let table = &self.tables[usize::from(self.of_context[context as usize % CONTEXTS])];
+        let slot = *state % (1 << SCALE_BITS);
+        let token = table.tokens[slot as usize];
+        let range = table.ranges[usize::from(token)];
+        let next = (range & 0xFFFF).wrapping_mul(*state >> SCALE_BITS).wrapping_add(slot.wrapping_sub(range >> 16));
         let refilled = next << 16 | u32::from(self.words[self.place.next_word]);
         let is_low = next < LEAST;
         *state = if is_low { refilled } else { next };
         self.place.next_word += usize::from(is_low);
-        let token = slot as u8;
-        match raw_bits(token) {
-            0 => u32::from(token),
-            n => join(token, self.raw_bits(n)),
+        if u32::from(token) < DIRECT {
+            return (token.into(), magnitude_of_small(token.into()));
         }
+        let word = join(token, self.raw_bits(raw_bits(token)));
+        (word, magnitude(word.into()))
     }
 
     #[inline(always)]
@@ -169,30 +196,33 @@ impl Source<'_> {
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(tables: &Tables, words: &[u8], raw: &'a [u8], longest_wave: usize) -> Result<Self> {
-        let mut slots = vec![[0; 1 << SCALE_BITS]; tables.tables.len()];
-        for (table, slots) in tables.tables.iter().zip(&mut slots) {
-            let mut free = slots.as_mut_slice();
-            for (token, &frequency) in table.iter().enumerate().filter(|(_, frequency)| **frequency > 0) {
+        let table = |frequencies: &Frequencies| {
+            let mut table = Table { tokens: [0; 1 << SCALE_BITS], ranges: [0; 1 << 8] };
+            let (mut free, mut start) = (table.tokens.as_mut_slice(), 0);
+            for (token, &frequency) in frequencies.iter().enumerate().filter(|(_, frequency)| **frequency > 0) {
                 // Frequencies sum up to the scale.
                 let (range, rest) = free.split_at_mut(usize::from(frequency).min(free.len()));
-                let same = (u32::from(frequency) - 1) << 8 | token as u32;
-                range.iter_mut().zip(0..).for_each(|(slot, within)| *slot = within << 20 | same);
-                free = rest;
+                range.fill(token as u8);
+                table.ranges[token] = start << 16 | u32::from(frequency);
+                (free, start) = (rest, start + u32::from(frequency));
             }
-        }
+            table
+        };
         let mut of_context = Box::new([0; CONTEXTS]);
-        for (table, context) in of_context.iter_mut().zip(0..) {
-            *table = tables.of_bin[usize::from(bin(context))];
+        for (bin, &table) in tables.of_bin.iter().enumerate() {
+            let end = if bin + 1 < BINS { least(bin + 1) } else { CONTEXTS };
+            of_context[least(bin)..end].fill(table);
         }
+        let tables: Vec<Table> = tables.tables.iter().map(table).collect();
         let mut words: Vec<u16> = words.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-        if words.len() < 2 * STATES || slots.is_empty() {
+        if words.len() < 2 * STATES || tables.is_empty() {
             return Err(corrupt("no states or no tables"));
         }
         let states = std::array::from_fn(|i| u32::from(words[2 * i]) << 16 | u32::from(words[2 * i + 1]));
         let n_words = words.len();
         words.resize(n_words + longest_wave + 1, 0);
         let place = Place { next_word: 2 * STATES, next_raw: 0, held: 0, n: 0 };
-        Ok(Decoder { slots, tables: of_context, states, words, n_words, overrun: false, raw, place })
+        Ok(Decoder { tables, of_context, states, words, n_words, overrun: false, raw, place })
     }
 
     /// Before every wave: there are as many words to read in vain as a wave may need.
@@ -208,7 +238,7 @@ impl<'a> Decoder<'a> {
 
     /// What the words of a wave come from.
     pub(super) fn source(&self) -> Source<'_> {
-        Source { slots: &self.slots, tables: &self.tables, words: &self.words, raw: self.raw, place: self.place }
+        Source { tables: &self.tables, of_context: &self.of_context, words: &self.words, raw: self.raw, place: self.place }
     }
 
     /// Goes on where a wave ended.
@@ -221,5 +251,20 @@ impl<'a> Decoder<'a> {
         let Place { next_word, next_raw, held, n } = self.place;
         let is_read = !self.overrun && next_word == self.n_words && next_raw >= self.raw.len() && n < 8 && held == 0;
         if is_read && self.states == [LEAST; STATES] { Ok(()) } else { Err(corrupt("the states do not end where they began")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotients_are_exact() {
+        for frequency in 1..=1 << SCALE_BITS {
+            let part = Part::new(0, frequency);
+            let near = |state: u32| [state.wrapping_sub(1), state, state.wrapping_add(1)];
+            let states = [0, LEAST, frequency, u32::MAX, u32::MAX / frequency * frequency, (1 << 20) * (frequency - 1)];
+            assert!(states.into_iter().flat_map(near).all(|state| part.quotient(state) == state / frequency), "{frequency}");
+        }
     }
 }

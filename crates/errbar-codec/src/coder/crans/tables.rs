@@ -1,5 +1,7 @@
 //! Static frequencies: one table for a run of context bins that are alike.
 
+use std::sync::OnceLock;
+
 use errbar_format::Result;
 
 use super::corrupt;
@@ -31,10 +33,17 @@ pub(super) struct Tables {
     pub(super) of_bin: [u8; BINS],
 }
 
+/// `n` times its logarithm.
+fn n_log_n(n: u32) -> f64 {
+    /// Most numbers are small.
+    static SMALL: OnceLock<Vec<f64>> = OnceLock::new();
+    let compute = |n: u32| if n > 1 { f64::from(n) * log2(f64::from(n)) } else { 0.0 };
+    SMALL.get_or_init(|| (0..1024).map(compute).collect()).get(n as usize).copied().unwrap_or_else(|| compute(n))
+}
+
 /// What writing a histogram's tokens costs in bits, with its table.
-fn cost(histogram: &Histogram) -> f64 {
+fn cost(histogram: &[u32]) -> f64 {
     let total: u32 = histogram.iter().sum();
-    let n_log_n = |n: u32| if n > 1 { f64::from(n) * log2(f64::from(n)) } else { 0.0 };
     let used = histogram.iter().filter(|&&n| n > 0);
     used.fold(n_log_n(total) + TABLE_COST, |cost, &n| cost + TOKEN_COST - n_log_n(n))
 }
@@ -48,12 +57,14 @@ struct Cluster {
 
 /// Merges neighbours, those that save most first, until none saves anything.
 fn cluster(histograms: &[Histogram; BINS]) -> Vec<Cluster> {
+    // Tokens from here on occur nowhere.
+    let end = histograms.iter().filter_map(|histogram| histogram.iter().rposition(|&n| n > 0)).max().map_or(0, |last| last + 1);
     let merged = |a: &Cluster, b: &Cluster| {
         let histogram = std::array::from_fn(|t| a.histogram[t] + b.histogram[t]);
-        Cluster { cost: cost(&histogram), histogram, last_bin: b.last_bin }
+        Cluster { cost: cost(&histogram[..end]), histogram, last_bin: b.last_bin }
     };
     let used = histograms.iter().enumerate().filter(|(_, histogram)| histogram.iter().any(|&n| n > 0));
-    let mut clusters: Vec<Cluster> = used.map(|(bin, h)| Cluster { histogram: *h, last_bin: bin, cost: cost(h) }).collect();
+    let mut clusters: Vec<Cluster> = used.map(|(bin, h)| Cluster { histogram: *h, last_bin: bin, cost: cost(&h[..end]) }).collect();
     let saves = |a: &Cluster, b: &Cluster| a.cost + b.cost - merged(a, b).cost;
     let mut savings: Vec<f64> = clusters.windows(2).map(|pair| saves(&pair[0], &pair[1])).collect();
     loop {

@@ -56,6 +56,23 @@ pub(super) fn magnitude(word: u64) -> u16 {
     (16 * LINEAR + octave * OCTAVE + rest * (OCTAVE / LINEAR)) as u16
 }
 
+/// As [`magnitude`], of a word below [`DIRECT`].
+#[inline(always)]
+pub(super) fn magnitude_of_small(word: u32) -> u16 {
+    16 * word.div_ceil(2) as u16
+}
+
+/// The magnitudes of words.
+#[inline(always)]
+pub(super) fn magnitudes(words: &[u32], magnitudes: &mut [u16]) {
+    // Where none is large, all of them come from vectors.
+    if words.iter().fold(0, |all, word| all | word) < 2 * LINEAR - 1 {
+        magnitudes.iter_mut().zip(words).for_each(|(to, &word)| *to = 16 * (word as u16).div_ceil(2));
+    } else {
+        magnitudes.iter_mut().zip(words).for_each(|(to, &word)| *to = magnitude(word.into()));
+    }
+}
+
 /// Values of contexts and activities do not exceed this.
 pub(super) const MOST: u32 = (1 << 14) - 1;
 

@@ -67,13 +67,11 @@ impl<R: Real> Plan<R> {
         }
     }
 
-    /// Working numbers of a row from its codes and predictions, in the place of these.
+    /// The working number of a point from its code and its prediction.
     #[inline(always)]
-    fn reconstruct_row(&self, words: &[u32], row: &mut [R]) {
-        for (x, &word) in row.iter_mut().zip(words) {
-            let p = if self.integers { x.nearest_integer() } else { *x };
-            *x = p + self.step * R::from_i32(unzigzag(word));
-        }
+    fn point(&self, word: u32, predicted: R) -> R {
+        let p = if self.integers { predicted.nearest_integer() } else { predicted };
+        p + self.step * R::from_i32(unzigzag(word))
     }
 
     /// What predicts a point of the coarsest grid: the point before it along the last dimension
@@ -102,9 +100,8 @@ impl<R: Real> Plan<R> {
         let mut coarse = self.new_grid(self.extents(self.levels.len()));
         for row in coarse.each_row() {
             for (x, word) in take(coarse.n[DIMS - 1]).iter().enumerate() {
-                let mut point = [self.coarsest(&coarse, row, x)];
-                self.reconstruct_row(&[*word], &mut point);
-                [coarse.row_mut(row)[x]] = point;
+                let predicted = self.coarsest(&coarse, row, x);
+                coarse.row_mut(row)[x] = self.point(*word, predicted);
             }
         }
         for (l, &level) in self.levels.iter().enumerate().rev() {
@@ -119,8 +116,13 @@ impl<R: Real> Plan<R> {
                 kernel.add(&parts, &mut part);
                 for row in part.each_row() {
                     let part = part.row_mut(row);
-                    causal.correct(row, part);
-                    self.reconstruct_row(take(part.len()), part);
+                    let words = take(part.len());
+                    match causal.corrected(row, part) {
+                        None => part.iter_mut().zip(words).for_each(|(x, &word)| *x = self.point(word, *x)),
+                        Some(predicted) => {
+                            part.iter_mut().zip(words).zip(predicted).for_each(|((x, &word), p)| *x = self.point(word, *p));
+                        }
+                    }
                     causal.learn(row, part);
                 }
                 part.fill_halo(beyond);
@@ -171,8 +173,8 @@ impl<R: Real> Plan<R> {
                 let mut causal = Causal::new(&predicted, &taps);
                 let mut part = predicted.beside(x.n);
                 for row in x.each_row() {
-                    let predicted = predicted.row_mut(row);
-                    causal.correct(row, predicted);
+                    let predicted = predicted.row(row);
+                    let predicted = causal.corrected(row, predicted).unwrap_or(predicted);
                     self.quantize_row(x.row(row), predicted, is_absent.map(|a| a.row(row)), take(predicted.len()), part.row_mut(row));
                     causal.learn(row, part.row(row));
                 }
@@ -201,11 +203,11 @@ impl<R: Real> Plan<R> {
 enum Causal<R> {
     None,
     Some {
-        /// One grid of errors, with zeros around it.
+        /// One grid of errors, with zeros around it. The row at work stands there as interpolation
+        /// predicts it.
         errors: [Grid<R>; 1],
         kernel: Kernel<R>,
-        /// The row at work as interpolation predicts it, and with what comes from the errors.
-        interpolated: Vec<R>,
+        /// The row at work with what comes from the errors.
         corrected: Vec<[R; SLACK]>,
     },
 }
@@ -219,26 +221,23 @@ impl<R: Real> Causal<R> {
         let kernel = Kernel::new(&causal_groups(class.n), &taps.causal_weights(), &errors);
         let width = class.n[DIMS - 1];
         let corrected = vec![[R::default(); SLACK]; width.div_ceil(SLACK)];
-        Causal::Some { errors: [errors], kernel, interpolated: vec![R::default(); width], corrected }
+        Causal::Some { errors: [errors], kernel, corrected }
     }
 
+    /// Predictions of a row from those by interpolation, unless they stay as they are.
     #[inline(always)]
-    fn correct(&mut self, row: [usize; DIMS - 1], predicted: &mut [R]) {
-        if let Causal::Some { errors, kernel, interpolated, corrected } = self {
-            interpolated.copy_from_slice(predicted);
-            corrected.as_flattened_mut()[..predicted.len()].copy_from_slice(predicted);
-            kernel.add_row(errors, row, corrected);
-            predicted.copy_from_slice(&corrected.as_flattened()[..predicted.len()]);
-        }
+    fn corrected(&mut self, row: [usize; DIMS - 1], interpolated: &[R]) -> Option<&[R]> {
+        let Causal::Some { errors, kernel, corrected } = self else { return None };
+        errors[0].row_mut(row).copy_from_slice(interpolated);
+        corrected.as_flattened_mut()[..interpolated.len()].copy_from_slice(interpolated);
+        kernel.add_row(errors, row, corrected);
+        Some(&corrected.as_flattened()[..interpolated.len()])
     }
 
     #[inline(always)]
     fn learn(&mut self, row: [usize; DIMS - 1], out: &[R]) {
-        if let Causal::Some { errors, interpolated, .. } = self {
-            let errors = errors[0].row_mut(row);
-            for x in 0..errors.len() {
-                errors[x] = out[x] - interpolated[x];
-            }
+        if let Causal::Some { errors, .. } = self {
+            errors[0].row_mut(row).iter_mut().zip(out).for_each(|(error, x)| *error = *x - *error);
         }
     }
 }

@@ -196,7 +196,7 @@ pub(super) fn sample<W: Word>(words: &[W], n: Extents, scan: &Scan, number: impl
             samples.columns.iter_mut().zip(neighbours).for_each(|(column, x)| column.push(x));
         }
     }
-    values.sort_unstable_by(f64::total_cmp);
-    let median = values.get(values.len() / 2).copied().unwrap_or(0.0) as u32;
+    let middle = values.len() / 2;
+    let median = if values.is_empty() { 0.0 } else { *values.select_nth_unstable_by(middle, f64::total_cmp).1 } as u32;
     Sampled { used, samples, median }
 }

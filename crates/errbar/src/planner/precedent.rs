@@ -1,0 +1,113 @@
+//! Blocks of one variable are mostly alike: one of several is planned, and the others are coded as it was.
+
+use errbar_codec::pipeline::{self, Encoded};
+use errbar_codec::{Registry, Tolerance, Values};
+use errbar_format::record::PipelineRecord;
+
+use super::rank::{Ranking, SAMPLE_WORDS};
+use super::{Choice, Planner, is_constant, proven, sample};
+use crate::policy::Mode;
+
+/// Blocks that follow each other and may have one precedent.
+pub(crate) const BLOCKS: u64 = 8;
+/// Words of a sample that tells whether a block is like another.
+const WORDS: usize = SAMPLE_WORDS / 2;
+/// How many times as much a word may take, or as little, in a block that is like another.
+const LIKE: f64 = 1.2;
+
+/// How a block of a variable is best coded, for others of it.
+#[derive(Clone, Debug)]
+pub struct Precedent {
+    plan: PipelineRecord,
+    /// Bytes a word, estimated from a sample of the block.
+    cost: f64,
+    choice: Option<Choice>,
+}
+
+/// Whether what a plan wants holds for other values too: a lattice or a palette found in some may not.
+fn is_general(plan: &PipelineRecord) -> bool {
+    match plan.quantizer.name.as_str() {
+        "interp" => plan.quantizer.params.len() <= 1,
+        "uniform" | "log" | "bitround" => plan.quantizer.params.is_empty(),
+        _ => false,
+    }
+}
+
+impl Precedent {
+    /// The plan of a block under a tolerance, if others could share it: deterministic, as all plans are.
+    pub fn of(registry: &Registry, planner: &dyn Planner, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Option<Precedent> {
+        let tolerance = tolerance.filter(|tolerance| values.dtype.is_float() && !tolerance.is_exact())?;
+        // The fast mode plans by a glance as it is.
+        if mode == Mode::Fast || *tolerance.for_block(values).ok()? != *tolerance || is_constant(&values.bits.words) {
+            return None;
+        }
+        let families = planner.families(values, tolerance, mode);
+        let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
+        if candidates.iter().any(|plan| plan.quantizer.name == "lattice") {
+            return None;
+        }
+        let ranking = Ranking::new(registry, &families, values, tolerance, mode);
+        let best = *ranking.order.first()?;
+        let plan = candidates.get(best).filter(|plan| is_general(plan))?;
+        let choice = Choice::new(&candidates, &ranking.order, &ranking.looks, best);
+        let cost = cost(registry, plan, values, tolerance)?;
+        Some(Precedent { plan: (*plan).clone(), cost, choice })
+    }
+
+    /// Codes a block as the precedent was, if it is like that.
+    pub(super) fn follow(
+        &self,
+        registry: &Registry,
+        values: &Values,
+        tolerance: &Tolerance,
+        mode: Mode,
+    ) -> Option<(Encoded, Option<Choice>)> {
+        if is_constant(&values.bits.words) {
+            return None;
+        }
+        let cost = cost(registry, &self.plan, values, tolerance)?;
+        if !(self.cost / LIKE..=self.cost * LIKE).contains(&cost) {
+            return None;
+        }
+        let coded = pipeline::code(registry, &self.plan, values, Some(tolerance)).ok()?;
+        let encoded = proven(registry, &self.plan, coded, values, tolerance, mode).ok()?;
+        (encoded.payload.len() < values.bits.layout().bytes()).then(|| (encoded, self.choice.clone()))
+    }
+}
+
+/// Bytes a word that a plan takes on a sample.
+fn cost(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: &Tolerance) -> Option<f64> {
+    let part = sample::boxes(values, tolerance, WORDS, 1).into_iter().next()?;
+    let n_words = values.bits.words.len();
+    pipeline::estimate(registry, plan, &part, Some(tolerance), n_words).ok().map(|bytes| bytes / n_words.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planner::{CorePlanner, encode_best};
+    use errbar_codec::{Codes, DType, Limit, Words};
+    use errbar_format::record::Bound;
+
+    fn waves(first: usize, height: f64) -> Values {
+        let number = |i: usize| (height * ((i / 96) as f64 * 0.07).sin() * ((i % 96) as f64 * 0.05).cos()) as f32;
+        let words = Words::U32((first..first + 96 * 96).map(|i| number(i).to_bits()).collect());
+        Values { dtype: DType::F32, bits: Codes::plain(vec![96, 96], words) }
+    }
+
+    #[test]
+    fn blocks_that_are_alike_are_coded_alike() {
+        let registry = Registry::core();
+        let tolerance = Tolerance { bounds: vec![Bound::Abs(1e-3)], limit: Limit::Abs(1e-3), fill: Vec::new() };
+        let of = |values: &Values, tolerance| Precedent::of(&registry, &CorePlanner, values, tolerance, Mode::Balanced);
+        let precedent = of(&waves(0, 10.0), Some(&tolerance)).expect("a lossy plan");
+        let (like, other) = (waves(96 * 96, 10.0), waves(0, 1e5));
+        let (encoded, choice) = precedent.follow(&registry, &like, &tolerance, Mode::Balanced).expect("as smooth as the first");
+        assert_eq!((encoded.pipeline.quantizer.name, choice), (precedent.plan.quantizer.name.clone(), precedent.choice.clone()));
+        assert!(precedent.follow(&registry, &other, &tolerance, Mode::Balanced).is_none());
+        let (encoded, _) =
+            encode_best(&registry, &CorePlanner, &other, Some(&tolerance), Mode::Balanced, Some(&precedent)).expect("planned by itself");
+        assert!(encoded.payload.len() < other.bits.layout().bytes());
+        assert!(of(&like, None).is_none() && of(&like, Some(&Tolerance::exact(Vec::new()))).is_none());
+    }
+}
