@@ -6,7 +6,7 @@ use errbar_codec::transform::FloatLinear;
 use errbar_codec::{Registry, Tolerance, Values, pipeline};
 use errbar_format::{DType, Kind};
 
-use super::stages::{FLOATS, abs, add, of_values, plan, with_bad, with_params};
+use super::stages::{abs, add, of_values, plan, with_bad, with_params};
 use crate::builder::{Archive, Builder};
 use crate::content::Array;
 use crate::vectors::Vector;
@@ -37,32 +37,32 @@ fn repeats() -> Archive {
     let before = |quantizer: &str, predictor: &str, coder: &str| plan(quantizer, &[("repeat", &[]), (predictor, &[])], coder, &[]);
     // Regions of 11 by 7 in slices of 40 by 30 that hardly change.
     let region = |i: u64| any(i % 40 / 11 + 9 * (i / 40 % 30 / 7) + u64::from(i % 97 == 3) * i);
-    for dtype in [DType::U8, DType::I16, DType::U32] {
+    let corner = |i: u64| 0.01 * (i / 60 + i % 4 / 2) as f64 + 0.3 * (i % 60 / 4 + i % 4 % 2) as f64;
+    add(&mut b, &of_values("corners", DType::F32, &[20, 15, 4], corner), &before("order", "linear", "carith"), None);
+    let forgotten = plan("order", &[("repeat", &[]), ("rotate", &[]), ("linear", &[])], "crans", &[]);
+    add(&mut b, &of_values("corners-forgotten", DType::F32, &[20, 15, 4], corner), &forgotten, None);
+    let rotated = plan("order", &[("rotate", &[]), ("repeat", &[]), ("linear", &[])], "crans", &[]);
+    add(&mut b, &of_values("corners-rotated", DType::F32, &[20, 15, 4], corner), &rotated, None);
+    let mesh = |i: u64| 100.0 / (1 + i / 3 + any(i / 3) % 5) as f64;
+    let holed = |i: u64| if i % 41 < 9 { f64::NAN } else { mesh(i / 4) };
+    let exact = Tolerance::exact(vec![(f32::NAN).to_bits().into()]);
+    add(&mut b, &of_values("holed", DType::F32, &[5, 200], holed), &before("order", "linear", "crans"), Some(&exact));
+    for dtype in [DType::I16, DType::U32, DType::U8] {
         let labels = array(&format!("labels-{}", dtype.name()), dtype, &[4, 30, 40], region);
         add(&mut b, &labels, &before("order", "linear", "crans"), None);
     }
-    add(&mut b, &array("labels-stored", DType::U64, &[4, 30, 40], region), &plan("none", &[("repeat", &[])], "store", &[]), None);
-    let corner = |i: u64| 0.01 * (i / 60 + i % 4 / 2) as f64 + 0.3 * (i % 60 / 4 + i % 4 % 2) as f64;
-    add(&mut b, &of_values("corners", DType::F32, &[20, 15, 4], corner), &before("order", "linear", "carith"), None);
-    let rotated = plan("order", &[("rotate", &[]), ("repeat", &[]), ("linear", &[])], "crans", &[]);
-    add(&mut b, &of_values("corners-rotated", DType::F32, &[20, 15, 4], corner), &rotated, None);
-    let forgotten = plan("order", &[("repeat", &[]), ("rotate", &[]), ("linear", &[])], "crans", &[]);
-    add(&mut b, &of_values("corners-forgotten", DType::F32, &[20, 15, 4], corner), &forgotten, None);
-    let mesh = |i: u64| 100.0 / (1 + i / 3 + any(i / 3) % 5) as f64;
-    for float in [Float::F16, Float::F32, Float::F64] {
-        let dtype = FLOATS.into_iter().find(|&dtype| Float::of(dtype).ok() == Some(float)).expect("a type of floats");
+    let few = |i: u64| (region(i) % 64) as f64;
+    add(&mut b, &of_values("lossy", DType::F32, &[30, 40], few), &before("uniform", "linear", "crans"), Some(&abs(0.5)));
+    for (dtype, float) in [(DType::F16, Float::F16), (DType::F32, Float::F32), (DType::F64, Float::F64)] {
         let mut pack = before("order", "flinear", "carith");
         pack.quantizer.params = Order::whole(dtype);
         pack.transforms[1].params = FloatLinear::wanted(float);
         add(&mut b, &of_values(&format!("mesh-{}", dtype.name()), dtype, &[700], mesh), &pack, None);
     }
+    add(&mut b, &array("nothing", DType::U16, &[9, 11], any), &plan("none", &[("repeat", &[0])], "store", &[]), None);
+    add(&mut b, &array("stored", DType::U64, &[4, 30, 40], region), &plan("none", &[("repeat", &[])], "store", &[]), None);
     let triangle = |i: u64| if i.is_multiple_of(3) { i / 3 } else { (i / 3 + 1).saturating_sub(any(i) % 3) };
     add(&mut b, &array("triangles", DType::I32, &[300, 3], triangle), &before("order", "linear", "crans"), None);
-    let holed = |i: u64| if i % 41 < 9 { f64::NAN } else { mesh(i / 4) };
-    let exact = Tolerance::exact(vec![(f32::NAN).to_bits().into()]);
-    add(&mut b, &of_values("holed", DType::F32, &[5, 200], holed), &before("order", "linear", "crans"), Some(&exact));
-    add(&mut b, &of_values("lossy", DType::F32, &[30, 40], |i| region(i) as f64), &before("uniform", "linear", "crans"), Some(&abs(0.5)));
-    add(&mut b, &array("nothing", DType::U16, &[9, 11], any), &plan("none", &[("repeat", &[0])], "store", &[]), None);
     b.finish()
 }
 
