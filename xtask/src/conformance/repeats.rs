@@ -21,6 +21,9 @@ pub fn vectors() -> Vec<Vector> {
     all
 }
 
+/// Each word repeats the one before it.
+const EACH: [u8; 6] = [1, 1, 0, 0, 0, 0x80];
+
 /// Anything, the same for the same number.
 fn any(i: u64) -> u64 {
     (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20
@@ -81,16 +84,16 @@ fn refused() -> Vec<Vector> {
     ] {
         c04(&format!("repeat-{name}"), with_params(("none", &[]), &[("repeat", params)], "store", &[]), note);
     }
-    let taken = with_params(("none", &[]), &[("repeat", &[1, 1, 0, 0, 0]), ("delta", &[])], "store", &[]);
+    let taken = with_params(("none", &[]), &[("repeat", &EACH), ("delta", &[])], "store", &[]);
     c04("repeat-delta", taken, "delta does not keep the words that repeat leaves out");
 
-    // Word 31 is absent; without bits the run behind it repeats it.
+    // Word 31 is absent; the run behind it repeats it.
     let holed = of_values("", DType::F32, &[64], |i| if i == 31 { f64::NAN } else { 1.0 });
     let values = Values::from_bytes(DType::F32, false, &[64], &holed.bytes).expect("64 floats");
     let exact = Tolerance::exact(Vec::new());
     let good = pipeline::encode(&Registry::core(), &plan("order", &[], "store", &[]), &values, Some(&exact)).expect("floats");
     let mut repeated = good.pipeline;
-    repeated.transforms = plan("", &[("repeat", &[1, 1, 0, 0, 0])], "", &[]).transforms;
+    repeated.transforms = plan("", &[("repeat", &EACH)], "", &[]).transforms;
     let archive = with_bad("c04-repeat-absent", DType::F32, &[64], repeated, &good.payload, good.exact_len);
     all.push(Vector::damaged(Kind::Corrupt, "EB-C04", "repeat-absent", archive, &["bad"], "an absent word is not repeated"));
     all
