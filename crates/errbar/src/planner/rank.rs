@@ -11,7 +11,6 @@ use crate::policy::Mode;
 pub(super) const SAMPLE_WORDS: usize = 1 << 14;
 /// How many times smaller what all candidates are glanced at is: what is far from the best shows.
 const GLANCE: usize = 2;
-const SMALL_GLANCE: usize = 4;
 
 /// What is near the best estimate, at the second look and after it, and how many at most are looked at
 /// again.
@@ -26,7 +25,7 @@ const UNLIKE: f64 = 4.0;
 /// Samples at most.
 const LOOKS: usize = 2;
 const SMALL_LOOKS: usize = 3;
-const MOST_NEAR: usize = 4;
+const MOST_NEAR: usize = 5;
 /// … of which so many are compared on the whole block where it matters most.
 const MOST_WHOLE: usize = 3;
 /// How far from the best one may be that stands for a family whose others are looked at.
@@ -71,7 +70,8 @@ impl Ranking {
         let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
         let n_words = values.bits.words.len();
         let (sample_words, glance_words, looks, family) = match mode {
-            Mode::Small => (4 * SAMPLE_WORDS, 4 * SAMPLE_WORDS / SMALL_GLANCE, SMALL_LOOKS, SMALL_FAMILY),
+            // Size is all that counts: nothing is left out after a glance.
+            Mode::Small => (4 * SAMPLE_WORDS, 4 * SAMPLE_WORDS, SMALL_LOOKS, SMALL_FAMILY),
             _ => (SAMPLE_WORDS, SAMPLE_WORDS / GLANCE, LOOKS, FAMILY),
         };
         let parts = parts(values, tolerance, sample_words, looks);
@@ -201,7 +201,7 @@ impl Ranking {
         let looks = self.order.first().map_or(0, |&i| self.looks[i].len());
         let factor = match self.is_rare(n_words) {
             true => RARE_NEAR,
-            false if looks > 1 => NEARER,
+            false if self.is_glance && looks > 1 => NEARER,
             false => NEAR,
         };
         self.within(factor).min(MOST_NEAR)
