@@ -267,6 +267,21 @@ class Lzma:
         return words_from(plain, layout)
 
 
+def pco_numbers(data: bytes, out: np.ndarray) -> np.ndarray:
+    """The numbers of a pco file: the beginning of `out`, which has room for them."""
+    try:
+        progress = pco.simple_decompress_into(data, out)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise corrupt("EB-C02", f"pco: {error}") from None
+    except BaseException as error:  # a panic of the native library is of no class that Python has
+        if type(error).__name__ != "PanicException":
+            raise
+        raise corrupt("EB-C02", "pco: file makes no sense") from None
+    if not progress.finished:
+        raise corrupt("EB-C02", f"pco file holds more than {len(out)} numbers")
+    return out[: progress.n_processed]
+
+
 class Pco:
     NUMBERS = frozenset({"u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64"})
 
@@ -274,18 +289,59 @@ class Pco:
         params(len(p) == 2 and p[0] < len(DTYPES), "pco takes two bytes")
         dtype = DTYPES[p[0]]
         params(dtype.name in self.NUMBERS and dtype.size == layout.width, "pco's number type does not fit the words")
-        out = np.zeros(layout.n, np.dtype(dtype.numpy))
-        try:
-            progress = pco.simple_decompress_into(data, out)
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise corrupt("EB-C02", f"pco: {error}") from None
-        except BaseException as error:  # a panic of the native library is of no class that Python has
-            if type(error).__name__ != "PanicException":
-                raise
-            raise corrupt("EB-C02", "pco: file makes no sense") from None
-        if progress.n_processed != layout.n or not progress.finished:
+        out = pco_numbers(data, np.zeros(layout.n, np.dtype(dtype.numpy)))
+        if len(out) != layout.n:
             raise corrupt("EB-C02", f"pco file does not hold {layout.n} numbers")
         return out.view(layout.numpy).reshape(layout.dims)
+
+
+class Classes:
+    def decode(self, data: bytes, layout: Layout, p: bytes) -> np.ndarray:
+        params(len(p) == 2 and 1 <= p[0] <= min(3, len(layout.dims)), "classes takes 1 to 3 axes and a level")
+        last = max(layout.dims[-1], 1)
+        row = max(math.prod(layout.dims[-p[0] :]), 1)
+        step = min(last if p[0] > 1 and last <= 8 else 1, row)
+        k = data[0] if data else 0
+        begin = 1 + 8 * (k - 1) + 4 * k
+        if not 1 <= k <= 8 or len(data) < begin:
+            raise corrupt("EB-C02", "classes: impossible number of classes, or too short")
+        *thresholds, = struct.unpack_from(f"<{k - 1}Q", data, 1)
+        lengths = struct.unpack_from(f"<{k}I", data, 1 + 8 * (k - 1))
+        bits = 63 if layout.width == 8 else 31
+        rises = all(a < b for a, b in zip(thresholds, thresholds[1:]))
+        if not rises or k > 1 and (thresholds[-1] >= 2**bits - 1 or row == step):
+            raise corrupt("EB-C02", "classes: impossible thresholds")
+        if begin + sum(lengths) != len(data):
+            raise corrupt("EB-C02", "classes: the files are not what is there")
+        parts, left = [], layout.n
+        for length in lengths:
+            parts.append(pco_numbers(data[begin : begin + length], np.zeros(left, layout.numpy)))
+            begin, left = begin + length, left - len(parts[-1])
+        if left:
+            raise corrupt("EB-C02", f"classes: files do not hold {layout.n} numbers")
+        return self.unite(parts, np.array(thresholds, np.int64), layout, row, step)
+
+    def unite(self, parts: list[np.ndarray], thresholds: np.ndarray, layout: Layout, row: int, step: int) -> np.ndarray:
+        if len(parts) == 1 or layout.n == 0:
+            return parts[0].reshape(layout.dims)
+        most = 2**61 - 1 if layout.width == 8 else 2**29 - 1
+        words = np.zeros(layout.n, layout.numpy)
+        near = np.zeros(row + step + layout.n, np.int64)  # as many zeros, then the words as sums take them
+        places = [0] * len(parts)
+        for i in range(0, layout.n, row - step):
+            n = min(row - step, layout.n - i)
+            above = [near[i + shift : i + shift + n] for shift in (0, step, 2 * step)]
+            classes = np.searchsorted(thresholds, above[0] + 2 * above[1] + above[2], side="left")
+            for c, part in enumerate(parts):
+                here = i + np.flatnonzero(classes == c)
+                if places[c] + len(here) > len(part):
+                    raise corrupt("EB-C02", "classes: a file holds too few numbers")
+                words[here] = part[places[c] : places[c] + len(here)]
+                places[c] += len(here)
+            near[row + step + i : row + step + i + n] = np.minimum(words[i : i + n].astype(np.uint64), most)
+        if any(place != len(part) for place, part in zip(places, parts)):
+            raise corrupt("EB-C02", "classes: a file holds too many numbers")
+        return words.reshape(layout.dims)
 
 
 def numbers(bits: np.ndarray, width: int) -> np.ndarray:
@@ -335,7 +391,7 @@ TRANSFORMS: dict[tuple[str, int], Any] = {
     ("repeat", 1): Repeat(), ("shuffle", 1): Shuffle(), ("bitshuffle", 1): BitShuffle(),
 }  # fmt: skip
 CODERS: dict[tuple[str, int], Any] = {
-    ("store", 1): Store(), ("constant", 1): Constant(), ("zstd", 1): Zstd(), ("pco", 1): Pco(), ("bitpack", 1): BitPack(),
+    ("store", 1): Store(), ("constant", 1): Constant(), ("zstd", 1): Zstd(), ("pco", 1): Pco(), ("classes", 1): Classes(), ("bitpack", 1): BitPack(),
     ("crans", 1): Crans(), ("carith", 1): Carith(), ("lzma", 1): Lzma(),
 }  # fmt: skip
 

@@ -59,6 +59,7 @@ documents! {
     "stages/bitround.md"
     "stages/bitshuffle.md"
     "stages/carith.md"
+    "stages/classes.md"
     "stages/constant.md"
     "stages/crans.md"
     "stages/delta.md"

@@ -187,7 +187,14 @@ macro_rules! word {
                 self.swap_bytes()
             }
             fn put_le(words: &[Self], out: &mut Vec<u8>) {
-                out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+                // Through a few bytes that stay in the first-level cache: nothing is written twice.
+                let mut run = [[0; size_of::<$t>()]; 512];
+                out.reserve(size_of_val(words));
+                for part in words.chunks(run.len()) {
+                    let run = &mut run[..part.len()];
+                    run.iter_mut().zip(part).for_each(|(bytes, word)| *bytes = word.to_le_bytes());
+                    out.extend_from_slice(run.as_flattened());
+                }
             }
             fn get_le(bytes: &[u8]) -> Vec<Self> {
                 let (words, _) = bytes.as_chunks();

@@ -108,6 +108,9 @@ impl Present<'_> {
             let (lattice, worst) = self.believe(line?)?;
             lattice.with_stride(limit, worst)
         };
+        if limit == 0.0 {
+            return fits(line(0.0));
+        }
         // Values that are meant to be on a lattice are half a unit in the last place off; others
         // may be drawn to one that is coarser than the limit by far.
         match (line(limit / 16.0), line(0.0)) {

@@ -50,6 +50,7 @@ impl Registry {
                 &coder::Constant,
                 &coder::Zstd,
                 &coder::Pco,
+                &coder::Classes,
                 &coder::BitPack,
                 &coder::Crans,
                 &coder::Carith,

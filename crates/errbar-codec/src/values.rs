@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use errbar_format::{DType, Error, Result};
 
-use crate::{Codes, Layout, Words};
+use crate::codes::Word;
+use crate::{Codes, Layout, Words, with_words};
 
 /// The elements of a block. Complex elements are two words, along one more dimension.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,14 @@ impl Values {
         }
     }
 
+    /// Appends what [`Values::to_bytes`] gives to `out`.
+    pub fn put_bytes(&self, big_endian: bool, out: &mut Vec<u8>) {
+        match big_endian {
+            true => out.append(&mut self.to_bytes(true)),
+            false => with_words!(&self.bits.words, v => Word::put_le(v, out)),
+        }
+    }
+
     /// As [`Values::to_bytes`], without a copy where words are bytes.
     pub fn into_bytes(mut self, big_endian: bool) -> Vec<u8> {
         if big_endian {
@@ -78,6 +87,9 @@ mod tests {
                 let shape = [(48 / dtype.size()) as u64];
                 let values = Values::from_bytes(dtype, big_endian, &shape, &bytes).expect("48 bytes");
                 assert_eq!(values.to_bytes(big_endian), bytes);
+                let mut put = vec![7];
+                values.put_bytes(big_endian, &mut put);
+                assert_eq!(put[1..], bytes);
                 let swapped: Vec<u8> = bytes.chunks(dtype.word()).flat_map(|word| word.iter().rev().copied()).collect();
                 assert_eq!(values.to_bytes(!big_endian), swapped);
                 assert_eq!(values.into_bytes(!big_endian), swapped);

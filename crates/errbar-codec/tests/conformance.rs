@@ -245,6 +245,9 @@ fn eb_c04_parameters_of_another_length_or_range_are_refused() {
         with_coder("pco", coder::Pco::params(DType::U16, 8)),
         with_coder("pco", coder::Pco::params(DType::C64, 8)),
         with_coder("pco", vec![200, 8]),
+        with_coder("classes", vec![1]),
+        with_coder("classes", vec![0, 8]),
+        with_coder("classes", vec![2, 8]),
     ];
     bad.extend([0.0, -0.0, -1.0, f64::NAN, f64::INFINITY].map(|step| with_quantizer("uniform", uniform(step, 1))));
     bad.extend([0, 3, 5, 16, 255].map(|width| with_quantizer("uniform", uniform(1.0, width))));

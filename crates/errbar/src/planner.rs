@@ -8,6 +8,7 @@ mod halving;
 mod lossless;
 mod lossy;
 mod precedent;
+mod quick;
 mod rank;
 mod repeats;
 pub(crate) mod sample;

@@ -23,6 +23,11 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept("stage-zstd", each_width("zstd", &plan("none", &[], "zstd", &[19])), "one zstd frame"),
         Vector::accept("stage-lzma", each_width("lzma", &plan("none", &[], "lzma", &[92, 6])), "one LZMA stream"),
         Vector::accept("stage-pco", pcos(), "every number type that pco takes"),
+        Vector::accept(
+            "stage-classes",
+            classes(),
+            "one class and several, of words of every width, of rows and of planes, of components and without",
+        ),
         Vector::accept("stage-bitpack", bitpacks(), "groups of every width of words, with patches and without, whole and not"),
         Vector::accept("stage-uniform", uniforms(), "multiples of a step in every floating-point type, codes of 1 to 8 bytes"),
         Vector::accept("stage-bitround", bitrounds(), "fraction bits rounded away in every floating-point type"),
@@ -227,6 +232,29 @@ fn logs() -> Archive {
     b.finish()
 }
 
+/// Words that are large where those above them are.
+fn uneven(path: &str, dtype: DType, shape: &[u64]) -> Array {
+    let width = shape[shape.len() - 1];
+    let word = |i: u64| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) & ((1 << (i % width % 7)) - 1);
+    let bytes = (0..shape.iter().product()).flat_map(|i| word(i).to_le_bytes()[..dtype.size()].to_vec()).collect();
+    Array::new(path, dtype, shape, bytes)
+}
+
+fn classes() -> Archive {
+    let mut b = Builder::lossy("classes");
+    let classes = |axes: u8| plan("none", &[], "classes", &[axes, 8]);
+    add(&mut b, &uneven("few", DType::U16, &[7, 9]), &classes(1), None);
+    add(&mut b, &uneven("line", DType::U16, &[10_000]), &classes(1), None);
+    add(&mut b, &Array::new("nothing", DType::U8, &[3, 0], Vec::new()), &classes(1), None);
+    for (dtype, shape, axes) in
+        [(DType::U16, &[20, 15, 40][..], 2), (DType::U32, &[50, 60, 3], 2), (DType::U64, &[10, 10, 10, 9], 3), (DType::U8, &[150, 60], 1)]
+    {
+        add(&mut b, &uneven(dtype.name(), dtype, shape), &classes(axes), None);
+    }
+    add(&mut b, &floats("uniform", DType::F32, &[90, 100]), &plan("uniform", &[("lorenzo", &[2])], "classes", &[1, 8]), Some(&abs(0.05)));
+    b.finish()
+}
+
 /// Words most of which are small, and a few of which are anything.
 fn patchy(path: &str, dtype: DType, n: u64, bits: u32) -> Array {
     let word = |i: u64| {
@@ -386,6 +414,59 @@ fn refused() -> Vec<Vector> {
     c02("pco-empty", DType::U32, "pco", &[DType::U32.code(), 8], b"", "not a pcodec file");
     c02("pco-short", DType::U32, "pco", &[DType::U32.code(), 8], &pco, "the file holds fewer numbers than there are words");
 
+    let classes = |thresholds: &[u64], files: &[&[u8]]| {
+        let thresholds = thresholds.iter().flat_map(|threshold| threshold.to_le_bytes());
+        let lengths = files.iter().flat_map(|file| (file.len() as u32).to_le_bytes());
+        [&[files.len() as u8][..], &thresholds.chain(lengths).collect::<Vec<u8>>(), &files.concat()].concat()
+    };
+    let all_of = |n: usize| {
+        let values = Values::from_bytes(DType::U32, false, &[n as u64], &words[..4 * n]).expect("so many words");
+        pipeline::encode(&Registry::core(), &plan("none", &[], "pco", &[DType::U32.code(), 8]), &values, None).expect("words").payload
+    };
+    c02("classes-empty", DType::U32, "classes", &[1, 8], b"", "the number of classes has a byte");
+    c02("classes-none", DType::U32, "classes", &[1, 8], &classes(&[], &[]), "there is a class at least");
+    c02(
+        "classes-many",
+        DType::U32,
+        "classes",
+        &[1, 8],
+        &classes(&[1, 2, 3, 4, 5, 6, 7, 8], &[&all_of(1)[..]; 9]),
+        "there are at most 8 classes",
+    );
+    c02("classes-order", DType::U32, "classes", &[1, 8], &classes(&[2, 2], &[&all_of(16), &all_of(0), &all_of(0)]), "thresholds rise");
+    c02(
+        "classes-top",
+        DType::U32,
+        "classes",
+        &[1, 8],
+        &classes(&[(1 << 31) - 1], &[&all_of(16), &all_of(0)]),
+        "a sum can be above every threshold",
+    );
+    c02(
+        "classes-short",
+        DType::U32,
+        "classes",
+        &[1, 8],
+        &classes(&[], &[&all_of(15)]),
+        "the files hold fewer numbers than there are words",
+    );
+    c02(
+        "classes-long",
+        DType::U32,
+        "classes",
+        &[1, 8],
+        &[&classes(&[], &[&all_of(16)])[..], b"x"].concat(),
+        "nothing follows the last file",
+    );
+    c02(
+        "classes-other",
+        DType::U32,
+        "classes",
+        &[1, 8],
+        &classes(&[5], &[&all_of(14), &all_of(2)]),
+        "words without neighbours are of the first class",
+    );
+
     // One group of 16 words and their patches, and whatever follows.
     let group = |heads: &[u8], rest: &[u8]| {
         let heads = zstd(heads);
@@ -433,6 +514,8 @@ fn refused() -> Vec<Vector> {
     ] {
         c04(&format!("log-even-{name}"), with_params(("log", &params), &[], "store", &[]), "even levels are where levels can be");
     }
+    c04("classes-axes", with_params(none, &[], "classes", &[3, 8]), "a row has no more axes than there are");
+    c04("classes-level", with_params(none, &[], "classes", &[1]), "classes has two bytes of parameters");
     c04("bitpack-params", with_params(none, &[], "bitpack", &[0]), "bitpack has no parameters");
     c04("bitround-keep", with_params(("bitround", &[24]), &[], "store", &[]), "binary32 has 23 fraction bits");
     c04("bitround-none", with_params(("bitround", &[]), &[], "store", &[]), "bitround has one byte of parameters");

@@ -1,6 +1,7 @@
 //! Codes to bytes, and back without a difference.
 
 mod bitpack;
+mod classes;
 mod constant;
 mod crans;
 mod lzma;
@@ -9,6 +10,7 @@ mod store;
 mod zstd;
 
 pub use bitpack::BitPack;
+pub use classes::Classes;
 pub use constant::Constant;
 pub use crans::{Carith, Crans};
 pub use lzma::{Lzma, LzmaContexts};

@@ -1,10 +1,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use errbar_format::{DType, Error, Result};
-use pco::ChunkConfig;
 use pco::data_types::Number;
 use pco::errors::PcoError;
 use pco::standalone::{DecompressorItem, FileDecompressor, simple_compress};
+use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 use crate::stage::{Coder, Stage, bad_params};
 use crate::{Codes, Layout, Words};
@@ -18,6 +18,25 @@ impl Pco {
     /// Parameters for reading the codes as numbers of `dtype`, at a compression level of 0 to 12.
     pub fn params(dtype: DType, level: u8) -> Vec<u8> {
         vec![dtype.code(), level]
+    }
+
+    /// As [`Pco::params`], for unsigned codes of `width` bytes that are residuals: pco then looks for
+    /// nothing but their distribution, which is faster.
+    pub fn residual_params(width: usize, level: u8) -> Vec<u8> {
+        vec![unsigned(width).code(), level | RESIDUALS]
+    }
+}
+
+/// The bit of the level that says that numbers are residuals.
+const RESIDUALS: u8 = 0x80;
+
+/// Unsigned integers of `width` bytes.
+fn unsigned(width: usize) -> DType {
+    match width {
+        1 => DType::U8,
+        2 => DType::U16,
+        4 => DType::U32,
+        _ => DType::U64,
     }
 }
 
@@ -35,16 +54,42 @@ fn parse(params: &[u8], width: Option<usize>) -> Result<(DType, u8)> {
     }
 }
 
-fn compress<T: Number>(numbers: &[T], level: u8) -> Result<Vec<u8>> {
-    let config = ChunkConfig::default().with_compression_level(level.into()).with_enable_8_bit(true);
+/// What an encoder looks for in numbers, beside their distribution.
+#[derive(Clone, Copy)]
+pub(super) enum Search {
+    /// Nothing: they are residuals.
+    None,
+    /// Units, and differences.
+    All,
+}
+
+pub(super) fn compress<T: Number>(numbers: &[T], level: u8, search: Search) -> Result<Vec<u8>> {
+    let mut config = ChunkConfig::default().with_compression_level(level.into()).with_enable_8_bit(true);
+    if let Search::None = search {
+        config = config.with_mode_spec(ModeSpec::Classic).with_delta_spec(DeltaSpec::NoOp);
+    }
     simple_compress(numbers, &config).map_err(|e| Error::usage(format!("pco: {e}")))
 }
 
-/// Exactly `n` numbers, chunk by chunk, whatever count the file declares.
+/// Exactly `n` numbers.
 fn decompress<T: Number>(bytes: &[u8], n: usize, zero: T) -> Result<Vec<T>> {
-    let read = || -> std::result::Result<Option<Vec<T>>, PcoError> {
-        let mut numbers = vec![zero; n];
-        let mut left = &mut numbers[..];
+    let mut numbers = vec![zero; n];
+    match decompress_into(bytes, &mut numbers)? {
+        found if found == n => Ok(numbers),
+        _ => Err(too_many(n)),
+    }
+}
+
+fn too_many(n: usize) -> Error {
+    Error::corrupt("EB-C02", format!("pco file does not hold {n} numbers"))
+}
+
+/// Numbers of a file, chunk by chunk, whatever count it declares, and how many there are: no more
+/// than there is room for.
+pub(super) fn decompress_into<T: Number>(bytes: &[u8], numbers: &mut [T]) -> Result<usize> {
+    let room = numbers.len();
+    let read = || -> std::result::Result<Option<usize>, PcoError> {
+        let mut left = numbers;
         let (file, mut bytes) = FileDecompressor::new(bytes)?;
         while let DecompressorItem::Chunk(mut chunk) = file.chunk_decompressor::<T, _>(bytes)? {
             let Some((here, behind)) = left.split_at_mut_checked(chunk.n()) else { return Ok(None) };
@@ -52,13 +97,13 @@ fn decompress<T: Number>(bytes: &[u8], n: usize, zero: T) -> Result<Vec<T>> {
             left = behind;
             bytes = chunk.into_src();
         }
-        Ok(left.is_empty().then_some(numbers))
+        Ok(Some(room - left.len()))
     };
     // pco has `expect` and `unreachable` behind checks of its own. Should a hostile file slip
     // through one, that is a damaged block, not the end of the program.
     match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(Ok(Some(numbers))) => Ok(numbers),
-        Ok(Ok(None)) => Err(Error::corrupt("EB-C02", format!("pco file does not hold {n} numbers"))),
+        Ok(Ok(Some(found))) => Ok(found),
+        Ok(Ok(None)) => Err(too_many(room)),
         Ok(Err(e)) => Err(Error::corrupt("EB-C02", format!("pco: {e}"))),
         Err(_) => Err(Error::corrupt("EB-C02", "pco file is damaged")),
     }
@@ -78,12 +123,13 @@ impl Stage for Pco {
     }
 
     fn parameters(&self) -> &'static str {
-        "dtype: u8, code of the number type; level: u8, for information only"
+        "dtype: u8, code of the number type; level: u8, 128 more for residuals, for information only"
     }
 
     fn examples(&self) -> Vec<Vec<u8>> {
         let mut all: Vec<_> = NUMBERS.iter().map(|&dtype| Pco::params(dtype, 8)).collect();
         all.extend([0, 12].map(|level| Pco::params(DType::U32, level)));
+        all.push(Pco::residual_params(2, 8));
         all
     }
 
@@ -92,12 +138,18 @@ impl Stage for Pco {
     }
 
     fn describe(&self, params: &[u8]) -> Result<String> {
-        parse(params, None).map(|(dtype, level)| format!("{}, level {level}", dtype.name()))
+        let (dtype, level) = parse(params, None)?;
+        let kind = if level & RESIDUALS == 0 { "" } else { ", residuals" };
+        Ok(format!("{}, level {}{kind}", dtype.name(), level & !RESIDUALS))
     }
 }
 
 impl Coder for Pco {
     fn encode(&self, codes: &Codes, params: &[u8]) -> Result<Vec<u8>> {
+        fn compress<T: Number>(numbers: &[T], level: u8) -> Result<Vec<u8>> {
+            let search = if level & RESIDUALS == 0 { Search::All } else { Search::None };
+            super::pco::compress(numbers, level & !RESIDUALS, search)
+        }
         fn cast<W: Copy, T: Number>(words: &[W], number: impl Fn(W) -> T, level: u8) -> Result<Vec<u8>> {
             compress(&words.iter().map(|&word| number(word)).collect::<Vec<T>>(), level)
         }

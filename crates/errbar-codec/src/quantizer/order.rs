@@ -1,7 +1,10 @@
+use std::marker::PhantomData;
+
 use errbar_format::{DType, Result};
 
 use crate::codes::Word;
-use crate::quantizer::ordered::{Kind, absent};
+use crate::quantizer::ordered::{Kind, absent, with_kind};
+use crate::simd::{Work, widest};
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
 use crate::{Codes, Layout, Tolerance, Values, Words, with_words};
 
@@ -33,59 +36,144 @@ impl Params {
         [&self.base.to_le_bytes()[..], &self.unit.to_le_bytes(), &[self.width as u8]].concat()
     }
 
-    /// Those that suit `numbers`, of which `kind` made words of `width` bytes.
-    #[inline(always)]
-    fn of(numbers: &[u64], kind: Kind, width: usize) -> Params {
-        let first = numbers.first().copied().unwrap_or(0);
-        let (mut least, mut most, mut differing) = (first, first, 0);
-        for &number in numbers {
-            (least, most, differing) = (least.min(number), most.max(number), differing | (number ^ first));
-        }
+    /// Those that suit the words that are not absent.
+    fn of<W: Word>(words: &[W], kind: Kind, absent: Option<&[bool]>) -> Params {
+        let first = match absent {
+            None => words.first(),
+            Some(absent) => absent.iter().position(|absent| !absent).and_then(|first| words.get(first)),
+        };
+        let Some(&first) = first else { return Params { base: 0, unit: 1, width: 1 } };
+        let Span { least, most, differing } = widest(Survey { words, kind, absent, first: kind.ordered(first) });
         let shift = if differing == 0 { 0 } else { differing.trailing_zeros() };
         let unit = match kind {
             // A fraction's lowest bits may all be zero, but exponents are no multiples of anything.
             Kind::Float => 1,
-            _ => common_divisor(numbers, least, shift),
+            _ => {
+                let present = words.iter().enumerate().filter(|(i, _)| absent.is_none_or(|absent| !absent[*i]));
+                common_divisor(present.map(|(_, &word)| (kind.ordered(word) - least) >> shift))
+            }
         };
         let span = ((most - least) >> shift) / unit;
         let narrow = [1, 2, 4].into_iter().find(|&narrow| span >> (8 * narrow) == 0).unwrap_or(8);
-        Params { base: least, unit: unit << shift, width: narrow.min(width) }
+        Params { base: least, unit: unit << shift, width: narrow.min(size_of::<W>()) }
     }
 
-    /// Codes of numbers that these are for.
-    fn codes(&self, numbers: &[u64]) -> Words {
-        let (base, unit, shift) = (self.base, self.unit, self.unit.trailing_zeros());
-        let code = |number: &u64| match unit.is_power_of_two() {
-            true => (number - base) >> shift,
-            false => (number - base) / unit,
-        };
+    /// Codes of words that these are for; in the place of an absent one, the one before.
+    fn codes<W: Word>(&self, words: &[W], kind: Kind, absent: Option<&[bool]>) -> Words {
+        fn of<W: Word, C: Word>(words: &[W], params: &Params, kind: Kind, absent: Option<&[bool]>) -> Words {
+            let mut codes: Vec<C> = widest(Encode { words, kind, params, code: PhantomData });
+            if let Some(absent) = absent {
+                let first = absent.iter().position(|absent| !absent);
+                let mut last = first.map_or(C::from_u64(0), |first| codes[first]);
+                for (code, &absent) in codes.iter_mut().zip(absent) {
+                    last = if absent { last } else { *code };
+                    *code = last;
+                }
+            }
+            C::wrap(codes)
+        }
         match self.width {
-            1 => Words::U8(numbers.iter().map(|number| code(number) as u8).collect()),
-            2 => Words::U16(numbers.iter().map(|number| code(number) as u16).collect()),
-            4 => Words::U32(numbers.iter().map(|number| code(number) as u32).collect()),
-            _ => Words::U64(numbers.iter().map(code).collect()),
+            1 => of::<W, u8>(words, self, kind, absent),
+            2 => of::<W, u16>(words, self, kind, absent),
+            4 => of::<W, u32>(words, self, kind, absent),
+            _ => of::<W, u64>(words, self, kind, absent),
         }
     }
 }
 
-/// Words in order; in the place of an absent one, the one before.
-fn numbers<W: Word>(words: &[W], kind: Kind, absent: Option<&[bool]>) -> Vec<u64> {
-    let mut numbers: Vec<u64> = words.iter().map(|&word| kind.ordered(word)).collect();
-    if let Some(absent) = absent {
-        let mut last = absent.iter().position(|absent| !absent).map_or(0, |first| numbers[first]);
-        for (number, &absent) in numbers.iter_mut().zip(absent) {
-            last = if absent { last } else { *number };
-            *number = last;
-        }
-    }
-    numbers
+/// What numbers have in common.
+struct Span {
+    least: u64,
+    most: u64,
+    /// Bits that are not the same in all of them.
+    differing: u64,
 }
 
-/// The largest number that divides all differences to `base`, which are multiples of `2^shift`, by that.
-fn common_divisor(numbers: &[u64], base: u64, shift: u32) -> u64 {
+/// Makes the span of the numbers of words that are not absent, `first` one of these.
+struct Survey<'a, W> {
+    words: &'a [W],
+    kind: Kind,
+    absent: Option<&'a [bool]>,
+    first: u64,
+}
+
+impl<W: Word> Work for Survey<'_, W> {
+    type Output = Span;
+
+    #[inline(always)]
+    fn run(self) -> Span {
+        let Survey { words, kind, absent, first } = self;
+        let start = W::from_u64(first);
+        let (mut least, mut most, mut same_zeros, mut same_ones) = (start, start, start, start);
+        let mut add = |number: W| {
+            (least, most) = (least.min(number), most.max(number));
+            (same_zeros, same_ones) = (same_zeros.or(number), same_ones.and(number));
+        };
+        with_kind!(kind, kind => match absent {
+            None => words.iter().for_each(|&word| add(W::from_u64(kind.ordered(word)))),
+            Some(absent) => words.iter().zip(absent).for_each(|(&word, &absent)| {
+                add(if absent { start } else { W::from_u64(kind.ordered(word)) });
+            }),
+        });
+        Span { least: least.to_u64(), most: most.to_u64(), differing: same_zeros.to_u64() & !same_ones.to_u64() }
+    }
+}
+
+/// Makes the codes of words; those of absent words mean nothing.
+struct Encode<'a, W, C> {
+    words: &'a [W],
+    kind: Kind,
+    params: &'a Params,
+    code: PhantomData<C>,
+}
+
+impl<W: Word, C: Word> Work for Encode<'_, W, C> {
+    type Output = Vec<C>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<C> {
+        let Encode { words, kind, params: &Params { base, unit, .. }, .. } = self;
+        let shift = unit.trailing_zeros();
+        with_kind!(kind, kind => {
+            let number = |&word: &W| kind.ordered(word).wrapping_sub(base);
+            match unit {
+                1 => words.iter().map(|word| C::from_u64(number(word))).collect(),
+                _ if unit.is_power_of_two() => words.iter().map(|word| C::from_u64(number(word) >> shift)).collect(),
+                _ => words.iter().map(|word| C::from_u64(number(word) / unit)).collect(),
+            }
+        })
+    }
+}
+
+/// Makes words of codes.
+struct Decode<C, W> {
+    codes: Vec<C>,
+    kind: Kind,
+    params: Params,
+    word: PhantomData<W>,
+}
+
+impl<C: Word, W: Word> Work for Decode<C, W> {
+    type Output = Vec<W>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<W> {
+        let Decode { codes, kind, params: Params { base, unit, .. }, .. } = self;
+        with_kind!(kind, kind => {
+            let word = |number: u64| kind.word(W::from_u64(number));
+            match unit {
+                1 => codes.into_iter().map(|code| word(base.wrapping_add(code.to_u64()))).collect(),
+                _ => codes.into_iter().map(|code| word(base.wrapping_add(code.to_u64().wrapping_mul(unit)))).collect(),
+            }
+        })
+    }
+}
+
+/// The largest number that divides all of them, or 1 if there is none.
+fn common_divisor(numbers: impl Iterator<Item = u64>) -> u64 {
     let mut divisor = 0;
-    for &number in numbers {
-        let (mut p, mut q) = ((number - base) >> shift, divisor);
+    for number in numbers {
+        let (mut p, mut q) = (number, divisor);
         while q > 0 {
             (p, q) = (q, p % q);
         }
@@ -109,8 +197,7 @@ impl Order {
     pub fn wanted(values: &Values, tolerance: &Tolerance) -> (Vec<u8>, usize) {
         let absent = absent(values, tolerance);
         let kind = Kind::of(values.dtype);
-        let numbers = with_words!(&values.bits.words, v => numbers(v, kind, absent.as_deref()));
-        let params = Params::of(&numbers, kind, values.dtype.word());
+        let params = with_words!(&values.bits.words, v => Params::of(v, kind, absent.as_deref()));
         (params.to_bytes(), params.width)
     }
 }
@@ -146,12 +233,15 @@ impl Quantizer for Order {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
         let absent = absent(values, tolerance);
         let kind = Kind::of(values.dtype);
-        let numbers = with_words!(&values.bits.words, v => numbers(v, kind, absent.as_deref()));
-        let params = match wanted {
-            [] => Params::of(&numbers, kind, values.dtype.word()),
-            wanted => Params::parse(wanted)?,
-        };
-        Ok(Quantized::with_absent(params.to_bytes(), params.codes(&numbers), Vec::new(), absent, values))
+        let (params, codes) = with_words!(&values.bits.words, v => {
+            let params = match wanted {
+                [] => Params::of(v, kind, absent.as_deref()),
+                wanted => Params::parse(wanted)?,
+            };
+            let codes = params.codes(v, kind, absent.as_deref());
+            (params, codes)
+        });
+        Ok(Quantized::with_absent(params.to_bytes(), codes, Vec::new(), absent, values))
     }
 
     fn code_layout(&self, _: DType, layout: &Layout, params: &[u8]) -> Result<Layout> {
@@ -161,12 +251,11 @@ impl Quantizer for Order {
     }
 
     fn reconstruct(&self, codes: Codes, dtype: DType, _: &Layout, params: &[u8]) -> Result<Codes> {
-        fn words<C: Word, W: Word>(codes: &[C], kind: Kind, Params { base, unit, .. }: Params) -> Words {
-            let number = |code: &C| W::from_u64(base.wrapping_add(code.to_u64().wrapping_mul(unit)));
-            W::wrap(codes.iter().map(|code| kind.word(number(code))).collect())
+        fn words<C: Word, W: Word>(codes: Vec<C>, kind: Kind, params: Params) -> Words {
+            W::wrap(widest(Decode { codes, kind, params, word: PhantomData::<W> }))
         }
         let (params, kind) = (Params::parse(params)?, Kind::of(dtype));
-        let words = with_words!(&codes.words, v => match dtype.word() {
+        let words = with_words!(codes.words, v => match dtype.word() {
             1 => words::<_, u8>(v, kind, params),
             2 => words::<_, u16>(v, kind, params),
             4 => words::<_, u32>(v, kind, params),

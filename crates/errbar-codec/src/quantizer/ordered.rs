@@ -5,6 +5,7 @@ use errbar_format::dtype::Class;
 
 use crate::codes::Word;
 use crate::float::Float;
+use crate::simd::{Work, widest};
 use crate::{Tolerance, Values, with_words};
 
 /// How bit patterns become integers in the order of the numbers.
@@ -50,10 +51,57 @@ impl Kind {
     }
 }
 
+/// Runs `$body` with `$kind` bound to each kind as a constant, so that loops over words ask for it once.
+macro_rules! with_kind {
+    ($value:expr, $kind:ident => $body:expr) => {
+        match $value {
+            Kind::Unsigned => {
+                let $kind = Kind::Unsigned;
+                $body
+            }
+            Kind::Signed => {
+                let $kind = Kind::Signed;
+                $body
+            }
+            Kind::Float => {
+                let $kind = Kind::Float;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_kind;
+
 /// Words that are kept apart: missing ones, and those that are no numbers.
 pub(crate) fn absent(values: &Values, tolerance: &Tolerance) -> Option<Vec<bool>> {
     let float = Float::of(values.dtype).ok();
+    if float.is_none() && tolerance.fill.is_empty() {
+        return None;
+    }
     let is_absent = |bits: u64| float.is_some_and(|float| !float.is_finite(bits)) || tolerance.is_fill(bits);
-    let absent: Vec<bool> = with_words!(&values.bits.words, v => v.iter().map(|word| is_absent(word.to_u64())).collect());
-    absent.contains(&true).then_some(absent)
+    with_words!(&values.bits.words, v => {
+        // Most often there are none.
+        if tolerance.fill.is_empty() && float.is_some_and(|float| widest(AllFinite { words: v, float })) {
+            return None;
+        }
+        let absent: Vec<bool> = v.iter().map(|word| is_absent(word.to_u64())).collect();
+        absent.contains(&true).then_some(absent)
+    })
+}
+
+/// Whether all words are numbers.
+struct AllFinite<'a, W> {
+    words: &'a [W],
+    float: Float,
+}
+
+impl<W: Word> Work for AllFinite<'_, W> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        // The exponent of what is no number has all its bits set, and no other has.
+        let special = W::from_u64(self.float.exponent_mask());
+        self.words.iter().fold(true, |all, &word| all & (word.and(special) != special))
+    }
 }

@@ -9,11 +9,14 @@ use errbar_format::record::{PipelineRecord, StageRecord};
 
 use super::bytes::zstd_level;
 use super::lossy::COMPONENTS;
-use super::{natural, pco_level, repeats, unsigned};
+use super::{natural, pco_level, quick, repeats, unsigned};
 use crate::policy::Mode;
 
 /// Families of pipelines to choose from.
 pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Vec<Vec<PipelineRecord>> {
+    if mode == Mode::Fast {
+        return quick::families(values, tolerance);
+    }
     let dims = &values.bits.dims;
     let has_components = dims.iter().filter(|&&d| d > 1).count() > 1 && dims.last().is_some_and(|&d| d <= COMPONENTS);
     let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
@@ -24,11 +27,6 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     let none = stage(NONE, vec![]);
     let shuffled = plan(&none, &[&stage("shuffle", vec![])], zstd());
     let mut plain = vec![plan(&none, &[], pco(natural(values.dtype)))];
-    if mode == Mode::Fast {
-        plain.extend((!dims.is_empty()).then(|| plan(&order, &[&lorenzo(dims.len().min(3))], pco(unsigned(width)))));
-        plain.push(shuffled);
-        return vec![plain];
-    }
     let (linear, rotate) = (stage("linear", vec![]), stage("rotate", vec![]));
     let with = |quantizer: &StageRecord, predictor: &StageRecord, coder: &str| {
         let mut plans = vec![plan(quantizer, &[predictor], stage(coder, vec![]))];

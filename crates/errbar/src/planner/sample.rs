@@ -20,6 +20,31 @@ pub(super) fn cut(values: &Values, n_words: usize, eighths: usize) -> Values {
         let second = (0..extent.len()).filter(|&axis| axis != longest).map(|axis| extent[axis]).max().unwrap_or(1);
         extent[longest] = (n_words / others).max(second.min(extent[longest] - 1)).max(1);
     }
+    taken(values, extent, eighths)
+}
+
+/// A box of at most about `n_words` words whose rows are whole, or as long as `run`: for what sees words
+/// in their order alone, and would find repeats in short rows that the block does not have. `eighths`
+/// as for [`cut`].
+pub(super) fn slab(values: &Values, run: usize, n_words: usize, eighths: usize) -> Values {
+    let mut extent = values.bits.dims.clone();
+    let mut len = 1;
+    for axis in (0..extent.len()).rev() {
+        // What is left when a row is long is shared by two dimensions of rows, if there are two.
+        let room = match extent[..axis].iter().any(|&dim| dim > 1) {
+            false => n_words / len,
+            true if len < run / 8 => run / len,
+            true => (n_words / len).isqrt(),
+        };
+        extent[axis] = extent[axis].min(room.max(1));
+        len *= extent[axis].max(1);
+    }
+    taken(values, extent, eighths)
+}
+
+/// The box of this extent.
+fn taken(values: &Values, extent: Vec<usize>, eighths: usize) -> Values {
+    let dims = &values.bits.dims;
     let origin: Vec<usize> = dims.iter().zip(&extent).map(|(dim, extent)| (dim - extent) * eighths / 8).collect();
     let words = with_words!(&values.bits.words, v => {
         let mut picked = Vec::with_capacity(extent.iter().product());
@@ -89,6 +114,8 @@ mod tests {
         assert_eq!(dims(&[1000], 10), [10]);
         assert_eq!(dims(&[3, 1000], 60), [3, 20]);
         assert_eq!(dims(&[100, 90, 3], 300), [10, 10, 3]);
+        let slab = |dims: &[usize]| slab(&numbered(dims), 96, 400, 4).bits.dims;
+        assert_eq!([slab(&[5000]), slab(&[50, 30, 4]), slab(&[9, 40, 40])], [vec![400], vec![4, 24, 4], vec![3, 3, 40]]);
         let whole = numbered(&[4, 5]);
         assert_eq!(cut(&whole, 20, 4), whole);
         assert_eq!(cut(&numbered(&[4, 6]), 4, 4).bits.words, Words::U32(vec![8, 9, 14, 15]));
