@@ -159,6 +159,23 @@ class Lattice:
             return words_of(np.float64(offset) + k.astype(np.float64) * np.float64(step), dtype)
 
 
+class Decimal:
+    def parse(self, p: bytes) -> tuple[int, int, int]:
+        params(len(p) == 10, "decimal takes 10 bytes")
+        digits, width, base = struct.unpack("<BBq", p)
+        params(digits <= 22 and width in (1, 2, 4, 8), "digits or width are impossible")
+        return digits, width, base
+
+    def layout(self, dtype: DType, values: Layout, p: bytes) -> Layout:
+        need_float(dtype)
+        return replace(values, width=self.parse(p)[1])
+
+    def reconstruct(self, codes: np.ndarray, dtype: DType, values: Layout, p: bytes) -> np.ndarray:
+        digits, _, base = self.parse(p)
+        k = (codes.astype(np.uint64) + np.uint64(base % (1 << 64))).view(np.int64)
+        return words_of(k.astype(np.float64) / np.float64(10**digits), dtype)
+
+
 # ---------------------------------------------------------------- transforms
 
 
@@ -383,7 +400,7 @@ class BitPack:
 # ---------------------------------------------------------------- the tables, and a block through them
 
 QUANTIZERS: dict[tuple[str, int], Any] = {
-    ("none", 1): NoneQuantizer(), ("order", 1): Order(), ("palette", 1): Palette(), ("uniform", 1): Uniform(), ("bitround", 1): BitRound(), ("log", 1): Log(), ("lattice", 1): Lattice(),
+    ("none", 1): NoneQuantizer(), ("order", 1): Order(), ("palette", 1): Palette(), ("uniform", 1): Uniform(), ("bitround", 1): BitRound(), ("log", 1): Log(), ("lattice", 1): Lattice(), ("decimal", 1): Decimal(),
     ("interp", 1): Interp(),
 }  # fmt: skip
 TRANSFORMS: dict[tuple[str, int], Any] = {

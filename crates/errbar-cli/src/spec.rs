@@ -62,6 +62,7 @@ documents! {
     "stages/classes.md"
     "stages/constant.md"
     "stages/crans.md"
+    "stages/decimal.md"
     "stages/delta.md"
     "stages/flinear.md"
     "stages/interp.md"

@@ -33,6 +33,7 @@ impl Registry {
                 &quantizer::BitRound,
                 &quantizer::Log,
                 &quantizer::Lattice,
+                &quantizer::Decimal,
                 &quantizer::Interp,
             ],
             transforms: vec![

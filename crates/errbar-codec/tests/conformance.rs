@@ -200,7 +200,14 @@ fn eb_c03_quantizers_of_floats_refuse_other_types() {
     let numbers = |n: usize| 1f64.to_le_bytes().repeat(n);
     let interp = [&[0][..], &numbers(2)].concat();
     let log = [&numbers(1)[..], &[0; 16], &[1]].concat();
-    for (name, params) in [("uniform", uniform), ("bitround", vec![3]), ("lattice", numbers(3)), ("interp", interp), ("log", log)] {
+    for (name, params) in [
+        ("uniform", uniform),
+        ("bitround", vec![3]),
+        ("lattice", numbers(3)),
+        ("decimal", vec![1, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("interp", interp),
+        ("log", log),
+    ] {
         let pipeline = PipelineRecord { quantizer: stage(name, params), ..plan(name, &[], store()) };
         for dtype in [DType::Bytes, DType::Bool, DType::U16, DType::I32, DType::I64] {
             assert_eq!(rule_of(decode(&pipeline, dtype, 1, &[0], 0)), (Kind::Corrupt, Some("EB-C03")));
@@ -222,6 +229,9 @@ fn eb_c04_parameters_of_another_length_or_range_are_refused() {
         with_quantizer("uniform", uniform(1.0, 1)[..16].to_vec()),
         with_quantizer("lattice", vec![0; 24]),
         with_quantizer("lattice", 1f64.to_le_bytes().repeat(3)[..23].to_vec()),
+        with_quantizer("decimal", vec![1, 1, 0, 0, 0, 0, 0, 0, 0]),
+        with_quantizer("decimal", vec![23, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
+        with_quantizer("decimal", vec![1, 3, 0, 0, 0, 0, 0, 0, 0, 0]),
         with_quantizer("interp", vec![]),
         with_quantizer("interp", [&[0][..], &1f64.to_le_bytes().repeat(2)[..15]].concat()),
         with_quantizer("interp", [&[0x80][..], &1f64.to_le_bytes().repeat(2)].concat()),

@@ -17,6 +17,7 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept("stage-interp", interps(), "grids of no to five dimensions in every floating-point type, through crans and not"),
         Vector::accept("stage-interp-lattice", interp_lattices(), "predictions that are rounded to a lattice, in binary32 and binary64"),
         Vector::accept("stage-interp-absent", interp_absent(), "absent words in the order of levels, whole and rotated dimensions"),
+        Vector::accept("stage-decimal", decimals(), "decimal fractions as integers of every width, with other numbers"),
         Vector::accept("stage-lattice", lattices(), "integers of values on a lattice, one and several units a code"),
         Vector::accept("stage-flinear", float_linears(), "predictions with floats of every type, among them infinities and NaN"),
         Vector::accept("stage-linear", linears(), "all taps, with a mean and without, in arrays of no to five dimensions"),
@@ -118,6 +119,20 @@ fn interp_absent() -> Archive {
     let quarters = |i| if hole(i) { f64::from(missing) } else { (field(i, 37, 29) * 4.0).floor() / 4.0 };
     add(&mut b, &of_values("g-fill-lattice", DType::F32, &[29, 37], quarters), &plan("interp", &[], "crans", &[]), Some(&fill));
     add(&mut b, &of_values("nothing-else", DType::F64, &[20, 30], |_| f64::NAN), &interp(0, "crans"), Some(&abs(0.05)));
+    b.finish()
+}
+
+fn decimals() -> Archive {
+    let mut b = Builder::new("decimal");
+    let store = plan("decimal", &[], "store", &[]);
+    let fraction = |most: u64, ten: f64| move |i: u64| if i == 77 { 1.0 / 3.0 } else { ((i * i * 7919 % most) as f64 - 100.0) / ten };
+    let holed = |i: u64| if i % 9 < 2 { f64::NAN } else { fraction(60_000, 1e3)(i) };
+    add(&mut b, &of_values("f16", DType::F16, &[200], |i| (i % 50) as f64 / 10.0), &store, None);
+    add(&mut b, &of_values("f32", DType::F32, &[200], fraction(60_000, 1e2)), &store, None);
+    add(&mut b, &of_values("f64-1", DType::F64, &[200], fraction(250, 1e22)), &store, None);
+    add(&mut b, &of_values("f64-4", DType::F64, &[200], fraction(1 << 31, 1e6)), &store, None);
+    add(&mut b, &of_values("f64-8", DType::F64, &[200], fraction(1 << 40, 1e9)), &store, None);
+    add(&mut b, &of_values("holes", DType::F64, &[10, 50], holed), &plan("decimal", &[("linear", &[])], "crans", &[]), None);
     b.finish()
 }
 
@@ -311,8 +326,9 @@ fn coded() -> Vec<u8> {
 fn refused() -> Vec<Vector> {
     let (words, none, mut all) = ([0; 128], ("none", &[][..]), Vec::new());
     let corrupt = |rule, name: &str, archive, note: &str| Vector::damaged(Kind::Corrupt, rule, name, archive, &["bad"], note);
-    let (interp, lattice) = (interp_params(0, &[0.5, 0.0]), lattice_params(0.0, 0.5));
-    for (name, quantizer) in [("interp", ("interp", &interp[..])), ("lattice", ("lattice", &lattice[..]))] {
+    let (interp, lattice, decimal) = (interp_params(0, &[0.5, 0.0]), lattice_params(0.0, 0.5), [1, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
+    for (name, params) in [("interp", &interp[..]), ("lattice", &lattice), ("decimal", &decimal)] {
+        let quantizer = (name, params);
         let archive = with_bad(&format!("c03-{name}"), DType::I32, &[16], with_params(quantizer, &[], "store", &[]), &words[..64], 0);
         all.push(corrupt("EB-C03", &format!("{name}-of-integers"), archive, "a lossy quantizer serves floating-point types only"));
     }
@@ -340,6 +356,13 @@ fn refused() -> Vec<Vector> {
         ("short", lattice[..23].to_vec(), "lattice has 24 bytes of parameters"),
     ] {
         c04(&format!("lattice-{name}"), DType::F32, with_params(("lattice", &params), &[], "store", &[]), note);
+    }
+    for (name, params, note) in [
+        ("digits", &[23, 1, 0, 0, 0, 0, 0, 0, 0, 0][..], "no more powers of ten are exact"),
+        ("width", &[1, 3, 0, 0, 0, 0, 0, 0, 0, 0], "codes have 1, 2, 4 or 8 bytes"),
+        ("short", &[1, 1, 0, 0, 0, 0, 0, 0, 0], "decimal has 10 bytes of parameters"),
+    ] {
+        c04(&format!("decimal-{name}"), DType::F64, with_params(("decimal", params), &[], "store", &[]), note);
     }
     let linear = linear_params(None, [0; 18]);
     for (name, dtype, params, note) in [

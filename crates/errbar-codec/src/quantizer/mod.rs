@@ -1,6 +1,7 @@
 //! Values to integer codes: what may be lost, and how much.
 
 mod bitround;
+mod decimal;
 mod interp;
 mod lattice;
 mod log;
@@ -11,6 +12,7 @@ mod palette;
 mod uniform;
 
 pub use bitround::BitRound;
+pub use decimal::Decimal;
 pub use interp::Interp;
 pub use lattice::Lattice;
 pub use log::Log;

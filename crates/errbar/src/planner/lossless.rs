@@ -51,6 +51,14 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         let lattice = stage("lattice", lattice);
         families.push(predicted(&lattice));
     }
+    // Lattices of decimal fractions come back but for the last bit of some.
+    if let Some((digits, width)) = quantizer::Decimal::wanted(values, tolerance) {
+        let decimal = stage("decimal", digits);
+        let mut plans = if width <= 4 { predicted(&decimal) } else { Vec::new() };
+        plans.push(plan(&decimal, &[], pco(unsigned(width))));
+        plans.extend((1..=dims.len().min(3)).map(|axes| plan(&decimal, &[&lorenzo(axes)], pco(unsigned(width)))));
+        families.push(plans);
+    }
     if let Some(palette) = quantizer::Palette::wanted(values, tolerance) {
         let palette = stage("palette", palette);
         let mut plans = predicted(&palette);

@@ -81,7 +81,13 @@ fn predicted(values: &Values, tolerance: &Tolerance, parts: &[Values]) -> Option
         && let Some(params) = quantizer::Lattice::wanted(values, tolerance)
     {
         quantizers.push(("lattice", &quantizer::Lattice, params));
-    } else if let Some(params) = quantizer::Palette::wanted(values, tolerance) {
+    }
+    if let Some((params, _)) = quantizer::Decimal::wanted(values, tolerance) {
+        quantizers.push(("decimal", &quantizer::Decimal, params));
+    }
+    if quantizers.is_empty()
+        && let Some(params) = quantizer::Palette::wanted(values, tolerance)
+    {
         quantizers.push(("palette", &quantizer::Palette, params));
     }
     quantizers.push(("order", &quantizer::Order, quantizer::Order::wanted(values, tolerance).0));
