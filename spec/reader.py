@@ -34,6 +34,7 @@ from typing import Any
 
 import blake3
 import numpy as np
+import reader_lines as lines
 from reader_base import (
     DTYPES, MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_FILTERS, MAX_INLINE, MAX_LEVEL, MAX_NAME, MAX_PAGE, MAX_PARAMS, MAX_PATH, MAX_PAYLOAD, MAX_RECORD, MAX_ROWS,
     MAX_TRANSFORMS, PAGE_TARGET, ArchiveError, DType, corrupt, limit, product, refused, unsupported, unzstd,
@@ -324,6 +325,16 @@ BLOCK_RECORD = record(
     decoded_hash=hash32,
     extensions=EXTENSIONS,
 )
+MISSING = {"missing": blob}
+CELL = record(
+    before=blob,
+    between=blob,
+    print=one_of(
+        integer={}, fixed={"digits": u8, **MISSING}, shortest={"point": flag, **MISSING},
+        scientific={"digits": u8, "upper": flag, **MISSING}, text={"list": many(blob)},
+    ),
+    pad=one_of(none={}, before={"width": u16}, behind={"width": u16}),
+)  # fmt: skip
 SEGMENT = one_of(
     inline={"data": blob},
     hole={"length": u64},
@@ -332,6 +343,7 @@ SEGMENT = one_of(
     variable={"index": u32},
     records={"first": u32, "count": u32},
     chunk={"variable": u32, "index": u64, "length": u64, "skipped": u32},
+    lines={"first": u32, "length": u64, "cells": many(CELL), "end": blob},
 )
 FILTER = one_of(shuffle={"item": u32}, deflate={"level": u8, "mem_level": u8}, fletcher32={})
 CHUNKS = record(shape=many(u64), filters=many(FILTER), padding=blob)
@@ -511,7 +523,9 @@ def segment_len(file: Any, s: Any) -> int:
 
 def variables_of(file: Any, s: Any) -> list[Any]:
     """The variables that a segment holds whole."""
-    first, count = (s.index, 1) if s.kind == "variable" else (s.first, s.count)
+    first, count = {
+        "variable": lambda: (s.index, 1), "records": lambda: (s.first, s.count), "lines": lambda: (s.first, len(s.cells))
+    }[s.kind]()  # fmt: skip
     if first + count > len(file.variables):
         raise corrupt("EB-E04" if s.kind == "variable" else "EB-E08", "there are no such variables")
     return file.variables[first : first + count]
@@ -521,7 +535,7 @@ def used_bytes(file: Any, s: Any) -> int:
     """Decoded bytes of blocks that a segment is made of."""
     if s.kind in ("part", "run"):
         return s.length
-    if s.kind in ("variable", "records"):
+    if s.kind in ("variable", "records", "lines"):
         return sum(math.prod(v.shape) * v.dtype.size for v in variables_of(file, s) if not v.inline)
     if s.kind == "chunk" and not (v := file.variables[s.variable]).inline:
         return math.prod(nth_box(v.shape, v.chunks.shape, s.index)[1]) * v.dtype.size
@@ -539,13 +553,17 @@ def check_file(file: Any) -> None:
             raise limit("EB-E03", "segment reaches past the largest block")
         if s.kind == "run" and not (0 < s.block_len <= MAX_BLOCK and s.block + ceil_div(s.length, s.block_len) < 1 << 64):
             raise limit("EB-E03", "run of blocks is impossible")
-        if s.kind in ("variable", "records"):
+        if s.kind in ("variable", "records", "lines"):
             held = variables_of(file, s)
             whole += held
-            if s.kind == "records":
+            if s.kind != "variable":
                 if any(v.chunks for v in held):
                     raise corrupt("EB-E04", "variables and segments do not match")
                 check_records(held)
+            if s.kind == "lines" and not (
+                1 <= len(s.end) <= MAX_INLINE and all(lines.is_possible(c, v.dtype, MAX_INLINE) for c, v in zip(s.cells, held))
+            ):
+                raise corrupt("EB-E10", "elements cannot be printed as the lines say")
         if s.kind == "chunk":
             v = file.variables[s.variable] if s.variable < len(file.variables) else None
             if not (v and v.chunks):
@@ -581,7 +599,7 @@ def used_blocks(file: Any) -> Iterator[range]:
             yield range(s.block, s.block + 1)
         elif s.kind == "run":
             yield range(s.block, s.block + ceil_div(s.length, s.block_len))
-        elif s.kind in ("variable", "records", "chunk"):
+        elif s.kind in ("variable", "records", "lines", "chunk"):
             for v in [file.variables[s.variable]] if s.kind == "chunk" else variables_of(file, s):
                 if v.part:
                     yield range(v.part.block, v.part.block + 1)
@@ -750,7 +768,16 @@ class Archive:
                 case "variable":
                     yield from self.rows(entry, file.variables[s.index])
                 case "records":
-                    yield from self.records(entry, variables_of(file, s))
+                    for columns in self.records(entry, variables_of(file, s)):
+                        yield np.concatenate(columns, axis=1).tobytes()
+                case "lines":
+                    left = s.length
+                    for columns in self.records(entry, fields := variables_of(file, s)):
+                        printed = lines.print_rows(s, fields, columns)
+                        left -= len(printed)
+                        yield printed
+                    if left:
+                        raise corrupt("EB-E11", f"lines have {s.length - left} bytes in place of {s.length}")
                 case "chunk":
                     made = self.chunk(entry, file.variables[s.variable], s)
                     if len(made) != s.length:
@@ -780,8 +807,8 @@ class Archive:
             raise corrupt("EB-B05", f"block {block.number} is not the box that its entry names")
         return block, self.decode(block, frame)
 
-    def records(self, entry: Any, fields: list[Any]) -> Iterator[bytes]:
-        """The bytes of records, one row of blocks at a time."""
+    def records(self, entry: Any, fields: list[Any]) -> Iterator[list[np.ndarray]]:
+        """The bytes of the records of each field, [records, bytes], one row of blocks at a time."""
         receipts: list[list[Any]] = [[] for _ in fields]
         for k in range(grid(fields[0])[0]):
             (start, *_), (n, *_) = block_box(fields[0], k)
@@ -794,7 +821,7 @@ class Archive:
                     block, column = self.box(entry, v, k)
                     found.append(block.receipt)
                 columns.append(np.frombuffer(column, np.uint8).reshape(n, width))
-            yield np.concatenate(columns, axis=1).tobytes()
+            yield columns
         for v, found in zip(fields, receipts):
             if found:
                 check_receipts(v, found)

@@ -815,9 +815,37 @@ def netcdf4():
                 yield file, path + name, np.asarray(variable[...])
 
 
+def table():
+    count, path = 1250, HERE / "table.csv"
+    depth, flux = smooth((count,), "f8").round(2), smooth((count,), "f8", 1e-3)
+    flux = np.array([float(f"{value:.6g}") for value in flux])
+    flags = np.array(["good", "poor"])[np.arange(count) % 7 // 6]
+    lines = (f"{i},{d:.2f},{'' if i == 9 else repr(float(f))},{flag}" for i, (d, f, flag) in enumerate(zip(depth, flux, flags)))
+    path.write_text("\n".join(["time,depth (m),flux,flag", *lines, ""]))
+    read = np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="utf-8")
+    for name, column, dtype in zip(["time", "depth (m)", "flux", "flag"], read.dtype.names, ["i4", "f8", "f8", "u1"]):
+        _, first, numbers = np.unique(read[column], return_index=True, return_inverse=True)
+        numbers = np.argsort(np.argsort(first))[numbers]
+        yield path.name, name, (numbers if name == "flag" else read[column]).astype(dtype)
+
+    path = HERE / "table-atoms.xyz"
+    places = smooth((1000, 3), "f8").round(4)
+    names = np.array(["H", "Cl", "O"])[np.arange(1000) % 5 % 3]
+    lines = (f"{name:<2}  {x:10.4f}{y:10.4f}{z:10.4f}" for name, (x, y, z) in zip(names, places))
+    path.write_text("\r\n".join(["1000", "made by hand", *lines, ""]), newline="")
+    yield path.name, "column1", np.array([0, 1, 2])[np.arange(1000) % 5 % 3].astype("u1")
+    read = np.loadtxt(path, skiprows=2, usecols=(1, 2, 3))
+    for k in range(3):
+        yield path.name, f"column{k + 2}", read[:, k]
+
+    path = HERE / "table-grid.asc"
+    np.savetxt(path, smooth((60, 40), "f8"), "%.3e", header="ncols 40\nnrows 60", comments="")
+    yield path.name, "column1", np.loadtxt(path, skiprows=2)
+
+
 FORMATS = [
     netcdf3, fits, nifti, safetensors, sound, mrc, nrrd, metaimage, gguf, images, sac, ply,
-    tiff, dicom, segy, pp, grib, las, molecules, vtk, mat, arrow, hdf5, netcdf4,
+    tiff, dicom, segy, pp, grib, las, molecules, vtk, mat, arrow, hdf5, netcdf4, table,
 ]
 
 

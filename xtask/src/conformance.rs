@@ -8,6 +8,7 @@ mod frames;
 mod grids;
 mod index;
 mod layouts;
+mod lines;
 mod repeats;
 mod salvage;
 mod stages;
@@ -27,6 +28,7 @@ pub fn vectors() -> Vec<Vector> {
         blocks::vectors(),
         entries::vectors(),
         layouts::vectors(),
+        lines::vectors(),
         index::vectors(),
         salvage::vectors(),
     ]

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use errbar_format::dtype::n_elements;
 use errbar_format::limits::{MAX_BLOCK, MAX_DIMS, MAX_NAME};
 use errbar_format::record::Filter;
 use errbar_format::{DType, Result};
 
-use crate::not_this;
+use crate::{Lines, not_this};
 
 /// Places in a file, at most: they all stand in its one entry.
 pub(crate) const MAX_PLACES: usize = 1 << 18;
@@ -107,6 +108,9 @@ pub enum Holds {
     /// Records of equal length: of each of these arrays, in order, all elements that share one index
     /// of the first dimension.
     Records(Range<usize>),
+    /// Lines of text: of each of these arrays, in order, all elements that share one index of the first
+    /// dimension, printed.
+    Lines(Range<usize>, Arc<Lines>),
     /// A chunk of an array, as its filters have left it.
     Chunk {
         /// The array.
@@ -179,7 +183,7 @@ impl Layout {
         for place in &mut self.places {
             match &mut place.holds {
                 Holds::Array(array) | Holds::Chunk { array, .. } => *array = below(*array),
-                Holds::Records(fields) => *fields = below(fields.start)..below(fields.end),
+                Holds::Records(fields) | Holds::Lines(fields, _) => *fields = below(fields.start)..below(fields.end),
             }
         }
         let mut index = 0..;
@@ -233,6 +237,15 @@ impl Layout {
                     && record.is_some_and(|record| {
                         (1..=MAX_RECORD).contains(&record) && record.checked_mul(count.unwrap_or(0)) == Some(place.length)
                     })
+            }
+            Holds::Lines(fields, lines) => {
+                let Some(arrays) = self.arrays.get(fields.clone()).filter(|arrays| !arrays.is_empty()) else { return false };
+                let count = arrays[0].shape.first().copied();
+                fields.clone().all(&mut first)
+                    && arrays.len() == lines.cells.len()
+                    && count.is_some_and(|count| count > 0)
+                    && arrays.iter().all(|array| array.shape.first().copied() == count && array.chunks.is_none())
+                    && arrays.iter().try_fold(0u64, |sum, array| sum.checked_add(array.record_bytes()?)).is_some_and(|n| n <= MAX_RECORD)
             }
             Holds::Chunk { array, index, .. } => {
                 let n = self.arrays.get(*array).and_then(Array::n_chunks);

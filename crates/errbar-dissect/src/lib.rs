@@ -43,6 +43,7 @@ mod safetensors;
 mod segy;
 mod stack;
 mod strided;
+mod table;
 mod tiff;
 mod trr;
 mod vtk;
@@ -76,6 +77,7 @@ pub use raw::Raw;
 pub use sac::Sac;
 pub use safetensors::SafeTensors;
 pub use segy::Segy;
+pub use table::{LineReader, Lines, Table, for_each_line};
 pub use tiff::Tiff;
 pub use trr::Trr;
 pub use vtk::Vtk;
@@ -161,6 +163,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
         &Mat4,
         &Segy,
         &Hdf5,
+        &Table,
     ]
 }
 

@@ -28,6 +28,10 @@ pub const MAX_PARAMS: usize = 256 << 10;
 pub const MAX_NAME: usize = 255;
 /// Bytes stored in an inline segment.
 pub const MAX_INLINE: usize = 512;
+/// Digits behind the point of a printed number.
+pub const MAX_DIGITS: u8 = 30;
+/// Bytes of all texts of a field of lines.
+pub const MAX_TEXTS: usize = 65_536;
 /// Levels of an index tree.
 pub const MAX_LEVEL: u8 = 8;
 /// Bytes in an embedded document.

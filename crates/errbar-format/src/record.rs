@@ -16,8 +16,10 @@ use crate::{DType, Error, Hash, Result};
 mod bound;
 mod check;
 mod full_width;
+mod lines;
 
 pub use bound::{Bound, Limit, Receipt};
+pub use lines::{Cell, Pad, Print};
 
 /// Features that a reader must know to read an archive. An unknown bit means: unsupported.
 pub mod feature {
@@ -351,6 +353,18 @@ pub enum Segment {
         length: u64,
         /// Filters that this chunk is not put through, the first at bit 0.
         skipped: u32,
+    },
+    /// Lines of text: of each of some variables, in order, all elements that share one index of the
+    /// first dimension, printed.
+    Lines {
+        /// Position of the first of these variables in [`FileBody::variables`].
+        first: u32,
+        /// Bytes of all lines.
+        length: u64,
+        /// What stands for each of them.
+        cells: Vec<Cell>,
+        /// What ends a line.
+        end: Vec<u8>,
     },
 }
 

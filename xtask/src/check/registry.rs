@@ -33,7 +33,7 @@ fn in_code() -> Vec<(&'static str, Words)> {
         (
             "limits",
             limits!(MAX_RECORD MAX_PAYLOAD MAX_BLOCK MAX_PAGE PAGE_TARGET MAX_PATH MAX_DIMS MAX_BOUNDS MAX_TRANSFORMS MAX_PARAMS MAX_NAME MAX_INLINE
-                MAX_FILTERS MAX_ROWS MAX_LEVEL MAX_DOCUMENT),
+                MAX_FILTERS MAX_DIGITS MAX_TEXTS MAX_ROWS MAX_LEVEL MAX_DOCUMENT),
         ),
         ("quantizers", stages.quantizers().iter().map(|s| stage(s.name(), s.version())).collect()),
         ("transforms", stages.transforms().iter().map(|s| stage(s.name(), s.version())).collect()),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Block, BlockPlace, Body, Chunks, Document, Entry, FileBody, Filter, Receipt, Segment, Variable};
+use super::{Block, BlockPlace, Body, Cell, Chunks, Document, Entry, FileBody, Filter, Receipt, Segment, Variable};
 use crate::dtype::n_elements;
 use crate::limits::{
     MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_FILTERS, MAX_INLINE, MAX_NAME, MAX_PARAMS, MAX_ROWS, MAX_TRANSFORMS,
@@ -271,9 +271,11 @@ impl FileBody {
     pub fn segment_len(&self, segment: &Segment) -> Option<u64> {
         match segment {
             Segment::Inline(bytes) => Some(bytes.len() as u64),
-            Segment::Hole { length } | Segment::Part { length, .. } | Segment::Run { length, .. } | Segment::Chunk { length, .. } => {
-                Some(*length)
-            }
+            Segment::Hole { length }
+            | Segment::Part { length, .. }
+            | Segment::Run { length, .. }
+            | Segment::Lines { length, .. }
+            | Segment::Chunk { length, .. } => Some(*length),
             Segment::Variable { index } => self.variables.get(*index as usize)?.bytes(),
             Segment::Records { first, count } => {
                 self.fields(*first, *count)?.iter().try_fold(0u64, |sum, field| sum.checked_add(field.bytes()?))
@@ -288,8 +290,8 @@ impl FileBody {
             Segment::Inline(_) | Segment::Hole { .. } => 0,
             Segment::Part { length, .. } | Segment::Run { length, .. } => *length,
             Segment::Variable { index } => in_blocks(&self.variables[*index as usize]),
-            Segment::Records { first, count } => {
-                self.fields(*first, *count).unwrap_or_default().iter().map(in_blocks).fold(0, u64::saturating_add)
+            Segment::Records { .. } | Segment::Lines { .. } => {
+                self.fields_of(segment).unwrap_or_default().iter().map(in_blocks).fold(0, u64::saturating_add)
             }
             Segment::Chunk { variable, index, .. } => {
                 let variable = &self.variables[*variable as usize];
@@ -302,6 +304,16 @@ impl FileBody {
     /// The variables of a segment of records.
     pub fn fields(&self, first: u32, count: u32) -> Option<&[Variable]> {
         self.variables.get(first as usize..first.checked_add(count)? as usize)
+    }
+
+    /// The variables that a segment holds whole; none where it holds none, or they are not there.
+    pub fn fields_of(&self, segment: &Segment) -> Option<&[Variable]> {
+        match segment {
+            Segment::Variable { index } => self.fields(*index, 1),
+            Segment::Records { first, count } => self.fields(*first, *count),
+            Segment::Lines { first, cells, .. } => self.fields(*first, u32::try_from(cells.len()).ok()?),
+            _ => None,
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -342,10 +354,14 @@ impl FileBody {
             }
             Segment::Inline(_) | Segment::Hole { .. } | Segment::Part { .. } | Segment::Run { .. } => Ok(()),
             Segment::Variable { index } => held.variable(self, *index as usize),
-            Segment::Records { first, count } => {
-                let fields = self.fields(*first, *count).unwrap_or_default();
+            Segment::Records { first, .. } | Segment::Lines { first, .. } => {
+                let fields = self.fields_of(segment).unwrap_or_default();
                 (*first..).zip(fields).try_for_each(|(index, _)| held.variable(self, index as usize))?;
-                check_records(fields)
+                check_records(fields)?;
+                match segment {
+                    Segment::Lines { cells, end, .. } => check_lines(fields, cells, end),
+                    _ => Ok(()),
+                }
             }
             Segment::Chunk { variable, index, length, .. } => {
                 let of = self.variables.get(*variable as usize);
@@ -383,6 +399,15 @@ impl Held {
 
 fn mismatch() -> Error {
     Error::corrupt("EB-E04", "variables and segments do not match")
+}
+
+/// Checks that elements of `fields` can be printed so (EB-E10).
+fn check_lines(fields: &[Variable], cells: &[Cell], end: &[u8]) -> Result<()> {
+    let possible = cells.iter().zip(fields).all(|(cell, field)| cell.is_possible(field.dtype));
+    match possible && (1..=MAX_INLINE).contains(&end.len()) {
+        true => Ok(()),
+        false => Err(Error::corrupt("EB-E10", "elements cannot be printed as the lines say")),
+    }
 }
 
 /// Checks that `fields` can stand in records, a row of blocks for some records (EB-E08).

@@ -33,13 +33,8 @@ pub(crate) fn block_ranges(file: &FileBody) -> Vec<Range<u64>> {
             Segment::Run { first_block, block_len, length } => {
                 ranges.push(*first_block..first_block.saturating_add(length.div_ceil(*block_len)));
             }
-            Segment::Variable { .. } | Segment::Records { .. } => {
-                let fields = match segment {
-                    Segment::Records { first, count } => file.fields(*first, *count),
-                    Segment::Variable { index } => file.fields(*index, 1),
-                    _ => None,
-                };
-                let fields = fields.unwrap_or_default();
+            Segment::Variable { .. } | Segment::Records { .. } | Segment::Lines { .. } => {
+                let fields = file.fields_of(segment).unwrap_or_default();
                 fields.iter().filter_map(|field| field.part).for_each(|part| once(&mut ranges, None, part.block));
                 let own = fields.iter().filter(|field| field.is_in_blocks() && field.n_blocks() != Some(0));
                 // The blocks of several fields take turns.

@@ -94,6 +94,12 @@ impl Archive {
                     let fields = file.fields(*first, *count).unwrap_or_default();
                     elements::records(entry, fields, &mut kept, blocks, &mut |bytes| out.piece(Piece::Bytes(bytes, None)))?;
                 }
+                Segment::Lines { cells, end, length, .. } => {
+                    let fields = file.fields_of(segment).unwrap_or_default();
+                    elements::lines(entry, fields, (cells, end, *length), (&mut kept, blocks), &mut |bytes| {
+                        out.piece(Piece::Bytes(bytes, None))
+                    })?;
+                }
                 Segment::Chunk { variable, index, length, skipped } => {
                     let variable = &file.variables[*variable as usize];
                     let plain = kept.chunk(entry, variable, *index, blocks)?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use errbar_format::limits::MAX_ROWS;
-use errbar_format::record::{Block, BlockPlace, Entry, Receipt, Variable};
+use errbar_format::record::{Block, BlockPlace, Cell, Entry, Receipt, Variable};
 use errbar_format::{Error, Result};
 
 use super::content::{BlockSource, Decoded};
@@ -84,14 +84,58 @@ pub(super) fn records(
     blocks: &mut dyn BlockSource,
     each: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
+    each_row(entry, fields, (kept, blocks), &mut |n, elements| each(&interleave(n, elements)))
+}
+
+/// Bytes of printed lines after which they are given on.
+const PRINTED: usize = 256 << 10;
+
+/// Lines of text whose cells are printed elements: `length` bytes (EB-E11).
+pub(super) fn lines(
+    entry: &Entry,
+    fields: &[Variable],
+    (cells, end, length): (&[Cell], &[u8], u64),
+    source: (&mut Kept, &mut dyn BlockSource),
+    each: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let other = |what: &str| Error::corrupt("EB-E11", format!("lines of {what} bytes than the {length} that they are to have"));
+    let mut left = length;
+    each_row(entry, fields, source, &mut |n, elements| {
+        let mut printed = Vec::new();
+        for row in 0..n {
+            for ((cell, field), elements) in cells.iter().zip(fields).zip(elements) {
+                let width = elements.len() / n;
+                let row = &elements[row * width..][..width];
+                cell.print(field.dtype, field.big_endian, row, &mut printed).map_err(|e| e.in_variable(&field.name))?;
+            }
+            printed.extend_from_slice(end);
+            if printed.len() >= PRINTED || row + 1 == n {
+                left = left.checked_sub(printed.len() as u64).ok_or_else(|| other("more"))?;
+                each(&printed)?;
+                printed.clear();
+            }
+        }
+        Ok(())
+    })?;
+    if left == 0 { Ok(()) } else { Err(other("fewer")) }
+}
+
+/// Gives, for each row of blocks of fields that share their first dimension, how many of its indices
+/// these hold, and the elements of each field.
+fn each_row(
+    entry: &Entry,
+    fields: &[Variable],
+    (kept, blocks): (&mut Kept, &mut dyn BlockSource),
+    each: &mut dyn FnMut(usize, &[Vec<u8>]) -> Result<()>,
+) -> Result<()> {
     let mut receipts: Vec<Receipts> = fields.iter().map(|_| Receipts::default()).collect();
     for k in 0..fields[0].grid()[0] {
         let n = fields[0].block_box(k).1[0] as usize;
-        let mut decoded = Vec::new();
+        let mut elements = Vec::new();
         for (field, receipts) in fields.iter().zip(&mut receipts) {
-            decoded.push(field_rows(entry, field, k, receipts, (kept, blocks)).map_err(|e| e.in_variable(&field.name))?);
+            elements.push(field_rows(entry, field, k, receipts, (kept, blocks)).map_err(|e| e.in_variable(&field.name))?);
         }
-        each(&interleave(n, &decoded))?;
+        each(n, &elements)?;
     }
     let n_rows = fields[0].grid()[0];
     fields.iter().zip(&receipts).try_for_each(|(field, receipts)| match field.is_in_blocks() {

@@ -6,11 +6,11 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use errbar_dissect::{Array, Holds, Layout, Place, ReadAt};
+use errbar_dissect::{Array, Holds, Layout, Lines, Place, ReadAt};
 use errbar_format::dtype::n_elements;
 use errbar_format::limits::MAX_INLINE;
 use errbar_format::record::{self, BlockPlace, Body, Entry, FileBody, FileHashes, Segment, Variable};
-use errbar_format::{DType, Error, Result, zstd_frame};
+use errbar_format::{DType, Error, Kind, Result, zstd_frame};
 
 use super::Run;
 use super::blocks::{Job, Slot, part_segment};
@@ -31,6 +31,8 @@ const LARGE_BYTES_BLOCK: u64 = 16 << 20;
 const MAX_PARTS: usize = 512;
 /// Records that are coded together, field by field, take this many bytes.
 const RECORDS_BYTES: u64 = 16 << 20;
+/// Bytes of lines of text that are read at once.
+const TEXT: u64 = 1 << 20;
 /// Bytes between arrays, and small arrays, up to this many may share blocks with those of other files.
 const SMALL_GAP: u64 = SMALL_FILE;
 /// Bytes of a variable that a block of its own would not make smaller.
@@ -161,6 +163,7 @@ impl<W: Write> AtWork<'_, '_, W> {
             match &place.holds {
                 Holds::Array(array) => self.array(*array, &plan.arrays[*array])?,
                 Holds::Records(fields) => self.records(fields.clone(), &plan.arrays)?,
+                Holds::Lines(fields, lines) => self.lines(fields.clone(), lines, place.length, &plan.arrays)?,
                 Holds::Chunk { array, index, skipped } => {
                     // All blocks of an array stand together, where its first chunk does.
                     if let Some(chunks) = chunks.remove(array) {
@@ -179,7 +182,7 @@ impl<W: Write> AtWork<'_, '_, W> {
         for place in places {
             match &place.holds {
                 Holds::Array(array) | Holds::Chunk { array, .. } => held[*array] = true,
-                Holds::Records(fields) => held[fields.clone()].fill(true),
+                Holds::Records(fields) | Holds::Lines(fields, _) => held[fields.clone()].fill(true),
             }
         }
         for index in (0..arrays.len()).filter(|&index| !held[index]) {
@@ -360,25 +363,79 @@ impl<W: Write> AtWork<'_, '_, W> {
     fn records(&mut self, fields: Range<usize>, plans: &[ArrayPlan]) -> Result<()> {
         self.body.segments.push(Segment::Records { first: fields.start as u32, count: fields.len() as u32 });
         let widths: Vec<usize> = self.body.variables[fields.clone()].iter().map(record_bytes).collect();
-        let variable = &self.body.variables[fields.start];
-        let rows: Vec<u64> = (0..variable.grid()[0]).map(|k| variable.block_box(k).1[0]).collect();
-        let mut next = self.run.blocks.next_block()..;
-        for variable in &mut self.body.variables[fields.clone()] {
-            (variable.first_block, variable.block_step) = (next.next().unwrap_or(0), fields.len() as u64);
-        }
+        let rows = self.begin_rows(fields.clone());
         for (k, n) in (0..).zip(&rows) {
             let Some(bytes) = self.read(n * widths.iter().sum::<usize>() as u64) else { break };
             self.run.blocks.exact(self.id, &bytes);
-            for (index, column) in fields.clone().zip(columns(&bytes, &widths)) {
-                if rows.len() == 1 {
-                    if self.without_block(index, &column, &plans[index])? {
-                        continue;
+            self.row(fields.clone(), (k, rows.len()), columns(&bytes, &widths), plans)?;
+        }
+        Ok(())
+    }
+
+    /// Lines of text, some at a time, the blocks of their fields in turn.
+    fn lines(&mut self, fields: Range<usize>, lines: &Lines, length: u64, plans: &[ArrayPlan]) -> Result<()> {
+        let (cells, end) = (lines.cells.clone(), lines.end.clone());
+        self.body.segments.push(Segment::Lines { first: fields.start as u32, length, cells, end });
+        let rows = self.begin_rows(fields.clone());
+        let (stop, reader) = (self.at + length, lines.reader());
+        let (mut read, mut held) = (0, Vec::new());
+        for (k, &n) in (0..).zip(&rows) {
+            let mut columns = vec![Vec::new(); fields.len()];
+            let mut missing = n;
+            while missing > 0 {
+                let Some(at) = held[read..].iter().position(|&byte| byte == b'\n') else {
+                    held.drain(..std::mem::take(&mut read));
+                    let Some(more) = self.read(TEXT.min(stop - self.at)) else { return Ok(()) };
+                    held.extend(&more);
+                    if more.is_empty() {
+                        self.changed();
+                        return Ok(());
                     }
-                    // Others may have come between.
-                    self.body.variables[index].first_block = self.run.blocks.next_block();
+                    self.run.blocks.exact(self.id, &more);
+                    continue;
+                };
+                if !reader.read(&held[read..=read + at], &mut columns) {
+                    self.changed();
+                    return Ok(());
                 }
-                self.block(index, k, column, &plans[index], None)?;
+                (read, missing) = (read + at + 1, missing - 1);
             }
+            self.row(fields.clone(), (k, rows.len()), columns, plans)?;
+        }
+        if (self.at, read) != (stop, held.len()) {
+            self.changed();
+        }
+        Ok(())
+    }
+
+    /// The file is not what it was when it was looked at.
+    fn changed(&mut self) {
+        let changed = Error::new(Kind::Io, "changed while it was read; not packed").at(self.at);
+        self.problem.get_or_insert(changed);
+    }
+
+    /// Numbers the blocks of fields that take turns. Gives how many records each row of them holds.
+    fn begin_rows(&mut self, fields: Range<usize>) -> Vec<u64> {
+        let mut next = self.run.blocks.next_block()..;
+        let step = fields.len() as u64;
+        let fields = &mut self.body.variables[fields];
+        for variable in &mut *fields {
+            (variable.first_block, variable.block_step) = (next.next().unwrap_or(0), step);
+        }
+        (0..fields[0].grid()[0]).map(|k| fields[0].block_box(k).1[0]).collect()
+    }
+
+    /// The `k`-th of `n_rows` rows of blocks, from the elements of each field.
+    fn row(&mut self, fields: Range<usize>, (k, n_rows): (u64, usize), columns: Vec<Vec<u8>>, plans: &[ArrayPlan]) -> Result<()> {
+        for (index, column) in fields.zip(columns) {
+            if n_rows == 1 {
+                if self.without_block(index, &column, &plans[index])? {
+                    continue;
+                }
+                // Others may have come between.
+                self.body.variables[index].first_block = self.run.blocks.next_block();
+            }
+            self.block(index, k, column, &plans[index], None)?;
         }
         Ok(())
     }
@@ -435,7 +492,7 @@ fn variables(plan: &Plan) -> Vec<Variable> {
     let mut variables: Vec<Variable> =
         plan.layout.arrays.iter().zip(&plan.arrays).map(|(array, plan)| variable(array, plan.mode)).collect();
     for place in &plan.layout.places {
-        if let Holds::Records(fields) = &place.holds {
+        if let Holds::Records(fields) | Holds::Lines(fields, _) = &place.holds {
             let fields = &mut variables[fields.clone()];
             let record: u64 = fields.iter().map(|field| record_bytes(field) as u64).sum();
             let rows = (RECORDS_BYTES / record.max(1)).max(1);

@@ -1,0 +1,46 @@
+use super::*;
+use errbar_format::record::Pad;
+
+fn layout(text: &str) -> Option<Layout> {
+    let (layout, name) = crate::dissect(&text.as_bytes(), &[&Table]);
+    name.map(|_| layout)
+}
+
+fn lines(n: usize, line: impl Fn(usize) -> String) -> String {
+    (0..n).map(|i| line(i) + "\n").collect()
+}
+
+#[test]
+fn columns_are_named_typed_and_padded() {
+    let text = "time,depth (m),flag\n".to_owned() + &lines(2000, |i| format!("{i},{:.2},{}", i as f64 / 7.0, ["good", "bad"][i % 2]));
+    let found = layout(&text).expect("a table");
+    let of = |array: &crate::Array| (array.name.clone(), array.dtype, array.shape.clone());
+    let columns: Vec<_> = found.arrays.iter().map(of).collect();
+    let expected = [("time", DType::I32), ("depth (m)", DType::F64), ("flag", DType::U8)];
+    assert_eq!(columns, expected.map(|(name, dtype)| (name.to_owned(), dtype, vec![2000])));
+    assert_eq!(found.places[0].offset, 20);
+
+    let text = "ATOM\n\n".to_owned()
+        + &lines(3000, |i| format!("ATOM {i:6} {:<4} {:8.3}{:8.3}{:8.3}  x", ["N", "CA"][i % 2], i as f64, -0.5, 0.125));
+    let found = layout(&text).expect("a table");
+    let Holds::Lines(_, lines) = &found.places[0].holds else { panic!("lines") };
+    let pads: Vec<Pad> = lines.cells.iter().map(|cell| cell.pad).collect();
+    assert_eq!(pads[1..5], [Pad::Before(7), Pad::Behind(2), Pad::Before(11), Pad::None]);
+    assert_eq!(found.arrays.len(), 7);
+}
+
+#[test]
+fn grids_are_matrices_and_other_lines_end_them() {
+    let row = |i: usize| (0..40).map(|k| ((i * k) % 97).to_string()).collect::<Vec<_>>().join(" ");
+    let text = "ncols 40\nnrows 200\n".to_owned() + &lines(200, row) + "end of the first\n" + &lines(300, row);
+    let found = layout(&text).expect("two grids");
+    assert_eq!(found.arrays.iter().map(|array| array.shape.clone()).collect::<Vec<_>>(), [vec![200, 40], vec![300, 40]]);
+}
+
+#[test]
+fn prose_and_short_tables_stay_bytes() {
+    let prose = lines(3000, |i| ["It was the best", "of times, it was the worst of times", "it was the age"][i % 3].to_owned());
+    assert_eq!(layout(&prose), None);
+    assert_eq!(layout(&lines(40, |i| format!("{i} {i}"))), None);
+    assert_eq!(layout(&lines(5000, |i| format!("word{i} other{i}"))), None);
+}
