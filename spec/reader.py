@@ -333,7 +333,7 @@ CELL = record(
         integer={}, fixed={"digits": u8, **MISSING}, shortest={"point": flag, **MISSING},
         scientific={"digits": u8, "upper": flag, **MISSING}, text={"list": many(blob)},
     ),
-    pad=one_of(none={}, before={"width": u16}, behind={"width": u16}),
+    pad=one_of(none={}, before={"width": u16}, behind={"width": u16}, zeros={"width": u16}),
 )  # fmt: skip
 SEGMENT = one_of(
     inline={"data": blob},

@@ -57,6 +57,6 @@ def print_rows(s: Any, fields: list[Any], columns: list[np.ndarray]) -> bytes:
                 text = print_element(cell.print, x)
                 width = 0 if cell.pad.kind == "none" else cell.pad.width
                 out += cell.between if k else b""
-                out += text.rjust(width) if cell.pad.kind == "before" else text.ljust(width)
+                out += {"before": bytes.rjust, "zeros": bytes.zfill}.get(cell.pad.kind, bytes.ljust)(text, width)
         out += s.end
     return bytes(out)

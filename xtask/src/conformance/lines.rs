@@ -71,19 +71,19 @@ fn lines() -> Archive {
     let missing = || b"NA".to_vec();
     let cells = vec![
         cell("", Print::Shortest { point: true, missing: missing() }, Pad::None),
-        cell(",", Print::Integer, Pad::Before(4)),
-        cell(",", Print::Integer, Pad::None),
+        cell(",", Print::Integer, Pad::Zeros(4)),
+        cell(",", Print::Integer, Pad::Before(2)),
         cell(",", Print::Fixed { digits: 2, missing: missing() }, Pad::Behind(6)),
         cell(",", Print::Scientific { digits: 3, upper: true, missing: missing() }, Pad::None),
         cell(", ", Print::Shortest { point: false, missing: vec![] }, Pad::None),
         cell(",", Print::Text(vec![b"a b".to_vec(), vec![]]), Pad::None),
     ];
     let content = concat!(
-        "0.0/-1.5,   0,0,0.12  ,1.250E-01, 0.125,a b\r\n",
-        "1e-05/NA,  -7,7,-0.00 ,-4.000E-04, -0.0004,\r\n",
-        "1e+16/12.0, 300,4294967295,1000000000000000.00,1.000E+15, 1000000000000000,\r\n",
-        "inf/0.0001,   1,1,NA    ,NA, ,a b\r\n",
-        "-inf/-0.0,   9,9,2.50  ,2.500E+00, 2.5,\r\n",
+        "0.0/-1.5,0000, 0,0.12  ,1.250E-01, 0.125,a b\r\n",
+        "1e-05/NA,-007, 7,-0.00 ,-4.000E-04, -0.0004,\r\n",
+        "1e+16/12.0,0300,4294967295,1000000000000000.00,1.000E+15, 1000000000000000,\r\n",
+        "inf/0.0001,0001, 1,NA    ,NA, ,a b\r\n",
+        "-inf/-0.0,0009, 9,2.50  ,2.500E+00, 2.5,\r\n",
     );
     let segment = Segment::Lines { first: 0, length: content.len() as u64, cells, end: b"\r\n".to_vec() };
     let pair = Variable { name: "shortest".into(), ..pairs.variable(first) };

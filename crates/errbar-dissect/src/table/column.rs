@@ -116,6 +116,8 @@ pub(super) struct Texts {
 pub(super) enum Column {
     Numbers(Numbers),
     Texts(Texts),
+    /// Digits of a time, always as many.
+    Digits,
 }
 
 /// What a column becomes with one more cell.
@@ -130,7 +132,7 @@ pub(super) fn is_number(text: &[u8]) -> bool {
 }
 
 impl Column {
-    /// A column that begins with this cell.
+    /// A column that begins with this cell, which is no part of a time.
     pub(super) fn new(text: &[u8]) -> Column {
         let none = Numbers { form: None, least: i64::MAX, most: i64::MIN, missing: None };
         match none.with(text) {
@@ -148,6 +150,7 @@ impl Column {
         match self {
             Column::Numbers(numbers) => numbers.with(text),
             Column::Texts(texts) => texts.with(text, row),
+            Column::Digits => Some(Next::Same),
         }
     }
 
@@ -167,6 +170,7 @@ impl Column {
     pub(super) fn print(&self) -> Option<(DType, Print)> {
         match self {
             Column::Numbers(numbers) => numbers.print(),
+            Column::Digits => Some((DType::I32, Print::Integer)),
             Column::Texts(Texts { list, .. }) => {
                 let dtype = if list.len() > 256 { DType::U16 } else { DType::U8 };
                 Some((dtype, Print::Text(list.clone())))

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use errbar_format::record::{Cell, Print};
 use errbar_format::{DType, Result};
 
-use self::cells::{Delimiter, cells};
+use self::cells::Split;
 use self::run::Run;
 use crate::{Dissector, Holds, Layout, Place, ReadAt, not_this};
 
@@ -32,7 +32,7 @@ pub struct Lines {
     pub cells: Vec<Cell>,
     /// What ends a line.
     pub end: Vec<u8>,
-    delimiter: Delimiter,
+    split: Split,
     /// Elements that each field has in a line, and their type.
     elements: Vec<(usize, DType)>,
 }
@@ -62,8 +62,9 @@ impl LineReader<'_> {
     /// Appends the elements of a line, in little-endian order, to those of each field. Gives whether the
     /// line is one of these.
     pub fn read(&self, line: &[u8], fields: &mut [Vec<u8>]) -> bool {
-        let Some(text) = line.strip_suffix(&self.lines.end[..]) else { return false };
-        let mut found = cells(text, self.lines.delimiter);
+        let ending = if line.ends_with(b"\r\n") { 2 } else { usize::from(line.ends_with(b"\n")) };
+        let Some((found, _)) = self.lines.split.line(&line[..line.len() - ending]) else { return false };
+        let mut found = found.iter();
         let each = self.lines.cells.iter().zip(&self.lines.elements).zip(&self.texts).zip(fields);
         for (((cell, &(n, dtype)), texts), field) in each {
             for _ in 0..n {

@@ -3,16 +3,17 @@
 use errbar_format::record::{Cell, Pad, Print};
 
 use super::Lines;
-use super::cells::{Delimiter, cells};
+use super::cells::{Delimiter, Found, Split};
 use super::column::{Column, Next, is_number};
 use crate::Array;
 
 /// Cells of a line, at most, and fields that are made of them.
 const MAX_CELLS: usize = 1 << 16;
 const MAX_FIELDS: usize = 1024;
-/// Columns side by side that are printed alike make one field if they are so many; integers always do
-/// where no line names them.
+/// Columns side by side that are printed alike make one field if they are so many, more of them where a
+/// line names them; integers without names always do.
 const MATRIX: usize = 8;
+const NAMED_MATRIX: usize = 64;
 
 /// Spaces between two cells, as all lines so far may have made them.
 #[derive(Clone, Copy, Debug)]
@@ -53,18 +54,16 @@ impl Gap {
 }
 
 /// The gaps of a line, one before each cell and one behind the last.
-fn gaps(line: &[u8], delimiter: Delimiter) -> Vec<Gap> {
-    let mut found = cells(line, delimiter);
+fn gaps(found: &[Found<'_>], rest: usize, delimiter: Delimiter) -> Vec<Gap> {
     let (mut gaps, mut last) = (Vec::new(), None);
     let is_spaces = delimiter == Delimiter::Spaces;
-    for cell in found.by_ref() {
+    for cell in found {
         let behind = last.filter(|_| is_spaces).map(|len: usize| len + cell.gap);
         let len = cell.text.len();
         let longest = [last.unwrap_or(0), len];
         gaps.push(Gap { constant: Some(cell.gap), before: Some(cell.gap + len), behind, both: behind.map(|n| n + len), longest });
         last = Some(len);
     }
-    let rest = found.rest();
     let behind = last.filter(|_| is_spaces).map(|len| len + rest);
     gaps.push(Gap { constant: Some(rest), before: None, behind, both: None, longest: [0; 2] });
     gaps
@@ -76,7 +75,7 @@ pub(super) struct Run {
     pub(super) start: u64,
     pub(super) bytes: u64,
     rows: u64,
-    delimiter: Option<Delimiter>,
+    split: Option<Split>,
     end: Vec<u8>,
     gaps: Vec<Gap>,
     columns: Vec<Column>,
@@ -93,9 +92,13 @@ impl Run {
     pub(super) fn take(&mut self, at: u64, line: &[u8]) -> bool {
         let ending = end(line);
         let text = &line[..line.len() - ending.len()];
-        let taken = match self.delimiter {
+        let taken = match self.split.take() {
             None => self.begin(at, text, ending),
-            Some(delimiter) => ending == self.end && self.add(text, delimiter),
+            Some(split) => {
+                let taken = ending == self.end && self.add(text, &split);
+                self.split = Some(split);
+                taken
+            }
         };
         self.rows += u64::from(taken);
         self.bytes += if taken { line.len() as u64 } else { 0 };
@@ -103,43 +106,36 @@ impl Run {
     }
 
     fn begin(&mut self, at: u64, text: &[u8], ending: &[u8]) -> bool {
-        let delimiter = Delimiter::of(text);
-        let n = cells(text, delimiter).take(MAX_CELLS + 1).count();
-        if ending.is_empty() || n == 0 || n > MAX_CELLS {
-            return false;
-        }
-        self.columns = cells(text, delimiter).map(|cell| Column::new(cell.text)).collect();
-        (self.start, self.delimiter, self.end) = (at, Some(delimiter), ending.to_vec());
-        self.gaps = gaps(text, delimiter);
+        let Some(split) = Split::of(text, MAX_CELLS).filter(|split| !ending.is_empty() && !split.times.is_empty()) else { return false };
+        let Some((found, rest)) = split.line(text) else { return false };
+        let is_digits = split.times.iter().flat_map(|time| time.as_ref().map_or(vec![false], |time| vec![true; time.groups.len()]));
+        let column = |(cell, is_digits): (&Found<'_>, bool)| if is_digits { Column::Digits } else { Column::new(cell.text) };
+        self.columns = found.iter().zip(is_digits).map(column).collect();
+        self.gaps = gaps(&found, rest, split.delimiter);
+        (self.start, self.split, self.end) = (at, Some(split), ending.to_vec());
         true
     }
 
-    fn add(&mut self, text: &[u8], delimiter: Delimiter) -> bool {
+    fn add(&mut self, text: &[u8], split: &Split) -> bool {
+        let Some((found, rest)) = split.line(text).filter(|(found, _)| found.len() == self.columns.len()) else { return false };
         let mut next: Vec<(usize, Next)> = Vec::new();
-        let (mut n, mut found) = (0, cells(text, delimiter));
-        for cell in found.by_ref() {
-            let Some(column) = self.columns.get(n) else { return false };
+        for (at, (cell, column)) in found.iter().zip(&self.columns).enumerate() {
             // The first line was the names of what follows.
             let is_header = self.rows == 1 && column.is_text() && is_number(cell.text);
             match column.with(cell.text, self.rows) {
                 Some(_) if is_header => return false,
                 None => return false,
                 Some(Next::Same) => {}
-                Some(other) => next.push((n, other)),
+                Some(other) => next.push((at, other)),
             }
-            n += 1;
         }
-        if n != self.columns.len() {
-            return false;
-        }
-        let gaps: Vec<Gap> = self.gaps.iter().zip(gaps(text, delimiter)).map(|(gap, other)| gap.and(other)).collect();
+        let gaps: Vec<Gap> = self.gaps.iter().zip(gaps(&found, rest, split.delimiter)).map(|(gap, other)| gap.and(other)).collect();
         if !gaps.iter().all(|gap| gap.is_possible()) {
             return false;
         }
         self.gaps = gaps;
-        let texts: Vec<&[u8]> = if next.is_empty() { Vec::new() } else { cells(text, delimiter).map(|cell| cell.text).collect() };
         for (at, next) in next {
-            self.columns[at].become_next(next, texts[at]);
+            self.columns[at].become_next(next, found[at].text);
         }
         true
     }
@@ -151,12 +147,12 @@ impl Run {
     /// The fields of all lines, named by the line before them, and how they are printed; nothing where
     /// spaces are on both sides of a cell, or all cells are texts.
     pub(super) fn finish(self, header: &[u8]) -> Option<(Vec<Array>, Lines)> {
-        let delimiter = self.delimiter?;
+        let split = self.split?;
         let prints: Vec<_> = self.columns.iter().map(Column::print).collect::<Option<_>>()?;
         if prints.iter().all(|(_, print)| matches!(print, Print::Text(_))) {
             return None;
         }
-        let names = names(header, delimiter, prints.len());
+        let names = names(header, &split);
         let mut pads = vec![Pad::None; prints.len()];
         let mut spaces = Vec::new();
         for (at, gap) in self.gaps.iter().enumerate() {
@@ -173,45 +169,65 @@ impl Run {
                 }
             });
         }
-        let (mut arrays, mut lines) = (Vec::new(), Lines { cells: Vec::new(), end: Vec::new(), delimiter, elements: Vec::new() });
-        let literal = |at: usize| {
-            let mut literal = if at > 0
-                && let Delimiter::Byte(byte) = delimiter
-            {
-                vec![byte]
-            } else {
-                Vec::new()
-            };
-            literal.resize(literal.len() + spaces[at], b' ');
-            literal
-        };
+        let (literals, behind) = literals(&split, &spaces, &mut pads);
+        let (mut arrays, mut cells, mut elements) = (Vec::new(), Vec::new(), Vec::new());
         let mut at = 0;
         while at < prints.len() {
             let (dtype, print) = &prints[at];
             let alike = |other: &usize| {
-                prints[*other] == prints[at] && pads[*other] == pads[at] && (*other == at + 1 || literal(*other) == literal(at + 1))
+                prints[*other] == prints[at] && pads[*other] == pads[at] && (*other == at + 1 || literals[*other] == literals[at + 1])
             };
             let mut n = 1 + (at + 1..prints.len()).take_while(alike).count();
-            let is_matrix = n >= MATRIX || (names.is_none() && *print == Print::Integer);
+            let is_matrix = match names {
+                None => n >= MATRIX || *print == Print::Integer,
+                Some(_) => n >= NAMED_MATRIX,
+            };
             if !is_matrix || matches!(print, Print::Text(_)) {
                 n = 1;
             }
             let name = names.as_ref().map_or_else(|| format!("column{}", at + 1), |names| names[at].clone());
             let shape = [self.rows].into_iter().chain((n > 1).then_some(n as u64)).collect();
             arrays.push(Array::new(name, *dtype, false, shape).auxiliary());
-            let between = if n > 1 { literal(at + 1) } else { Vec::new() };
-            lines.cells.push(Cell { before: literal(at), between, print: print.clone(), pad: pads[at] });
-            lines.elements.push((n, *dtype));
+            let between = if n > 1 { literals[at + 1].clone() } else { Vec::new() };
+            cells.push(Cell { before: literals[at].clone(), between, print: print.clone(), pad: pads[at] });
+            elements.push((n, *dtype));
             at += n;
         }
-        lines.end = vec![b' '; spaces[prints.len()]];
-        lines.end.extend(&self.end);
-        (arrays.len() <= MAX_FIELDS).then_some((arrays, lines))
+        let mut end = behind;
+        end.resize(end.len() + spaces[prints.len()], b' ');
+        end.extend(&self.end);
+        (arrays.len() <= MAX_FIELDS).then_some((arrays, Lines { cells, end, split, elements }))
     }
 }
 
-/// The names of `n` columns, if the line has as many texts that are no numbers.
-fn names(header: &[u8], delimiter: Delimiter, n: usize) -> Option<Vec<String>> {
+/// What stands before each cell, and behind the last; the digits of times are filled up with zeros.
+fn literals(split: &Split, spaces: &[usize], pads: &mut [Pad]) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let (mut literals, mut behind) = (Vec::new(), Vec::new());
+    for (raw, time) in split.times.iter().enumerate() {
+        let mut literal = std::mem::take(&mut behind);
+        if raw > 0
+            && let Delimiter::Byte(byte) = split.delimiter
+        {
+            literal.push(byte);
+        }
+        literal.resize(literal.len() + spaces[literals.len()], b' ');
+        match time {
+            None => literals.push(literal),
+            Some(time) => {
+                for (before, n) in &time.groups {
+                    literal.extend(before);
+                    pads[literals.len()] = Pad::Zeros(*n as u16);
+                    literals.push(std::mem::take(&mut literal));
+                }
+                behind.clone_from(&time.behind);
+            }
+        }
+    }
+    (literals, behind)
+}
+
+/// The names of columns, if the line has as many texts that are no numbers. The parts of a time have its name.
+fn names(header: &[u8], split: &Split) -> Option<Vec<String>> {
     let text = &header[..header.len() - end(header).len()];
     let text = text.strip_prefix(b"#").unwrap_or(text);
     let name = |text: &[u8]| {
@@ -219,6 +235,10 @@ fn names(header: &[u8], delimiter: Delimiter, n: usize) -> Option<Vec<String>> {
         let name = std::str::from_utf8(text).ok()?.trim();
         (!name.is_empty() && name.len() < 200 && !is_number(text)).then(|| name.to_owned())
     };
-    let names: Vec<String> = cells(text, delimiter).map(|cell| name(cell.text)).collect::<Option<_>>()?;
-    (names.len() == n).then_some(names)
+    let plain = Split { delimiter: split.delimiter, times: Vec::new() };
+    let (cells, _) = plain.line(text)?;
+    let names: Vec<String> = cells.iter().map(|cell| name(cell.text)).collect::<Option<_>>()?;
+    let each = split.times.iter().map(|time| time.as_ref().map_or(1, |time| time.groups.len()));
+    let repeated = names.iter().zip(each).flat_map(|(name, n)| std::iter::repeat_n(name.clone(), n)).collect();
+    (names.len() == split.times.len()).then_some(repeated)
 }

@@ -44,3 +44,15 @@ fn prose_and_short_tables_stay_bytes() {
     assert_eq!(layout(&lines(40, |i| format!("{i} {i}"))), None);
     assert_eq!(layout(&lines(5000, |i| format!("word{i} other{i}"))), None);
 }
+
+#[test]
+fn times_are_their_parts() {
+    let time = |i: usize| format!("2024-01-{:02}T{:02}:{:02}:00Z", 1 + i / 1440, i / 60 % 24, i % 60);
+    let text = "when,what\n".to_owned() + &lines(5000, |i| format!("{},{:.1}", time(i), i as f64 * 0.3));
+    let found = layout(&text).expect("a table");
+    let names: Vec<&str> = found.arrays.iter().map(|array| &array.name[..]).collect();
+    assert_eq!(names, ["when", "when#2", "when#3", "when#4", "when#5", "when#6", "what"]);
+    let Holds::Lines(_, lines) = &found.places[0].holds else { panic!("lines") };
+    assert_eq!((&lines.cells[1].before[..], lines.cells[1].pad), (&b"-"[..], Pad::Zeros(2)));
+    assert_eq!(lines.cells[6].before, b"Z,");
+}

@@ -60,6 +60,8 @@ pub enum Pad {
     Before(u16),
     /// Spaces behind it.
     Behind(u16),
+    /// Zeros before its digits.
+    Zeros(u16),
 }
 
 impl Cell {
@@ -76,7 +78,7 @@ impl Cell {
             Print::Text(_) => dtype.class() == Class::Unsigned && texts > 0,
             _ => dtype == DType::F64,
         };
-        let width = if let Pad::Before(width) | Pad::Behind(width) = self.pad { width } else { 0 };
+        let width = if let Pad::Before(width) | Pad::Behind(width) | Pad::Zeros(width) = self.pad { width } else { 0 };
         let short = self.before.len() <= MAX_INLINE && self.between.len() <= MAX_INLINE && texts <= MAX_TEXTS;
         of_type && short && digits <= MAX_DIGITS && usize::from(width) <= MAX_INLINE
     }
@@ -93,14 +95,15 @@ impl Cell {
             }
             let start = out.len();
             self.print.element(bits(element, big_endian), dtype, out)?;
-            let (len, space) = (out.len() - start, b' ');
-            match self.pad {
-                Pad::Before(width) if usize::from(width) > len => {
-                    out.splice(start..start, std::iter::repeat_n(space, usize::from(width) - len));
-                }
-                Pad::Behind(width) => out.resize(start + len.max(width.into()), space),
-                _ => {}
-            }
+            let len = out.len() - start;
+            let sign = usize::from(out.get(start) == Some(&b'-'));
+            let (at, width, byte) = match self.pad {
+                Pad::None => continue,
+                Pad::Before(width) => (start, width, b' '),
+                Pad::Behind(width) => (start + len, width, b' '),
+                Pad::Zeros(width) => (start + sign, width, b'0'),
+            };
+            out.splice(at..at, std::iter::repeat_n(byte, usize::from(width).saturating_sub(len)));
         }
         Ok(())
     }
