@@ -93,7 +93,7 @@ impl Split {
         if self.times.iter().all(Option::is_none) {
             return Some((cells, rest));
         }
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(4 * cells.len());
         let times = self.times.iter().chain(std::iter::repeat(&None));
         for (cell, time) in cells.into_iter().zip(times) {
             match time {
@@ -106,7 +106,7 @@ impl Split {
     }
 
     fn cells<'a>(&self, line: &'a [u8]) -> (Vec<Found<'a>>, usize) {
-        let (mut cells, mut rest) = (Vec::new(), line);
+        let (mut cells, mut rest) = (Vec::with_capacity(self.times.len() + 1), line);
         loop {
             let gap = rest.iter().take_while(|&&byte| byte == b' ').count();
             let text = &rest[gap..];

@@ -54,19 +54,18 @@ impl Gap {
 }
 
 /// The gaps of a line, one before each cell and one behind the last.
-fn gaps(found: &[Found<'_>], rest: usize, delimiter: Delimiter) -> Vec<Gap> {
-    let (mut gaps, mut last) = (Vec::new(), None);
+fn gaps(found: &[Found<'_>], rest: usize, delimiter: Delimiter) -> impl Iterator<Item = Gap> {
     let is_spaces = delimiter == Delimiter::Spaces;
-    for cell in found {
-        let behind = last.filter(|_| is_spaces).map(|len: usize| len + cell.gap);
-        let len = cell.text.len();
+    let before = move |at: usize| at.checked_sub(1).map(|at| found[at].text.len());
+    let gap = move |(at, cell): (usize, &Found<'_>)| {
+        let (last, len) = (before(at), cell.text.len());
+        let behind = last.filter(|_| is_spaces).map(|len| len + cell.gap);
         let longest = [last.unwrap_or(0), len];
-        gaps.push(Gap { constant: Some(cell.gap), before: Some(cell.gap + len), behind, both: behind.map(|n| n + len), longest });
-        last = Some(len);
-    }
-    let behind = last.filter(|_| is_spaces).map(|len| len + rest);
-    gaps.push(Gap { constant: Some(rest), before: None, behind, both: None, longest: [0; 2] });
-    gaps
+        Gap { constant: Some(cell.gap), before: Some(cell.gap + len), behind, both: behind.map(|n| n + len), longest }
+    };
+    let behind = before(found.len()).filter(|_| is_spaces).map(|len| len + rest);
+    let last = Gap { constant: Some(rest), before: None, behind, both: None, longest: [0; 2] };
+    found.iter().enumerate().map(gap).chain([last])
 }
 
 /// A run of lines.
@@ -111,7 +110,7 @@ impl Run {
         let is_digits = split.times.iter().flat_map(|time| time.as_ref().map_or(vec![false], |time| vec![true; time.groups.len()]));
         let column = |(cell, is_digits): (&Found<'_>, bool)| if is_digits { Column::Digits } else { Column::new(cell.text) };
         self.columns = found.iter().zip(is_digits).map(column).collect();
-        self.gaps = gaps(&found, rest, split.delimiter);
+        self.gaps = gaps(&found, rest, split.delimiter).collect();
         (self.start, self.split, self.end) = (at, Some(split), ending.to_vec());
         true
     }
@@ -129,11 +128,11 @@ impl Run {
                 Some(other) => next.push((at, other)),
             }
         }
-        let gaps: Vec<Gap> = self.gaps.iter().zip(gaps(&found, rest, split.delimiter)).map(|(gap, other)| gap.and(other)).collect();
-        if !gaps.iter().all(|gap| gap.is_possible()) {
+        let others = || gaps(&found, rest, split.delimiter);
+        if !self.gaps.iter().zip(others()).all(|(gap, other)| gap.and(other).is_possible()) {
             return false;
         }
-        self.gaps = gaps;
+        self.gaps.iter_mut().zip(others()).for_each(|(gap, other)| *gap = gap.and(other));
         for (at, next) in next {
             self.columns[at].become_next(next, found[at].text);
         }

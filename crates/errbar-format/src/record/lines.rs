@@ -1,5 +1,7 @@
 //! How numbers are printed in lines of text. See `spec/lines.md`.
 
+use std::io::Write;
+
 use serde::{Deserialize, Serialize};
 
 use crate::dtype::Class;
@@ -123,10 +125,10 @@ impl Print {
     fn element(&self, bits: u64, dtype: DType, out: &mut Vec<u8>) -> Result<()> {
         let value = f64::from_bits(bits);
         match self {
-            Print::Integer if dtype.class() == Class::Unsigned => out.extend(bits.to_string().bytes()),
+            Print::Integer if dtype.class() == Class::Unsigned => append(out, format_args!("{bits}"))?,
             Print::Integer => {
                 let unused = 64 - 8 * dtype.size() as u32;
-                out.extend(((bits << unused) as i64 >> unused).to_string().bytes());
+                append(out, format_args!("{}", (bits << unused) as i64 >> unused))?;
             }
             Print::Text(list) => {
                 let text = usize::try_from(bits).ok().and_then(|number| list.get(number));
@@ -136,37 +138,41 @@ impl Print {
                 out.extend(missing);
             }
             _ if value.is_infinite() => out.extend(if value < 0.0 { &b"-inf"[..] } else { b"inf" }),
-            Print::Fixed { digits, .. } => out.extend(format!("{value:.*}", usize::from(*digits)).bytes()),
-            Print::Shortest { point, .. } => shortest(value, *point, out),
+            Print::Fixed { digits, .. } => append(out, format_args!("{value:.*}", usize::from(*digits)))?,
+            Print::Shortest { point, .. } => shortest(value, *point, out)?,
             Print::Scientific { digits, upper, .. } => {
-                exponential(&format!("{value:.*e}", usize::from(*digits)), if *upper { b'E' } else { b'e' }, out);
+                exponential(&format!("{value:.*e}", usize::from(*digits)), if *upper { b'E' } else { b'e' }, out)?;
             }
         }
         Ok(())
     }
 }
 
+fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) -> Result<()> {
+    out.write_fmt(text).map_err(|e| Error::io("cannot print a number", e))
+}
+
 /// Digits and an exponent as Rust has them, but that with a sign and two digits at least.
-fn exponential(text: &str, letter: u8, out: &mut Vec<u8>) {
+fn exponential(text: &str, letter: u8, out: &mut Vec<u8>) -> Result<()> {
     let (digits, exponent) = text.split_once('e').unwrap_or((text, "0"));
     let (sign, exponent) = exponent.strip_prefix('-').map_or((b'+', exponent), |exponent| (b'-', exponent));
     out.extend(digits.bytes().chain([letter, sign]));
-    out.extend(format!("{exponent:0>2}").bytes());
+    append(out, format_args!("{exponent:0>2}"))
 }
 
 /// As Python's `repr`, perhaps without the point of integers.
-fn shortest(value: f64, point: bool, out: &mut Vec<u8>) {
+fn shortest(value: f64, point: bool, out: &mut Vec<u8>) -> Result<()> {
     let text = format!("{value:e}");
     let exponent: i32 = text.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
     if value != 0.0 && !(-4..16).contains(&exponent) {
         return exponential(&text, b'e', out);
     }
-    let text = value.to_string();
-    let has_point = text.contains('.');
-    out.extend(text.bytes());
-    if point && !has_point {
+    let start = out.len();
+    append(out, format_args!("{value}"))?;
+    if point && !out[start..].contains(&b'.') {
         out.extend(b".0");
     }
+    Ok(())
 }
 
 #[cfg(test)]

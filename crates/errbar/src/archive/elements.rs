@@ -120,14 +120,13 @@ pub(super) fn lines(
     if left == 0 { Ok(()) } else { Err(other("fewer")) }
 }
 
+/// What is given how many indices of the first dimension a row of blocks holds, and the elements of each
+/// field.
+type EachRow<'a> = dyn FnMut(usize, &[Vec<u8>]) -> Result<()> + 'a;
+
 /// Gives, for each row of blocks of fields that share their first dimension, how many of its indices
 /// these hold, and the elements of each field.
-fn each_row(
-    entry: &Entry,
-    fields: &[Variable],
-    (kept, blocks): (&mut Kept, &mut dyn BlockSource),
-    each: &mut dyn FnMut(usize, &[Vec<u8>]) -> Result<()>,
-) -> Result<()> {
+fn each_row(entry: &Entry, fields: &[Variable], (kept, blocks): (&mut Kept, &mut dyn BlockSource), each: &mut EachRow<'_>) -> Result<()> {
     let mut receipts: Vec<Receipts> = fields.iter().map(|_| Receipts::default()).collect();
     for k in 0..fields[0].grid()[0] {
         let n = fields[0].block_box(k).1[0] as usize;

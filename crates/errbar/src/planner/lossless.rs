@@ -166,7 +166,9 @@ mod tests {
         let few = floats(&|i| few[(wave(i) / 6.0) as usize % 50], Mode::Balanced);
         assert!(few.starts_with("palette("), "{few}");
         let rounded = floats(&|i| (noisy(i) * 100.0).round() as f32 / 100.0, Mode::Balanced);
-        assert!(rounded.starts_with("lattice(") && rounded.contains(" + k 1.000000e-2) linear"), "{rounded}");
+        assert!(rounded.starts_with("decimal(2 digits) linear"), "{rounded}");
+        let packed = floats(&|i| (3.7 + (noisy(i) * 90.0).round() * 0.0113) as f32, Mode::Balanced);
+        assert!(packed.starts_with("lattice(") && packed.contains(" + k 1.130000e-2) linear"), "{packed}");
         let field = floats(&|i| noisy(i) as f32, Mode::Small);
         assert!(field.ends_with(" carith"), "{field}");
         // Borders that no row foretells.
