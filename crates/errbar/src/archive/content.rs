@@ -102,7 +102,9 @@ impl Archive {
             }
             at += file.segment_len(segment).unwrap_or(0);
         }
-        out.finish()
+        out.finish()?;
+        let in_chunks = file.variables.iter().filter(|variable| variable.chunks.is_some());
+        in_chunks.map(|variable| elements::check_chunked(self, variable).map_err(|e| e.in_variable(&variable.name))).collect()
     }
 
     /// A file's content to `out`, holes as zeros, its hash compared at the end. Gives its size.
