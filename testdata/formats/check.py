@@ -105,12 +105,6 @@ def mrc(path):
         yield "data", np.asarray(file.data)
 
 
-def safetensors(path):
-    from safetensors.numpy import load_file
-
-    yield from load_file(path).items()
-
-
 def matlab(path):
     import scipy.io
 
@@ -136,8 +130,10 @@ def reader(path):
         found.append(dicom)
     if head[344:348] == b"n+1\0" or head[4:8] == b"n+2\0":
         found.append(nifti)
-    suffixes = {".mrc": mrc, ".map": mrc, ".safetensors": safetensors}
-    return found or [suffixes[path.suffix]] if found or path.suffix in suffixes else []
+    suffixes = {".mrc": mrc, ".map": mrc, ".mat": matlab}
+    if not found and path.suffix in suffixes:
+        found.append(suffixes[path.suffix])
+    return found
 
 
 def fault(old, new, rel):

@@ -8,8 +8,8 @@ use errbar_format::limits::{MAX_BLOCK, MAX_DIMS, MAX_NAME};
 use errbar_format::record::Filter;
 use errbar_format::{DType, Result};
 
-use crate::patch::{SizeField, are_apart};
 use crate::not_this;
+use crate::patch::{SizeField, are_apart};
 
 /// Places in a file, at most: they all stand in its one entry.
 pub(crate) const MAX_PLACES: usize = 1 << 18;
@@ -17,7 +17,7 @@ pub(crate) const MAX_PLACES: usize = 1 << 18;
 pub(crate) const MAX_RECORD: u64 = 1 << 20;
 
 /// An array found in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     /// Its name in the file; empty where the file holds one nameless array.
     pub name: String,
@@ -33,8 +33,28 @@ pub struct Array {
     pub auxiliary: bool,
     /// Whether the file vouches for its bytes in a way that is not followed, so that no bound reaches it.
     pub sealed: bool,
+    /// What users see of its elements, if that is something else.
+    pub packing: Option<Packing>,
     /// How it is stored in chunks, if it is.
     pub chunks: Option<Chunks>,
+}
+
+/// Values of which scale × x + offset is what users see.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Packing {
+    /// Finite and not 0.
+    pub scale: f64,
+    /// Finite.
+    pub offset: f64,
+}
+
+impl Packing {
+    /// With what a file says of it; nothing where that makes no difference, or no sense.
+    pub(crate) fn of(scale: Option<f64>, offset: Option<f64>) -> Option<Packing> {
+        let (scale, offset) = (scale.unwrap_or(1.0), offset.unwrap_or(0.0));
+        let makes_sense = scale.is_finite() && scale != 0.0 && offset.is_finite();
+        (makes_sense && (scale, offset) != (1.0, 0.0)).then_some(Packing { scale, offset })
+    }
 }
 
 /// An array cut into boxes that are stored apart.
@@ -53,7 +73,17 @@ pub struct Chunks {
 impl Array {
     /// A plain array, neither column-major nor auxiliary.
     pub fn new(name: impl Into<String>, dtype: DType, big_endian: bool, shape: Vec<u64>) -> Array {
-        Array { name: name.into(), dtype, big_endian, column_major: false, shape, auxiliary: false, sealed: false, chunks: None }
+        Array {
+            name: name.into(),
+            dtype,
+            big_endian,
+            column_major: false,
+            shape,
+            auxiliary: false,
+            sealed: false,
+            packing: None,
+            chunks: None,
+        }
     }
 
     /// The same, reached by a bound only by its name.
@@ -139,7 +169,7 @@ pub struct Place {
 }
 
 /// What a dissector finds in a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     /// The arrays.
     pub arrays: Vec<Array>,

@@ -61,7 +61,7 @@ pub use gguf::Gguf;
 pub use grib::Grib;
 pub use hdf5::Hdf5;
 pub use las::Las;
-pub use layout::{Array, Chunks, Holds, Layout, Place};
+pub use layout::{Array, Chunks, Holds, Layout, Packing, Place};
 pub use mat::Mat;
 pub use mat4::Mat4;
 pub use metaimage::MetaImage;

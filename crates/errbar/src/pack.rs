@@ -11,6 +11,7 @@ mod refit;
 mod restore;
 mod scattered;
 mod spool;
+mod units;
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};

@@ -21,7 +21,11 @@ pub fn vectors() -> Vec<Vector> {
             chunks(),
             "chunks past the faces, one missing, one that skips a filter, out of order; every filter, two settings of zlib",
         ),
-        Vector::accept("accept-chunks-under-a-bound", bounded_chunks(|_| {}), "a chunk put through its filters after a loss, zeros behind it"),
+        Vector::accept(
+            "accept-chunks-under-a-bound",
+            bounded_chunks(|_| {}),
+            "a chunk put through its filters after a loss, zeros behind it",
+        ),
         Vector::damaged(
             Kind::Corrupt,
             "EB-V02",

@@ -190,9 +190,7 @@ impl Undoing<'_> {
         let Some(chunks) = array.chunks.clone() else { return Ok(None) };
         let stored: u64 = self.places.iter().map(|place| place.length).sum();
         let has_stream = chunks.filters.iter().any(|filter| matches!(filter, Filter::Deflate { .. }));
-        if has_stream
-            && let (Some(tolerance), Some(spooled)) = (&plan.tolerance, &plan.spooled)
-        {
+        if has_stream && let (Some(tolerance), Some(spooled)) = (&plan.tolerance, &plan.spooled) {
             let chunks = Chunks { padding: self.padding(&array, &chunks)?, ..chunks.clone() };
             let array = Array { chunks: Some(chunks.clone()), ..array.clone() };
             let variable = (&variable(&array, self.mode), self.mode);

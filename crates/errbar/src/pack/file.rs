@@ -84,8 +84,7 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     let id = run.blocks.begin_file(plan.arrays.iter().map(|array| array.bounds.clone()).collect(), lossy);
     let mut body = FileBody { size, segments: Vec::new(), variables: variables(&plan.layout, &plan.arrays), hashes: None };
     let hasher = blake3::Hasher::new();
-    let mut at_work =
-        AtWork { run, found, file: &file, id, lossy, restored: None, at: 0, hasher, body: &mut body, problem: None };
+    let mut at_work = AtWork { run, found, file: &file, id, lossy, restored: None, at: 0, hasher, body: &mut body, problem: None };
     at_work.ahead(&mut plan)?;
     match runs {
         Some(runs) => at_work.sparse(&runs, size)?,

@@ -13,7 +13,7 @@ use super::file::variables;
 use super::load::unreadable;
 use super::refit::obstacle;
 use super::spool::{Spool, Spooled};
-use super::{Packer, chunks, gather};
+use super::{Packer, chunks, gather, units};
 use crate::parallel::Pool;
 use crate::policy::{Choice, Mode, Policy};
 use crate::source::{self, Found};
@@ -77,6 +77,14 @@ impl ArrayPlan {
         } else if asked && array.auxiliary && !by_name {
             plan.bounds = Vec::new();
             plan.why = format!("coordinates and the like are exact unless a rule names them, which '{rule}' does not");
+        } else if asked && let Some(packing) = array.packing {
+            match units::stored(&plan.bounds, packing) {
+                None => plan.refuse("its values have an offset, and shares of them are asked"),
+                Some(bounds) => {
+                    plan.bounds = bounds;
+                    plan.why = format!("{}, on values {} times as large as the stored ones", plan.why, packing.scale.abs());
+                }
+            }
         }
         plan
     }
@@ -139,7 +147,9 @@ impl Bounding<'_> {
         };
         for place in &self.layout.places {
             match &place.holds {
-                Holds::Array(array) if !plans[*array].bounds.is_empty() => self.bound(*array, &mut plans[*array], (&**self.file, place.offset))?,
+                Holds::Array(array) if !plans[*array].bounds.is_empty() => {
+                    self.bound(*array, &mut plans[*array], (&**self.file, place.offset))?
+                }
                 Holds::Records(fields) => {
                     let asked = fields.clone().filter(|&index| !plans[index].bounds.is_empty());
                     let rooms = asked.map(|index| Ok((index - fields.start, room(index)?))).collect::<Result<Vec<_>>>()?;

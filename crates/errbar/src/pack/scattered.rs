@@ -5,8 +5,8 @@ use std::io::Write;
 use std::ops::Range;
 
 use errbar_dissect::{Array, Holds, Place, ReadAt};
-use errbar_format::record::Segment;
 use errbar_format::Result;
+use errbar_format::record::Segment;
 
 use super::blocks::Decoded;
 use super::chunks::ChunkReader;

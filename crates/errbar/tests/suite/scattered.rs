@@ -72,7 +72,8 @@ fn arrays(dir: &Path) -> BTreeMap<(Vec<u8>, String), Array> {
 
 #[test]
 fn every_format_comes_back_with_its_arrays_within_the_bound() {
-    let starts = ["arrow", "dcd", "fits", "gguf", "hdf5", "mat", "mrc", "netcdf", "nifti", "nrrd", "ply", "segy", "tiff", "trr", "vtk", "wav"];
+    let starts =
+        ["arrow", "dcd", "fits", "gguf", "hdf5", "mat", "mrc", "netcdf", "nifti", "nrrd", "ply", "segy", "tiff", "trr", "vtk", "wav"];
     let (dir, bytes) = packed(&starts, "rel=1e-3", Mode::Balanced);
     let archive = open(&bytes).expect("sound");
     assert!(errbar::Verifier::new().verify(&archive).expect("readable").problems.is_empty());
@@ -123,7 +124,8 @@ fn chunks_that_no_longer_fit_stay_as_they_are() {
             let Body::File(file) = &entry.body else { continue };
             let layout = layout(&dir.path().join(std::str::from_utf8(&entry.path).expect("ASCII")));
             for (index, variable) in file.variables.iter().enumerate() {
-                let chunks = file.segments.iter().filter(|segment| matches!(segment, Segment::Chunk { variable, .. } if *variable == index as u32));
+                let chunks =
+                    file.segments.iter().filter(|segment| matches!(segment, Segment::Chunk { variable, .. } if *variable == index as u32));
                 let of = layout.arrays.iter().position(|array| array.name == variable.name).expect("the same arrays");
                 let places = layout.places.iter().filter(|place| matches!(place.holds, Holds::Chunk { array, .. } if array == of));
                 match (&variable.chunks, &variable.receipt) {
@@ -171,4 +173,24 @@ fn a_dry_run_says_why_an_array_stays_exact() {
     let Body::File(file) = file.body else { panic!("a file") };
     let bounded = |name: &str| file.variables.iter().any(|variable| variable.name == name && variable.receipt.is_some());
     assert!(bounded("/chunked/single") && !bounded("/chunked/single filtered"));
+}
+
+#[test]
+fn a_bound_on_scaled_floats_is_on_what_users_see() {
+    let dir = tempfile::tempdir().expect("tmp");
+    let cards = [("SIMPLE", "T"), ("BITPIX", "-32"), ("NAXIS", "1"), ("NAXIS1", "700"), ("BSCALE", "-1.0D-1"), ("BZERO", "5.0")];
+    let cards: String = cards.iter().map(|(key, value)| format!("{key:8}= {value:>20}{:50}", "")).collect();
+    let header = format!("{cards}{:len$}", "END", len = 2880 - cards.len());
+    let values: Vec<u8> = (0..700u32).flat_map(|i| ((f64::from(i) * 0.01).sin() as f32 * 90.0).to_be_bytes()).collect();
+    fs::write(dir.path().join("a.fits"), [header.as_bytes(), &values, &[0; 80]].concat()).expect("written");
+    let plan = |rule: &str| {
+        let mut policy = Policy::lossless();
+        policy.add(rule).expect("a rule");
+        let (planned, _) = Packer::new().policy(policy).dry_run(dir.path()).expect("readable");
+        planned.into_iter().next().expect("an image")
+    };
+    let limit = plan("abs=0.05").limit.and_then(|limit| limit.absolute()).expect("a bound");
+    assert!(limit <= 0.5 && limit > 0.499, "{limit}");
+    let refused = plan("pw_rel=1e-2");
+    assert!(refused.limit.is_none() && refused.why.contains("offset"), "{}", refused.why);
 }
