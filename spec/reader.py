@@ -503,7 +503,7 @@ def check_chunks(v: Any) -> None:
     if check_shape(chunk, v.dtype) > MAX_BLOCK or len(filters) > MAX_FILTERS:
         raise limit("EB-V04", "chunks are too large, or have too many filters")
     whole = len(chunk) == len(v.shape) and all(c > 0 and (b % c == 0 or b >= n) for c, b, n in zip(chunk, v.block_shape, v.shape))
-    if not whole or v.receipt or len(v.chunks.padding) != v.dtype.size or product(*boxes(v.shape, chunk)) is None:
+    if not whole or len(v.chunks.padding) != v.dtype.size or product(*boxes(v.shape, chunk)) is None:
         raise corrupt("EB-V04", "chunks do not fit the blocks")
     possible = [
         f.kind == "fletcher32" or (f.kind == "shuffle" and f.item > 0) or (f.kind == "deflate" and f.level <= 9 and 1 <= f.mem_level <= 9)
@@ -784,6 +784,9 @@ class Archive:
                         raise corrupt("EB-E09", f"filters make {len(made)} bytes of a chunk of {s.length}")
                     yield made
             at += segment_len(file, s)
+        for v in file.variables:
+            if v.chunks and n_blocks(v):  # not every block has a chunk that is stored
+                check_receipts(v, [self.block(block_number(v, k))[0].receipt for k in range(n_blocks(v))])
 
     def shared_part(self, number: int, offset: int, length: int) -> bytes:
         block, frame = self.block(number)

@@ -1,6 +1,8 @@
 //! What the Climate and Forecast Conventions and older customs say of variables by their attributes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+use crate::Packing;
 
 /// Attributes that only coordinates and labels have.
 const MARKS: &[&str] = &["axis", "flag_values", "flag_masks", "flag_meanings", "_CoordinateAxisType"];
@@ -8,23 +10,34 @@ const MARKS: &[&str] = &["axis", "flag_values", "flag_masks", "flag_meanings", "
 const REFERENCES: &[&str] =
     &["bounds", "climatology", "coordinates", "grid_mapping", "node_coordinates", "edge_coordinates", "face_coordinates"];
 
-/// Whether an attribute with this name says anything of roles.
+/// Attributes that say how values are packed.
+const PACKING: [&str; 2] = ["scale_factor", "add_offset"];
+
+/// Whether an attribute with this name says anything of roles, or of packed values.
 pub(crate) fn tells(attribute: &str) -> bool {
-    ["units", "standard_name"].contains(&attribute) || MARKS.contains(&attribute) || REFERENCES.contains(&attribute)
+    ["units", "standard_name"].contains(&attribute)
+        || PACKING.contains(&attribute)
+        || MARKS.contains(&attribute)
+        || REFERENCES.contains(&attribute)
 }
 
-/// Variables that are coordinates, times or labels of others, as far as attributes tell.
+/// Variables that are coordinates, times or labels of others, and how values are packed, as far as
+/// attributes tell.
 #[derive(Debug, Default)]
-pub(crate) struct Roles(HashSet<String>);
+pub(crate) struct Roles {
+    auxiliary: HashSet<String>,
+    /// By variable and attribute.
+    packing: HashMap<(String, &'static str), f64>,
+}
 
 impl Roles {
     /// Takes note that `variable` is not a measurement.
     pub(crate) fn mark(&mut self, variable: &str) {
-        self.0.insert(variable.to_owned());
+        self.auxiliary.insert(variable.to_owned());
     }
 
     /// Takes note of an attribute of a variable, or of the file, whose variable is empty. The text of
-    /// attributes that are numbers is empty.
+    /// an attribute that is one floating-point number is that in decimal, of others without text empty.
     pub(crate) fn attribute(&mut self, variable: &str, attribute: &str, text: &str) {
         let text = text.trim_end_matches('\0').trim();
         let itself = match attribute {
@@ -32,6 +45,11 @@ impl Roles {
             "standard_name" => matches!(text, "time" | "latitude" | "longitude"),
             attribute => MARKS.contains(&attribute),
         };
+        if let Some(attribute) = PACKING.into_iter().find(|name| *name == attribute)
+            && let Ok(value) = text.parse()
+        {
+            self.packing.insert((variable.to_owned(), attribute), value);
+        }
         if itself {
             self.mark(variable);
         }
@@ -44,7 +62,15 @@ impl Roles {
     pub(crate) fn is_auxiliary(&self, variable: &str) -> bool {
         // Customs of trajectories, models and Exodus II meshes, which have no attributes.
         let by_name = matches!(variable, "time_whole" | "coord" | "coordx" | "coordy" | "coordz");
-        by_name || self.0.contains(variable) || variable.eq_ignore_ascii_case("time")
+        by_name || self.auxiliary.contains(variable) || variable.eq_ignore_ascii_case("time")
+    }
+}
+
+impl Roles {
+    /// How the values of `variable` are packed, if they are.
+    pub(crate) fn packing(&self, variable: &str) -> Option<Packing> {
+        let [scale, offset] = PACKING.map(|attribute| self.packing.get(&(variable.to_owned(), attribute)).copied());
+        Packing::of(scale, offset)
     }
 }
 
@@ -73,5 +99,9 @@ mod tests {
             assert!(roles.is_auxiliary(name), "{name}");
         }
         assert!(!roles.is_auxiliary("temp") && !roles.is_auxiliary("lon"));
+        roles.attribute("temp", "scale_factor", "0.5");
+        roles.attribute("lon", "scale_factor", "0");
+        assert_eq!(roles.packing("temp"), Some(Packing { scale: 0.5, offset: 0.0 }));
+        assert_eq!((roles.packing("lon"), roles.packing("lat")), (None, None));
     }
 }

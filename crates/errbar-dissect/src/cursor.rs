@@ -85,7 +85,7 @@ impl<'a> Cursor<'a> {
         Ok(line)
     }
 
-    number!(u8, u32, u64);
+    number!(u8, u32, u64, f32, f64);
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use errbar_format::{DType, Result};
 
 use crate::strided::Strided;
-use crate::{Array, Dissector, Layout, ReadAt, not_this};
+use crate::{Array, Dissector, Layout, Packing, ReadAt, not_this};
 
 /// Files are made of these.
 const BLOCK: u64 = 2880;
@@ -139,7 +139,9 @@ impl Hdu {
             "" | "IMAGE" if self.has_groups(&axes) => self.place_groups(size, &axes[1..], layout),
             "" | "IMAGE" if !axes.is_empty() => {
                 let shape = axes.iter().rev().copied().collect();
-                let image = self.dtype().map(|dtype| Array::new(self.name(), dtype, dtype.size() > 1, shape));
+                let real = |key| self.text(key).replace('D', "E").parse().ok();
+                let packing = Packing::of(real("BSCALE"), real("BZERO"));
+                let image = self.dtype().map(|dtype| Array { packing, ..Array::new(self.name(), dtype, dtype.size() > 1, shape) });
                 if let Some(image) = image.filter(|image| image.is_sound() && image.bytes() == Some(self.bytes)) {
                     layout.array(self.data, image);
                 }

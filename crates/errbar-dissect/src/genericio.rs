@@ -56,8 +56,8 @@ impl Dissector for GenericIo {
                 if let Some(dtype) = variable.dtype {
                     let name = format!("{prefix}{}", variable.name);
                     let array = Array::new(name, dtype, big_endian && dtype.size() > 1, vec![count]);
-                    // Integers are identifiers and masks.
-                    layout.array(at, if dtype.is_float() { array } else { array.auxiliary() });
+                    // Integers are identifiers and masks. A checksum follows each array.
+                    layout.array(at, if dtype.is_float() { array } else { array.auxiliary() }.sealed());
                 }
                 at = end;
             }

@@ -9,6 +9,7 @@ use errbar_format::limits::{MAX_BLOCK, MAX_DIMS, MAX_NAME};
 use errbar_format::record::Filter;
 use errbar_format::{DType, Result};
 
+use crate::patch::{SizeField, are_apart};
 use crate::{Lines, not_this};
 
 /// Places in a file, at most: they all stand in its one entry.
@@ -17,7 +18,7 @@ pub(crate) const MAX_PLACES: usize = 1 << 18;
 pub(crate) const MAX_RECORD: u64 = 1 << 20;
 
 /// An array found in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     /// Its name in the file; empty where the file holds one nameless array.
     pub name: String,
@@ -31,8 +32,30 @@ pub struct Array {
     pub shape: Vec<u64>,
     /// Whether a bound reaches it only by its name: coordinates, times, masks, labels, tables.
     pub auxiliary: bool,
+    /// Whether the file vouches for its bytes in a way that is not followed, so that no bound reaches it.
+    pub sealed: bool,
+    /// What users see of its elements, if that is something else.
+    pub packing: Option<Packing>,
     /// How it is stored in chunks, if it is.
     pub chunks: Option<Chunks>,
+}
+
+/// Values of which scale × x + offset is what users see.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Packing {
+    /// Finite and not 0.
+    pub scale: f64,
+    /// Finite.
+    pub offset: f64,
+}
+
+impl Packing {
+    /// With what a file says of it; nothing where that makes no difference, or no sense.
+    pub(crate) fn of(scale: Option<f64>, offset: Option<f64>) -> Option<Packing> {
+        let (scale, offset) = (scale.unwrap_or(1.0), offset.unwrap_or(0.0));
+        let makes_sense = scale.is_finite() && scale != 0.0 && offset.is_finite();
+        (makes_sense && (scale, offset) != (1.0, 0.0)).then_some(Packing { scale, offset })
+    }
 }
 
 /// An array cut into boxes that are stored apart.
@@ -51,13 +74,29 @@ pub struct Chunks {
 impl Array {
     /// A plain array, neither column-major nor auxiliary.
     pub fn new(name: impl Into<String>, dtype: DType, big_endian: bool, shape: Vec<u64>) -> Array {
-        Array { name: name.into(), dtype, big_endian, column_major: false, shape, auxiliary: false, chunks: None }
+        Array {
+            name: name.into(),
+            dtype,
+            big_endian,
+            column_major: false,
+            shape,
+            auxiliary: false,
+            sealed: false,
+            packing: None,
+            chunks: None,
+        }
     }
 
     /// The same, reached by a bound only by its name.
     #[must_use]
     pub fn auxiliary(self) -> Array {
         Array { auxiliary: true, ..self }
+    }
+
+    /// The same, reached by no bound.
+    #[must_use]
+    pub fn sealed(self) -> Array {
+        Array { sealed: true, ..self }
     }
 
     /// Bytes of all elements, or `None` if that does not fit 64 bits.
@@ -134,12 +173,15 @@ pub struct Place {
 }
 
 /// What a dissector finds in a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     /// The arrays.
     pub arrays: Vec<Array>,
     /// Where their elements lie. Bytes that no place covers belong to no array.
     pub places: Vec<Place>,
+    /// Where the file says how long the chunk is whose first byte is at such an offset: of chunks with
+    /// filters, if all that can be changed.
+    pub sizes: HashMap<u64, SizeField>,
 }
 
 impl Layout {
@@ -196,6 +238,9 @@ impl Layout {
         self.places.retain(|place| place.length > 0 || matches!(place.holds, Holds::Array(_)));
         self.places.sort_by_key(|place| (place.offset, place.length));
         self.name_apart();
+        if !are_apart(&self.sizes, &self.places, size) {
+            self.sizes.clear();
+        }
         let mut end = 0;
         self.places.len() <= MAX_PLACES
             && self.arrays.iter().all(Array::is_sound)
@@ -331,7 +376,7 @@ mod tests {
         let chunks = Chunks { shape: vec![2, 2], filters: Vec::new(), fill: vec![0], padding: vec![0] };
         let array = Array { chunks: Some(chunks), ..bytes("a", &[3, 4]) };
         let chunk = |index| Place { offset: 4 * index, length: 4, holds: Holds::Chunk { array: 0, index, skipped: 0 } };
-        let layout = |places| Layout { arrays: vec![array.clone()], places };
+        let layout = |places| Layout { arrays: vec![array.clone()], places, ..Layout::default() };
         assert!(layout(vec![chunk(0), chunk(3)]).settle(16));
         assert!(!layout(vec![chunk(4)]).settle(32), "past the grid");
         let twice = Place { offset: 8, ..chunk(0) };

@@ -55,6 +55,7 @@ impl Variable {
     fn array(&self, roles: &Roles, numrecs: u64) -> Array {
         let mut array = Array::new(&self.name, self.dtype, self.dtype.size() > 1, self.shape.clone());
         array.auxiliary = roles.is_auxiliary(&self.name);
+        array.packing = roles.packing(&self.name);
         if self.is_record {
             array.shape[0] = numrecs;
         }
@@ -163,9 +164,15 @@ impl<'a> Header<'a> {
         for _ in 0..self.list(12)? {
             let name = self.name()?;
             let dtype = self.dtype()?;
-            let len = self.count()?.checked_mul(dtype.size() as u64).ok_or_else(|| not_this("attribute overflows"))?;
-            let text = self.text(len)?;
-            self.roles.attribute(variable, &name, if dtype == DType::U8 { &text } else { "" });
+            let count = self.count()?;
+            let len = count.checked_mul(dtype.size() as u64).ok_or_else(|| not_this("attribute overflows"))?;
+            let text = match (dtype, count) {
+                (DType::F32, 1) => f64::from(self.cursor.f32()?).to_string(),
+                (DType::F64, 1) => self.cursor.f64()?.to_string(),
+                (DType::U8, _) => self.text(len)?,
+                _ => self.text(len).map(|_| String::new())?,
+            };
+            self.roles.attribute(variable, &name, &text);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 use errbar_format::{DType, Result};
 
 use crate::numbers::Numbers;
-use crate::{Array, Dissector, Layout, ReadAt, not_this};
+use crate::{Array, Dissector, Layout, Packing, ReadAt, not_this};
 
 /// The NIfTI formats.
 #[derive(Clone, Copy, Debug)]
@@ -22,18 +22,18 @@ impl Dissector for Nifti {
     fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
         let mut header = Numbers::read(file, 0, 352, false)?;
         header.big_endian = !matches!(header.u32(0)?, 348 | 540);
-        let (dims, code, bits, data) = match header.u32(0)? {
+        let (dims, code, bits, data, packing) = match header.u32(0)? {
             348 => {
                 let dims = (0..8).map(|i| header.i16(40 + 2 * i).map(i64::from)).collect::<Result<Vec<_>>>()?;
                 let data = header.f32(108)?;
                 if data.fract() != 0.0 || !(0.0..1e9).contains(&data) {
                     return Err(not_this("the data's offset is not a number of bytes"));
                 }
-                (dims, header.u16(70)?, header.u16(72)?, data as u64)
+                (dims, header.u16(70)?, header.u16(72)?, data as u64, [112, 116].map(|at| header.f32(at).map(f64::from)))
             }
             540 => {
                 let dims = (0..8).map(|i| header.i64(16 + 8 * i)).collect::<Result<Vec<_>>>()?;
-                (dims, header.u16(12)?, header.u16(14)?, header.u64(168)?)
+                (dims, header.u16(12)?, header.u16(14)?, header.u64(168)?, [176, 184].map(|at| header.f64(at)))
             }
             _ => return Err(not_this("header of another length")),
         };
@@ -51,7 +51,9 @@ impl Dissector for Nifti {
             return Err(not_this("bits of an element are not those of its type"));
         }
         let big_endian = header.big_endian && dtype.size() > 1;
-        Ok(Layout::of(Array { column_major: true, ..Array::new("", dtype, big_endian, shape) }, data))
+        let [slope, intercept] = packing;
+        let packing = Packing::of(Some(slope?), Some(intercept?));
+        Ok(Layout::of(Array { column_major: true, packing, ..Array::new("", dtype, big_endian, shape) }, data))
     }
 }
 

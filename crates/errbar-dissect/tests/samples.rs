@@ -176,3 +176,30 @@ fn samples_cut_anywhere_or_changed_do_not_panic() {
         }
     }
 }
+
+#[test]
+fn lengths_of_filtered_chunks_stand_where_hdf5_says_and_their_checksums_hold() {
+    let (mut chunks, mut sums) = (0, 0);
+    for name in ["hdf5-earliest.h5", "hdf5-latest.h5", "hdf5-pages.h5", "hdf5-v108.h5", "netcdf4.nc"] {
+        let file = fs::read(folder().join(name)).expect("a sample");
+        let (layout, _) = dissect(&&file[..], dissectors());
+        for place in &layout.places {
+            let Holds::Chunk { array, skipped, .. } = place.holds else { continue };
+            let filters = &layout.arrays[array].chunks.as_ref().expect("chunks").filters;
+            let filtered = skipped + 1 < 1 << filters.len();
+            let field = layout.sizes.get(&place.offset);
+            assert!(field.is_some() || !filtered, "{name}: {place:?}");
+            let Some(field) = field else { continue };
+            let mut word = [0; 8];
+            word[..usize::from(field.width)].copy_from_slice(&file[field.offset as usize..][..usize::from(field.width)]);
+            assert_eq!(u64::from_le_bytes(word), place.length, "{name}: {field:?}");
+            if let Some(checksum) = field.checksum {
+                let (found, stored) = checksum.of(&&file[..]).expect("in the file");
+                assert_eq!(found, stored, "{name}: {field:?}");
+                sums += 1;
+            }
+            chunks += 1;
+        }
+    }
+    assert!(sums >= 40 && sums < chunks, "{chunks} chunks, {sums} with a checksum");
+}

@@ -83,10 +83,11 @@ pub fn run(path: &Path, bounds: &[Bound], mode: Mode, runs: u32) -> Result<Bench
     let bytes = &&raw[..];
     let (registry, planner): (Arc<Registry>, Arc<dyn Planner>) = (Arc::new(Registry::core()), Arc::new(CorePlanner));
     let (pool, cancel) = (Pool::new(1)?, AtomicBool::new(false));
+    let variable = variable(&array, mode);
     let trials = Trials {
         file: bytes,
         at: 0,
-        array: &array,
+        variable: &variable,
         path: PATH,
         mode,
         registry: &registry,
@@ -102,7 +103,6 @@ pub fn run(path: &Path, bounds: &[Bound], mode: Mode, runs: u32) -> Result<Bench
         let start = cpu_seconds();
         let is_bounded = array.dtype.is_float() && !bounds.is_empty();
         let tolerance = if is_bounded { trials.tolerance(bounds).map_err(named)? } else { None };
-        let variable = variable(&array, mode);
         limit = tolerance.as_ref().map(|tolerance| tolerance.limit);
         coded.clear();
         let mut from = 0;

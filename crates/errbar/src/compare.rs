@@ -1,5 +1,7 @@
 //! Comparing an archive with a tree of files or with another archive.
 
+mod scattered;
+
 use std::cmp::Ordering;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +20,7 @@ use crate::pack::{Progress, ProgressFn};
 use crate::range::{Squares, Survey};
 use crate::source::{self, Found};
 use crate::target;
+use scattered::{Scattered, compare_records};
 
 /// Values compared at once.
 const CHUNK: usize = 16 << 20;
@@ -374,10 +377,11 @@ impl FileComparison<'_> {
         for segment in &self.file.segments {
             if let errbar_format::record::Segment::Variable { index } = segment {
                 let variable = &self.file.variables[*index as usize];
-                running[*index as usize] = self.running(variable, at).map_err(|e| e.in_variable(&variable.name))?;
+                running[*index as usize] = self.running(variable, (&self.other, at)).map_err(|e| e.in_variable(&variable.name))?;
             }
             at += self.file.segment_len(segment).unwrap_or(0);
         }
+        let scattered = Scattered::new(self, &mut running)?;
         let mut hasher = blake3::Hasher::new();
         let (mut at, mut first_difference) = (0, None);
         let mut buffer = Vec::new();
@@ -397,8 +401,17 @@ impl FileComparison<'_> {
                 Piece::Bytes(bytes, variable) => (bytes, variable),
             };
             hasher.update(bytes);
+            if let Some(fields) = scattered.fields(at) {
+                read(&self.other, at, bytes.len(), &mut buffer)?;
+                if !compare_records(self, fields, &mut running, (&buffer, bytes))? && first_difference.is_none() {
+                    first_difference = difference(&buffer, bytes, at);
+                }
+                at += bytes.len() as u64;
+                return Ok(());
+            }
             for chunk in bytes.chunks(CHUNK) {
                 read(&self.other, at, chunk.len(), &mut buffer)?;
+                scattered.allow(&mut buffer, chunk, at);
                 match variable.and_then(|v| Some((&self.file.variables[v], running.get_mut(v)?.as_mut()?))) {
                     Some((variable, running)) => {
                         compare_values(variable, running, &buffer, chunk)?;
@@ -415,6 +428,7 @@ impl FileComparison<'_> {
             Ok(())
         })?;
         check_hash(self.file, &hasher)?;
+        scattered.compare_chunks(self, &mut running)?;
         self.conclude(running, report)?;
         match first_difference {
             Some(at) => Err(differs(&format!("content differs from byte {at} on"))),
@@ -470,12 +484,12 @@ impl FileComparison<'_> {
     }
 
     /// What a variable's values are held to: its bound, worked out from the original's values.
-    fn running(&self, variable: &Variable, at: u64) -> Result<Option<Running>> {
+    fn running(&self, variable: &Variable, (original, at): (&dyn ReadAt, u64)) -> Result<Option<Running>> {
         if !variable.dtype.is_float() {
             return Ok(None);
         }
         let mut survey = Survey::new(variable.dtype, variable.big_endian)?;
-        let fill = survey.all_passes(&self.other, at, variable.check()?).map_err(|e| Error::io("cannot be read", e))?;
+        let fill = survey.all_passes(original, at, variable.check()?).map_err(|e| Error::io("cannot be read", e))?;
         let tolerance = match &variable.receipt {
             Some(Receipt { bounds, limit, .. }) => {
                 // What a target came to is guaranteed as well.

@@ -3,8 +3,16 @@
 mod blocks;
 mod chunks;
 mod file;
+pub(crate) mod gather;
+mod lines;
 mod load;
+mod overlay;
 mod plan;
+mod refit;
+mod restore;
+mod scattered;
+mod spool;
+mod units;
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};
@@ -25,11 +33,14 @@ use crate::planner::{CorePlanner, Planner, Reason};
 use crate::policy::{Mode, Policy};
 use crate::source::{self, Found, Named, Names};
 use blocks::Blocks;
-pub(crate) use blocks::{Job, code};
-pub(crate) use file::variable;
+pub(crate) use blocks::{Decoded, Job, code};
+pub(crate) use chunks::{ChunkReader, places};
+pub(crate) use file::{record_bytes, variable};
 pub(crate) use load::unreadable;
 use load::{Batch, Item, Loader};
 pub use plan::Planned;
+pub(crate) use scattered::columns;
+pub(crate) use spool::{Spool, Spooled, block_len};
 
 /// How far a run has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -118,8 +118,8 @@ impl Trials<'_> {
     /// [`errbar_format::Kind::Usage`] if a target among them cannot be met, with how near it is; else
     /// as reading and coding.
     pub(crate) fn tolerance(&self, bounds: &[Bound]) -> Result<Option<Tolerance>> {
-        let (at, len) = (self.at, self.array.bytes().unwrap_or(0));
-        let mut survey = Survey::new(self.array.dtype, self.array.big_endian)?;
+        let (at, len) = (self.at, self.variable.bytes().unwrap_or(0));
+        let mut survey = Survey::new(self.variable.dtype, self.variable.big_endian)?;
         let fill = survey.all_passes(self.file, at, len).map_err(unreadable)?;
         let Some(target) = of(bounds) else { return Ok(survey.tolerance(bounds, None, &fill)) };
         let power = survey.power(self.file, at, len, &fill).map_err(unreadable)?;

@@ -2,12 +2,14 @@
 
 use errbar_codec::filter;
 use errbar_format::limits::{MAX_BLOCK, MAX_FILTERS, MAX_INLINE};
-use errbar_format::record::{BlockPlace, Chunks, Entry, FileBody, Filter, PartRef, Segment, Variable};
+use errbar_format::record::{BlockPlace, Chunks, Entry, FileBody, FileHashes, Filter, PartRef, Receipt, Segment, Variable};
 use errbar_format::{DType, Kind};
 
 use super::accept::counting;
-use crate::builder::{Archive, Builder};
-use crate::content::{Array, body_mut, file, stored};
+use super::blocks::receipt;
+use super::text;
+use crate::builder::{Archive, Builder, hash};
+use crate::content::{Array, Coded, body_mut, file, pipeline, stored};
 use crate::vectors::Vector;
 
 pub fn vectors() -> Vec<Vector> {
@@ -18,6 +20,19 @@ pub fn vectors() -> Vec<Vector> {
             "accept-chunks",
             chunks(),
             "chunks past the faces, one missing, one that skips a filter, out of order; every filter, two settings of zlib",
+        ),
+        Vector::accept(
+            "accept-chunks-under-a-bound",
+            bounded_chunks(|_| {}),
+            "a chunk put through its filters after a loss, zeros behind it",
+        ),
+        Vector::damaged(
+            Kind::Corrupt,
+            "EB-V02",
+            "chunks",
+            bounded_chunks(|receipt| (receipt.finite, receipt.non_finite) = (receipt.finite - 1, 1)),
+            &["bad"],
+            "the receipt of a variable in chunks is that of all its blocks",
         ),
         Vector::accept("accept-variables-in-a-shared-block", shared_variables(), "a variable, a field of records and a chunk in one block"),
         Vector::damaged(Kind::Corrupt, "EB-E09", "length", short_chunk(), &["bad"], "filters make as many bytes as the segment says"),
@@ -124,6 +139,30 @@ fn chunks() -> Archive {
     let bytes = filter::apply(&chunks.filters, 0, chunk_of(&small, [2, 3], (1, 0), &[9, 9])).expect("memory");
     let segment = Segment::Chunk { variable: 0, index: 1, length: bytes.len() as u64, skipped: 0 };
     b.entry(file("small", vec![segment], vec![Variable { chunks: Some(chunks), ..inline_of("v", &small) }], &bytes));
+    b.finish()
+}
+
+/// Six values in two blocks, only the first of whose chunks is stored, in a shorter stream than the
+/// original's. `edit` changes their receipt.
+fn bounded_chunks(edit: fn(&mut Receipt)) -> Archive {
+    let mut b = Builder::lossy("bounded-chunks");
+    let array = Array { block_shape: vec![4], ..counting("bad", DType::F32, &[6]) };
+    let chunks = Chunks { shape: vec![2], filters: vec![Filter::Deflate { level: 6, mem_level: 8 }], padding: vec![0; 4] };
+    let mut entry = b.array_entry(&array, |extent, bytes| {
+        let (payload, receipt) = (bytes.to_vec(), Some(receipt(extent[0])));
+        Coded { pipeline: pipeline("none", &[], "store"), exact_len: 0, receipt, decoded: payload.clone(), payload }
+    });
+    let made = filter::apply(&chunks.filters, 0, array.bytes[..8].to_vec()).expect("memory");
+    let (body, zeros) = (body_mut(&mut entry), vec![0; 5]);
+    body.variables[0].chunks = Some(chunks);
+    body.variables[0].receipt.iter_mut().for_each(edit);
+    let chunk = Segment::Chunk { variable: 0, index: 0, length: made.len() as u64, skipped: 0 };
+    body.segments = vec![chunk, Segment::Inline(zeros.clone())];
+    let content = [made, zeros].concat();
+    body.size = content.len() as u64;
+    body.hashes = Some(FileHashes::of(hash(&content)));
+    b.entry(entry);
+    b.file("good", &text("good"));
     b.finish()
 }
 

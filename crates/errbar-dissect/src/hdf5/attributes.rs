@@ -11,8 +11,8 @@ const MAX_TEXT: u64 = 4096;
 /// Attributes that are taken of an object, at most.
 const MAX_FOUND: usize = 1 << 10;
 
-/// The attributes of an object whose names `wanted` picks, each with its text; that is empty where
-/// the value is not one text. What cannot be read is left out.
+/// The attributes of an object whose names `wanted` picks, each with its text or its
+/// one floating-point number; that is empty where the value is neither. What cannot be read is left out.
 pub(super) fn texts(file: &File, object: &Object, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut take = |mut message: Piece| {
@@ -54,6 +54,12 @@ fn attribute(file: &File, message: &mut Piece, wanted: &dyn Fn(&str) -> bool) ->
                 0 => String::new(),
                 len => heap::global(file, address, index)?.name(len.min(MAX_TEXT) as usize)?,
             }
+        }
+        // One number, in either order of bytes.
+        1 if !shared && elements == 1 && matches!(size, 4 | 8) => {
+            let word = message.uint(size as usize)?;
+            let word = if bits & 1 == 0 { word } else { word.swap_bytes() >> (64 - 8 * size) };
+            if size == 4 { f64::from(f32::from_bits(word as u32)).to_string() } else { f64::from_bits(word).to_string() }
         }
         _ => String::new(),
     };

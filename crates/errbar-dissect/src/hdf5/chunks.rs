@@ -4,7 +4,7 @@ use errbar_format::Result;
 
 use super::file::{File, Piece, UNDEFINED};
 use super::tree;
-use crate::not_this;
+use crate::{SizeField, not_this};
 
 /// How a dataset is stored.
 pub(super) enum Storage {
@@ -31,8 +31,8 @@ pub(super) struct Index {
 enum Kind {
     /// A version 1 tree.
     Tree,
-    /// One chunk, with its bytes and what filters it skipped if it is filtered.
-    Single(Option<(u64, u32)>),
+    /// One chunk, if it is filtered with its bytes, where they are said, and what filters it skipped.
+    Single(Option<(u64, SizeField, u32)>),
     /// All chunks in one piece, in order.
     Implicit,
     FixedArray,
@@ -82,7 +82,10 @@ fn index(message: &mut Piece) -> Result<Index> {
     let extents = (0..rank).map(|_| message.uint(width)).collect::<Result<_>>()?;
     let kind = match message.u8()? {
         1 if flags & 2 == 0 => Kind::Single(None),
-        1 => Kind::Single(Some((message.length()?, message.u32()?))),
+        1 => {
+            let field = message.size_field(message.length_size());
+            Kind::Single(Some((message.length()?, field, message.u32()?)))
+        }
         2 => Kind::Implicit,
         3 => {
             message.skip(1);
@@ -105,10 +108,19 @@ fn index(message: &mut Piece) -> Result<Index> {
 pub(super) struct Chunk {
     pub(super) address: u64,
     pub(super) len: u64,
+    /// Where that is said, if it is.
+    pub(super) size: Option<SizeField>,
     /// Filters that it was not put through.
     pub(super) skipped: u32,
     /// Position in the grid of chunks, along each dimension.
     pub(super) at: Vec<u64>,
+}
+
+impl Chunk {
+    /// One that is as long as its elements, somewhere in the grid.
+    fn unfiltered(address: u64, len: u64) -> Chunk {
+        Chunk { address, len, size: None, skipped: 0, at: Vec::new() }
+    }
 }
 
 /// The grid of chunks in a dataset.
@@ -144,38 +156,41 @@ impl Index {
             return Ok(());
         }
         let rank = grid.now.len();
-        let mut numbered = |first: usize, number: u64, (address, len, skipped): (u64, u64, u32)| match grid.nth(number, first) {
-            Some(at) if address != UNDEFINED => visit(Chunk { address, len, skipped, at }),
+        let mut numbered = |first: usize, number: u64, chunk: Chunk| match grid.nth(number, first) {
+            Some(at) if chunk.address != UNDEFINED => visit(Chunk { at, ..chunk }),
             _ => Ok(()),
         };
         match self.kind {
             Kind::Tree => tree::version_1(file, self.address, 1, 8 * (rank + 2), &mut |node| {
+                let size = Some(node.size_field(4));
                 let (len, skipped) = (u64::from(node.u32()?), node.u32()?);
                 let at = (0..=rank).map(|_| node.uint(8)).collect::<Result<Vec<_>>>()?;
                 let at = at.iter().zip(&self.extents).take(rank).map(|(at, extent)| at / extent).collect();
-                visit(Chunk { address: node.address()?, len, skipped, at })
+                visit(Chunk { address: node.address()?, len, size, skipped, at })
             }),
             Kind::Records => tree::version_2(file, self.address, &mut |kind, record_len, record| {
                 let address = record.address()?;
-                let (len, skipped) = match kind {
-                    10 => (grid.bytes, 0),
+                let (len, size, skipped) = match kind {
+                    10 => (grid.bytes, None, 0),
                     11 => {
                         let width = record_len.checked_sub(file.offset_size() + 4 + 8 * rank);
-                        (record.uint(width.ok_or_else(|| not_this("records are too short"))?)?, record.u32()?)
+                        let width = width.ok_or_else(|| not_this("records are too short"))?;
+                        let size = record.size_field(width);
+                        (record.uint(width)?, Some(size), record.u32()?)
                     }
                     _ => return Err(not_this("tree does not list chunks")),
                 };
-                visit(Chunk { address, len, skipped, at: (0..rank).map(|_| record.uint(8)).collect::<Result<_>>()? })
+                visit(Chunk { address, len, size, skipped, at: (0..rank).map(|_| record.uint(8)).collect::<Result<_>>()? })
             }),
             Kind::Single(filtered) => {
-                let (len, skipped) = filtered.unwrap_or((grid.bytes, 0));
-                visit(Chunk { address: self.address, len, skipped, at: vec![0; rank] })
+                let (len, size, skipped) = filtered.map_or((grid.bytes, None, 0), |(len, size, skipped)| (len, Some(size), skipped));
+                visit(Chunk { address: self.address, len, size, skipped, at: vec![0; rank] })
             }
             Kind::Implicit => {
                 // Each chunk takes room in the file, which ends this.
                 let n = grid.most.iter().try_fold(1u64, |n, &along| n.checked_mul(along)).unwrap_or(u64::MAX);
                 file.place(self.address, n.saturating_mul(grid.bytes))?;
-                (0..n).try_for_each(|i| numbered(0, i, (self.address + i * grid.bytes, grid.bytes, 0)))
+                (0..n).try_for_each(|i| numbered(0, i, Chunk::unfiltered(self.address + i * grid.bytes, grid.bytes)))
             }
             Kind::FixedArray => fixed_array(file, self.address, grid.bytes, &mut |number, element| numbered(0, number, element)),
             Kind::ExtensibleArray => {
@@ -187,7 +202,8 @@ impl Index {
     }
 }
 
-type Visit<'v> = &'v mut dyn FnMut(u64, (u64, u64, u32)) -> Result<()>;
+/// Visits the element with a number, a chunk of which its place in the grid is not known yet.
+type Visit<'v> = &'v mut dyn FnMut(u64, Chunk) -> Result<()>;
 
 /// The elements of an array of chunks: an address each, and where chunks are filtered their bytes
 /// and the filters that they skipped.
@@ -224,30 +240,35 @@ impl<'a> Elements<'a> {
     fn read(&self, piece: &mut Piece, n: u64, number: u64, visit: Visit) -> Result<()> {
         for i in 0..n {
             let address = piece.address()?;
-            let (len, skipped) = match self.filtered {
-                false => (self.whole, 0),
-                true => {
-                    let width = (self.len as usize).checked_sub(self.file.offset_size() + 4);
-                    (piece.uint(width.ok_or_else(|| not_this("elements are too short"))?)?, piece.u32()?)
-                }
-            };
-            visit(number.saturating_add(i), (address, len, skipped))?;
+            let mut chunk = Chunk::unfiltered(address, self.whole);
+            if self.filtered {
+                let width = (self.len as usize).checked_sub(self.file.offset_size() + 4);
+                let width = width.ok_or_else(|| not_this("elements are too short"))?;
+                chunk.size = Some(piece.size_field(width));
+                (chunk.len, chunk.skipped) = (piece.uint(width)?, piece.u32()?);
+            }
+            visit(number.saturating_add(i), chunk)?;
         }
         Ok(())
     }
 
-    /// Reads the `n` elements of a block, which begin at `at`. Bits, the highest of a byte first, tell
+    /// Reads the `n` elements of the block at `start`, which begin `head` bytes behind it. Bits, the highest of a byte first, tell
     /// which of its pages were written, if it has pages; those before `bit` are of other blocks.
-    fn block(&self, at: u64, n: u64, (written, bit): (&[u8], usize), number: u64, visit: Visit) -> Result<()> {
+    fn block(&self, (start, head): (u64, u64), n: u64, (written, bit): (&[u8], usize), number: u64, visit: Visit) -> Result<()> {
+        let at = start.saturating_add(head);
         if n <= self.page {
-            return self.read(&mut self.file.read(at, self.bytes(n))?, n, number, visit);
+            let mut piece = self.file.read(at, self.bytes(n))?;
+            piece.checksum = Some(self.file.checksum(start, head.saturating_add(self.bytes(n))));
+            return self.read(&mut piece, n, number, visit);
         }
         // A checksum stands before the first page and behind each.
         let mut at = at.saturating_add(4);
         for (i, from) in (0..n).step_by(self.page as usize).enumerate() {
             let (here, bit) = (self.page.min(n - from), bit + i);
             if written.get(bit / 8).is_some_and(|byte| byte & (0x80 >> (bit % 8)) != 0) {
-                self.read(&mut self.file.read(at, self.bytes(here))?, here, number.saturating_add(from), visit)?;
+                let mut piece = self.file.read(at, self.bytes(here))?;
+                piece.checksum = Some(self.file.checksum(at, self.bytes(here)));
+                self.read(&mut piece, here, number.saturating_add(from), visit)?;
             }
             at = at.saturating_add(self.bytes(here)).saturating_add(4);
         }
@@ -270,7 +291,7 @@ fn fixed_array(file: &File, header: u64, whole: u64, visit: Visit) -> Result<()>
     let mut block = file.block(address, b"FADB", head_len.saturating_add(bitmap))?;
     block.skip(head_len as usize);
     let written = block.bytes(bitmap as usize)?;
-    elements.block(address + 4 + head_len + bitmap, n, (written, 0), 0, visit)
+    elements.block((address, 4 + head_len + bitmap), n, (written, 0), 0, visit)
 }
 
 /// An extensible array: some elements in its index block; then data blocks, in groups of which every
@@ -302,7 +323,9 @@ fn extensible_array(file: &File, header: u64, whole: u64, visit: Visit) -> Resul
     let data_head = head_len + u64::from(bits.div_ceil(8));
 
     let pointers_len = (first_blocks + u64::from(groups - in_first)) * o;
-    let mut block = file.block(index, b"EAIB", head_len + elements.bytes(in_index) + pointers_len)?;
+    let index_len = head_len + elements.bytes(in_index) + pointers_len;
+    let mut block = file.block(index, b"EAIB", index_len)?;
+    block.checksum = Some(file.checksum(index, 4 + index_len));
     block.skip(head_len as usize);
     elements.read(&mut block, in_index, 0, visit)?;
     let mut number = in_index;
@@ -333,7 +356,7 @@ fn extensible_array(file: &File, header: u64, whole: u64, visit: Visit) -> Resul
                 file.block(address, b"EADB", 0)?;
                 // One bit behind the other, though there is room for whole bytes for each block.
                 let bit = (i * (len / elements.page)) as usize;
-                elements.block(address + 4 + data_head, len, (&written, bit), number, visit)?;
+                elements.block((address, 4 + data_head), len, (&written, bit), number, visit)?;
             }
             number = number.saturating_add(len);
         }

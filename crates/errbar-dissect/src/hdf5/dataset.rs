@@ -1,5 +1,7 @@
 //! Datasets to arrays.
 
+use std::collections::HashMap;
+
 use errbar_format::Result;
 use errbar_format::dtype::n_elements;
 use errbar_format::limits::{MAX_BLOCK, MAX_INLINE};
@@ -27,12 +29,16 @@ pub(super) fn add(file: &File, object: &Object, name: String, layout: &mut Layou
     let at = message(kind::LAYOUT)?;
     let Some(space) = messages::space(&mut message(kind::DATASPACE)?.read(file)?)? else { return Ok(false) };
     let Some(element) = messages::element(file, message(kind::DATATYPE)?)? else { return Ok(false) };
-    let array = Array { auxiliary: element.labels, ..Array::new(name, element.dtype, element.big_endian, space.shape.clone()) };
+    let mut array = Array { auxiliary: element.labels, ..Array::new(name, element.dtype, element.big_endian, space.shape.clone()) };
     let Some(bytes) = array.bytes().filter(|_| array.is_sound()) else { return Ok(false) };
     let address = match storage(&mut at.read(file)?)? {
         Storage::Chunked(index) => return chunked(file, object, &index, &space, array, layout),
         Storage::Whole(address, len) if len.is_none_or(|len| len == bytes) => address,
-        Storage::Compact(start, len) if len == bytes => at.address.saturating_add(start),
+        Storage::Compact(start, len) if len == bytes => {
+            // The header's checksum would have to be made anew.
+            array.sealed = at.checksum.is_some();
+            at.address.saturating_add(start)
+        }
         Storage::Other => return Ok(false),
         Storage::Whole(..) | Storage::Compact(..) => return Err(not_this("dataset has another size than its data")),
     };
@@ -65,7 +71,7 @@ fn chunked(file: &File, object: &Object, index: &Index, space: &Space, array: Ar
     let along = |extents_of: &[u64]| extents_of.iter().zip(extents).map(|(&n, &chunk)| count(n, chunk)).collect();
     let grid = Grid { now: along(&space.shape), most: along(&space.max), bytes };
 
-    let (mut places, mut seen) = (Vec::new(), 0);
+    let (mut places, mut sizes, mut seen) = (Vec::new(), HashMap::new(), 0);
     index.chunks(file, &grid, &mut |chunk| {
         seen += 1;
         if seen + layout.places.len() > MAX_PLACES {
@@ -83,6 +89,7 @@ fn chunked(file: &File, object: &Object, index: &Index, space: &Space, array: Ar
             return Err(not_this("chunk has an impossible length"));
         }
         let offset = file.place(chunk.address, chunk.len)?;
+        sizes.extend(chunk.size.map(|size| (offset, size)));
         places.push(Place { offset, length: chunk.len, holds: Holds::Chunk { array: layout.arrays.len(), index: number, skipped } });
         Ok(())
     })?;
@@ -99,6 +106,7 @@ fn chunked(file: &File, object: &Object, index: &Index, space: &Space, array: Ar
         return Ok(false);
     }
     layout.places.extend(places);
+    layout.sizes.extend(sizes);
     layout.arrays.push(array);
     Ok(true)
 }

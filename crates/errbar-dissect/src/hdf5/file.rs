@@ -6,7 +6,7 @@ use errbar_format::Result;
 use errbar_format::limits::MAX_NAME;
 
 use crate::numbers::Numbers;
-use crate::{ReadAt, not_this};
+use crate::{Checksum, ReadAt, SizeField, not_this};
 
 const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 /// The address of what is not stored.
@@ -77,7 +77,7 @@ impl<'a> File<'a> {
         left.ok_or_else(|| not_this("structures of the file take more than the file"))?;
         let at = address.checked_add(self.base).ok_or_else(|| not_this("address is out of range"))?;
         let numbers = Numbers::read(self.file, at, len, false)?;
-        Ok(Piece { numbers, at: 0, offset_size: self.offset_size, length_size: self.length_size })
+        Ok(Piece { numbers, start: at, at: 0, checksum: None, offset_size: self.offset_size, length_size: self.length_size })
     }
 
     /// The `len` bytes behind the signature of a block at `address`. The checksum of a block is not
@@ -88,6 +88,11 @@ impl<'a> File<'a> {
             true => Ok(piece),
             false => Err(not_this("block has another signature")),
         }
+    }
+
+    /// That the `len` bytes from `address` on are followed by their checksum.
+    pub(super) fn checksum(&self, address: u64, len: u64) -> Checksum {
+        Checksum { start: address.saturating_add(self.base), length: len }
     }
 
     /// Where in the file `len` bytes at `address` are, if it has them.
@@ -112,7 +117,11 @@ fn find(file: &dyn ReadAt) -> Result<u64> {
 #[derive(Clone)]
 pub(super) struct Piece {
     numbers: Numbers,
+    /// Its first byte in the file.
+    start: u64,
     at: usize,
+    /// The checksum that covers it, if one does.
+    pub(super) checksum: Option<Checksum>,
     offset_size: usize,
     length_size: usize,
 }
@@ -123,9 +132,19 @@ impl Piece {
         self.at
     }
 
+    /// The next `width` bytes as what says the length of a chunk.
+    pub(super) fn size_field(&self, width: usize) -> SizeField {
+        SizeField { offset: self.start.saturating_add(self.at as u64), width: width as u8, checksum: self.checksum }
+    }
+
     /// Goes on `at` bytes from its start.
     pub(super) fn seek(&mut self, at: usize) {
         self.at = at;
+    }
+
+    /// Bytes of a length of the file's own width.
+    pub(super) fn length_size(&self) -> usize {
+        self.length_size
     }
 
     /// Leaves out `n` bytes.

@@ -79,6 +79,7 @@ impl Dissector for Hdf5 {
             // Attributes name others without the group that they are in.
             let name = path.rsplit('/').next().unwrap_or_default();
             array.auxiliary |= roles.is_auxiliary(path) || roles.is_auxiliary(name);
+            array.packing = roles.packing(path);
         }
         Ok(layout)
     }

@@ -3,7 +3,7 @@
 use errbar_format::Result;
 
 use super::file::{File, Piece};
-use crate::not_this;
+use crate::{Checksum, not_this};
 
 /// Messages of an object, at most.
 const MAX_MESSAGES: usize = 1 << 16;
@@ -33,6 +33,8 @@ pub(super) struct Message {
     pub(super) shared: bool,
     pub(super) address: u64,
     len: u64,
+    /// The checksum of the block that it stands in, if it has one.
+    pub(super) checksum: Option<Checksum>,
 }
 
 impl Message {
@@ -42,7 +44,11 @@ impl Message {
     /// Where that is shared with other objects, or cannot be read.
     pub(super) fn read(&self, file: &File) -> Result<Piece> {
         match self.shared {
-            false => file.read(self.address, self.len),
+            false => {
+                let mut piece = file.read(self.address, self.len)?;
+                piece.checksum = self.checksum;
+                Ok(piece)
+            }
             true => Err(not_this("message is shared")),
         }
     }
@@ -80,20 +86,25 @@ impl Object {
             }
             _ => return Err(not_this("no object header")),
         };
-        let (mut blocks, head) = (vec![(first.0, first.1)], first.2);
-        while let Some((address, len)) = blocks.pop() {
+        // Where each block begins, and its messages.
+        let (mut blocks, head) = (vec![(address, first.0, first.1)], first.2);
+        while let Some((start, address, len)) = blocks.pop() {
             let from = object.messages.len();
-            object.block(file, address, len, version, head)?;
+            object.block(file, (address, len), version, head)?;
+            if version == 2 {
+                let sum = file.checksum(start, address.saturating_add(len).saturating_sub(start));
+                object.messages[from..].iter_mut().for_each(|message| message.checksum = Some(sum));
+            }
             for message in &object.messages[from..] {
                 if message.kind == kind::CONTINUATION {
                     let mut piece = message.read(file)?;
                     let (address, len) = (piece.address()?, piece.length()?);
                     blocks.push(match version {
-                        1 => (address, len),
+                        1 => (address, address, len),
                         // A signature before the messages and a checksum behind them.
                         _ => {
                             file.block(address, b"OCHK", 0)?;
-                            (address.saturating_add(4), len.saturating_sub(8))
+                            (address, address.saturating_add(4), len.saturating_sub(8))
                         }
                     });
                 }
@@ -103,7 +114,7 @@ impl Object {
     }
 
     /// Adds the messages of one block, each behind `head` bytes of its own.
-    fn block(&mut self, file: &File, address: u64, len: u64, version: u8, head: u64) -> Result<()> {
+    fn block(&mut self, file: &File, (address, len): (u64, u64), version: u8, head: u64) -> Result<()> {
         let mut piece = file.read(address, len)?;
         // What is shorter than the head of a message is a gap.
         while (piece.at() as u64).saturating_add(head) <= len {
@@ -117,7 +128,7 @@ impl Object {
             if at + u64::from(size) > len || self.messages.len() >= MAX_MESSAGES {
                 return Err(not_this("message does not fit its header"));
             }
-            self.messages.push(Message { kind, shared, address: address.saturating_add(at), len: size.into() });
+            self.messages.push(Message { kind, shared, address: address.saturating_add(at), len: size.into(), checksum: None });
             piece.skip(at as usize + usize::from(size) - piece.at());
         }
         Ok(())

@@ -62,7 +62,9 @@ pub(super) fn version_2(file: &File, header: u64, visit: &mut dyn FnMut(u8, usiz
             _ => (b"BTIN", (count + 1) * widths.pointer(file, level)),
         };
         let records_len = count * record_len as u64;
-        let mut node = file.block(address, signature, 2 + records_len + pointers_len)?;
+        let len = 2 + records_len + pointers_len;
+        let mut node = file.block(address, signature, len)?;
+        node.checksum = Some(file.checksum(address, 4 + len));
         node.expect(0)?;
         node.expect(kind)?;
         let start = node.at();

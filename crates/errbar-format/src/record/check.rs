@@ -236,8 +236,7 @@ impl Chunks {
         let whole = |((&chunk, &block), &n): ((&u64, &u64), &u64)| chunk > 0 && (block % chunk == 0 || block >= n);
         let in_blocks =
             self.shape.len() == variable.shape.len() && self.shape.iter().zip(&variable.block_shape).zip(&variable.shape).all(whole);
-        let exact = variable.receipt.is_none();
-        if !in_blocks || !exact || self.padding.len() != variable.dtype.size() || n_elements(&variable.chunk_grid()).is_none() {
+        if !in_blocks || self.padding.len() != variable.dtype.size() || n_elements(&variable.chunk_grid()).is_none() {
             return Err(Error::corrupt("EB-V04", format!("chunks {:?} do not fit blocks {:?}", self.shape, variable.block_shape)));
         }
         let streams = self.filters.iter().filter(|filter| matches!(filter, Filter::Deflate { .. })).count();

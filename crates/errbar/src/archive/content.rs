@@ -108,7 +108,9 @@ impl Archive {
             }
             at += file.segment_len(segment).unwrap_or(0);
         }
-        out.finish()
+        out.finish()?;
+        let mut in_chunks = file.variables.iter().filter(|variable| variable.chunks.is_some());
+        in_chunks.try_for_each(|variable| elements::check_chunked(self, variable).map_err(|e| e.in_variable(&variable.name)))
     }
 
     /// A file's content to `out`, holes as zeros, its hash compared at the end. Gives its size.

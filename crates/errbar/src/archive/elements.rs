@@ -7,6 +7,7 @@ use errbar_format::limits::MAX_ROWS;
 use errbar_format::record::{Block, BlockPlace, Cell, Entry, Receipt, Variable};
 use errbar_format::{Error, Result};
 
+use super::Archive;
 use super::content::{BlockSource, Decoded};
 use crate::boxes::{self, Frame};
 
@@ -242,6 +243,17 @@ impl Kept {
         self.blocks.push(Arc::clone(&decoded));
         Ok(decoded)
     }
+}
+
+/// Compares the receipt of a variable in chunks with those of its blocks: all of them, though the file may
+/// need only some (EB-V02).
+pub(super) fn check_chunked(archive: &Archive, variable: &Variable) -> Result<()> {
+    let n_blocks = variable.n_blocks().unwrap_or(0);
+    let mut receipts = Receipts::default();
+    for k in 0..n_blocks {
+        receipts.add(&archive.block(variable.block_number(k))?);
+    }
+    receipts.check(variable, n_blocks)
 }
 
 /// One more than the position, in a buffer of the whole row, of a box's last element.

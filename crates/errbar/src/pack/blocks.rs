@@ -12,6 +12,7 @@ use errbar_format::record::{
 use errbar_format::{Error, Result, frame, record};
 
 use super::VariableReport;
+use super::spool::Spool;
 use crate::parallel::{Lane, Pool};
 use crate::planner::{PRECEDENT_BLOCKS, Planner, Precedent, Reason, encode_best, encode_bytes};
 use crate::policy::Mode;
@@ -37,12 +38,22 @@ pub(crate) struct Job {
     pub(crate) mode: Mode,
     /// The variable of the file at work that it belongs to.
     pub(crate) variable: Option<usize>,
-    /// Whether what decoding gives is the next bytes of a file that is not restored as it was.
-    pub(crate) lossy_file: bool,
+    /// What becomes of the bytes that decoding gives.
+    pub(crate) decoded: Decoded,
     /// How plain bytes may be numbers.
     pub(crate) numbers: Option<Numbers>,
     /// How a block of the variable before it was planned.
     pub(crate) precedent: Option<Arc<Precedent>>,
+}
+
+/// What becomes of the bytes that decoding a block gives.
+pub(crate) enum Decoded {
+    /// Nothing: they are what they were, or nobody asks.
+    Dropped,
+    /// They are the next bytes of a file that is not restored as it was.
+    Hashed,
+    /// They go to this place until their file is put together.
+    Spooled(Spool, u64),
 }
 
 impl Job {
@@ -64,7 +75,7 @@ pub(crate) struct Coded {
     payload: Vec<u8>,
     decoded_len: u64,
     n_words: u64,
-    /// What decoding gives, for files that are not restored as they were.
+    /// What decoding gives, to be hashed.
     decoded: Option<Vec<u8>>,
     variable: Option<usize>,
     pipeline: String,
@@ -103,6 +114,9 @@ pub(crate) fn code(registry: &Registry, planner: &dyn Planner, number: u64, job:
     let n_words = encoded.decoded.bits.words.len() as u64;
     let decoded = encoded.decoded.into_bytes(big_endian);
     let description = pipeline::describe(registry, &encoded.pipeline);
+    if let Decoded::Spooled(spool, at) = &job.decoded {
+        spool.write(&decoded, *at)?;
+    }
     Ok(Coded {
         block: Block {
             version: RECORD_VERSION,
@@ -120,7 +134,7 @@ pub(crate) fn code(registry: &Registry, planner: &dyn Planner, number: u64, job:
         payload: encoded.payload,
         decoded_len: decoded.len() as u64,
         n_words,
-        decoded: job.lossy_file.then_some(decoded),
+        decoded: matches!(job.decoded, Decoded::Hashed).then_some(decoded),
         variable: job.variable,
         reason: choice.map(|choice| Reason::new(registry, &description, &choice)),
         pipeline: description,
@@ -293,7 +307,7 @@ impl<W: Write> Blocks<W> {
             tolerance: None,
             mode: self.shared_mode,
             variable: None,
-            lossy_file: false,
+            decoded: Decoded::Dropped,
             numbers: None,
             precedent: None,
         };
@@ -312,8 +326,13 @@ impl<W: Write> Blocks<W> {
 
     /// Bytes of a file at work that are restored as they are, whatever block they stand in.
     pub(super) fn exact(&mut self, id: u64, bytes: &[u8]) {
-        if let Some(file) = self.file(id).filter(|file| file.restored.is_some()) {
-            file.pieces.push_back(Piece::Bytes(bytes.to_vec()));
+        let Some(file) = self.file(id) else { return };
+        match &mut file.restored {
+            Some(restored) if file.pieces.is_empty() => {
+                restored.update(bytes);
+            }
+            Some(_) => file.pieces.push_back(Piece::Bytes(bytes.to_vec())),
+            None => {}
         }
     }
 
@@ -324,7 +343,7 @@ impl<W: Write> Blocks<W> {
 
     /// A block of a file at work, in file order.
     pub(super) fn submit(&mut self, owner: Option<u64>, job: Job) -> Result<()> {
-        if job.lossy_file
+        if matches!(job.decoded, Decoded::Hashed)
             && let Some(file) = owner.and_then(|id| self.file(id))
         {
             file.pieces.push_back(Piece::Block);
@@ -336,6 +355,14 @@ impl<W: Write> Blocks<W> {
             Some(coded) => self.write(coded?),
             None => Ok(()),
         }
+    }
+
+    /// Waits until all blocks submitted are written.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        while let Some(coded) = self.lane.next()? {
+            self.write(coded?)?;
+        }
+        Ok(())
     }
 
     /// Ends a file. `entry` has everything but the receipts and the restored hash of a lossy one.
@@ -374,10 +401,10 @@ impl<W: Write> Blocks<W> {
                 running.words += coded.n_words;
             }
             if let Some(decoded) = coded.decoded {
-                file.hash_bytes();
                 if let (Some(Piece::Block), Some(restored)) = (file.pieces.pop_front(), &mut file.restored) {
                     restored.update(&decoded);
                 }
+                file.hash_bytes();
             }
         }
         self.write_ready()
@@ -443,9 +470,7 @@ impl<W: Write> Blocks<W> {
     /// Writes what is left, then index and tail.
     pub(super) fn finish(mut self) -> Result<(W, Tail, u64, Vec<VariableReport>)> {
         self.flush_shared()?;
-        while let Some(coded) = self.lane.next()? {
-            self.write(coded?)?;
-        }
+        self.settle()?;
         self.write_ready()?;
         if !self.waiting.is_empty() {
             return Err(Error::new(errbar_format::Kind::Io, "an entry never got its blocks; please report this"));

@@ -1,7 +1,7 @@
 //! Arrays that a file stores in chunks: whether each chunk can be made again from its elements, and
 //! the elements themselves.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use errbar_format::{Error, Result};
 use super::Packer;
 use super::file::variable;
 use super::load::{SMALL_FILE, unreadable};
+use super::plan::ArrayPlan;
+use super::refit::fitting;
 use crate::boxes::{self, Frame};
 use crate::parallel::{Lane, Pool};
 use crate::planner::encode_best;
@@ -22,7 +24,7 @@ use crate::policy::Mode;
 const SETTINGS: [(u8, u8); 8] = [(6, 8), (9, 8), (1, 8), (4, 8), (6, 9), (9, 9), (1, 9), (4, 9)];
 /// An array of which more bytes than one in so many cannot be made again is left as bytes: they would
 /// be stored beside its elements.
-const MOST_LEFT: u64 = 16;
+pub(super) const MOST_LEFT: u64 = 16;
 /// An array is left as bytes if it is so many times larger than what is stored of it: almost all of
 /// it is not there.
 const MOST_SPARSE: u64 = 256;
@@ -40,7 +42,7 @@ struct Stored {
 }
 
 /// Reads the elements of an array in chunks.
-pub(super) struct ChunkReader<'a> {
+pub(crate) struct ChunkReader<'a> {
     file: &'a File,
     array: &'a Array,
     chunks: Option<&'a Chunks>,
@@ -48,7 +50,7 @@ pub(super) struct ChunkReader<'a> {
 }
 
 impl<'a> ChunkReader<'a> {
-    pub(super) fn new(file: &'a File, array: &'a Array, places: &[&'a Place]) -> ChunkReader<'a> {
+    pub(crate) fn new(file: &'a File, array: &'a Array, places: &[&'a Place]) -> ChunkReader<'a> {
         let places = places.iter().filter_map(|&place| match place.holds {
             Holds::Chunk { index, .. } => Some((index, place)),
             _ => None,
@@ -99,51 +101,77 @@ fn comes_back(array: &Array, chunks: &Chunks, stored: Stored) -> bool {
     let Stored { index, skipped, bytes: expected } = stored;
     let stored = Stored { index, skipped, bytes: expected.clone() };
     let Ok(plain) = plain(chunks, array, stored) else { return false };
+    let again = around(array, chunks, index, &plain);
+    again == plain && filter::apply(&chunks.filters, skipped, again).is_ok_and(|made| made == expected)
+}
+
+/// The bytes of a chunk with padding around the elements inside the array.
+fn around(array: &Array, chunks: &Chunks, index: u64, plain: &[u8]) -> Vec<u8> {
     let variable = variable(array, Mode::Fast);
     let (origin, extent) = variable.chunk_box(index);
     let (whole, inside) = (Frame { origin: &origin, shape: &chunks.shape }, Frame { origin: &origin, shape: &extent });
     let item = array.dtype.size();
     let mut elements = vec![0; extent.iter().product::<u64>() as usize * item];
-    boxes::copy(&plain, &whole, &mut elements, &inside, item);
+    boxes::copy(plain, &whole, &mut elements, &inside, item);
     let mut again = chunks.padding.repeat(chunks.shape.iter().product::<u64>() as usize);
     boxes::copy(&elements, &inside, &mut again, &whole, item);
-    again == plain && filter::apply(&chunks.filters, skipped, again).is_ok_and(|made| made == expected)
+    again
 }
 
-/// Finds how the chunks of each array can be made again. Arrays whose chunks cannot, and arrays that
-/// are not worth it, are bytes in what is left of the layout; so are single chunks, but their
-/// elements stand in the array, too.
-///
-/// # Errors
-/// As reading the file.
-pub(super) fn undo(packer: &Packer, pool: &Pool, file: &Arc<File>, mut layout: Layout, path: &[u8]) -> Result<Layout> {
+/// The chunks of each array.
+pub(crate) fn places(layout: &Layout) -> HashMap<usize, Vec<Place>> {
     let mut of: HashMap<usize, Vec<Place>> = HashMap::new();
     for place in &layout.places {
         if let Holds::Chunk { array, .. } = place.holds {
             of.entry(array).or_default().push(place.clone());
         }
     }
-    let (mut as_bytes, mut alone) = (HashSet::new(), HashSet::new());
-    for index in 0..layout.arrays.len() {
+    of
+}
+
+/// Finds how the chunks of each array can be made again. Arrays whose chunks cannot, and arrays that
+/// are not worth it, are bytes in what is left of the layout, and are given with their positions in the
+/// old one; so are single chunks, but their elements stand in the array, too. Plans whose bounds cannot
+/// be met so are exact.
+///
+/// # Errors
+/// As reading the file.
+pub(super) fn undo(
+    packer: &Packer,
+    pool: &Pool,
+    file: &Arc<File>,
+    mut layout: Layout,
+    plans: &mut [ArrayPlan],
+) -> Result<(Layout, BTreeMap<usize, Array>)> {
+    let mut of = places(&layout);
+    let (mut as_bytes, mut alone) = (BTreeMap::new(), HashSet::new());
+    for (index, plan) in plans.iter_mut().enumerate() {
         if layout.arrays[index].chunks.is_none() {
             continue;
         }
         let array = layout.arrays[index].clone();
-        let mode = packer.policy.choice(path, &array.name).mode.unwrap_or(packer.mode);
-        let undoing = Undoing { packer, pool, file, places: of.remove(&index).unwrap_or_default(), mode };
-        match undoing.settle(array).map_err(|e| e.in_variable(&layout.arrays[index].name))? {
+        let undoing = Undoing { packer, pool, file, places: of.remove(&index).unwrap_or_default(), mode: plan.mode };
+        match undoing.settle(array, plan).map_err(|e| e.in_variable(&layout.arrays[index].name))? {
             Some((array, failed)) => {
                 layout.arrays[index] = array;
                 alone.extend(failed);
             }
             None => {
-                as_bytes.insert(index);
+                if plan.spooled.is_some() {
+                    plan.refuse("its chunks cannot be made again");
+                }
+                as_bytes.insert(index, layout.arrays[index].clone());
             }
         }
     }
     layout.places.retain(|place| !alone.contains(&place.offset));
-    layout.remove(&as_bytes);
-    Ok(layout)
+    layout.remove(&as_bytes.keys().copied().collect());
+    Ok((layout, as_bytes))
+}
+
+/// Whether almost all of an array is not there, of which so many bytes are stored.
+pub(super) fn is_sparse(array: &Array, stored: u64) -> bool {
+    array.bytes().is_none_or(|bytes| bytes / MOST_SPARSE > stored + SAMPLE)
 }
 
 /// An array in chunks that is looked at.
@@ -158,12 +186,20 @@ struct Undoing<'a> {
 impl Undoing<'_> {
     /// The array with the filters and the padding that its chunks were made with, and the offsets of
     /// chunks that do not come back so; nothing where it is left as bytes.
-    fn settle(&self, array: Array) -> Result<Option<(Array, Vec<u64>)>> {
+    fn settle(&self, array: Array, plan: &mut ArrayPlan) -> Result<Option<(Array, Vec<u64>)>> {
         let Some(chunks) = array.chunks.clone() else { return Ok(None) };
         let stored: u64 = self.places.iter().map(|place| place.length).sum();
         let has_stream = chunks.filters.iter().any(|filter| matches!(filter, Filter::Deflate { .. }));
-        let sparse = array.bytes().is_none_or(|bytes| bytes / MOST_SPARSE > stored + SAMPLE);
-        if sparse || (has_stream && self.mode == Mode::Fast) {
+        if has_stream && let (Some(tolerance), Some(spooled)) = (&plan.tolerance, &plan.spooled) {
+            let chunks = Chunks { padding: self.padding(&array, &chunks)?, ..chunks.clone() };
+            let array = Array { chunks: Some(chunks.clone()), ..array.clone() };
+            let variable = (&variable(&array, self.mode), self.mode);
+            match fitting(self.packer, variable, &chunks, &self.places, (spooled, tolerance))? {
+                Some(filters) => return Ok(Some((Array { chunks: Some(Chunks { filters, ..chunks }), ..array }, Vec::new()))),
+                None => plan.refuse("its chunks would be longer than they are once deflated again"),
+            }
+        }
+        if is_sparse(&array, stored) || (has_stream && self.mode == Mode::Fast) {
             return Ok(None);
         }
         let Some(chunks) = self.recognise(&array, chunks)? else { return Ok(None) };
@@ -174,6 +210,20 @@ impl Undoing<'_> {
             return Ok(None);
         }
         Ok(Some((Arc::unwrap_or_clone(array), failed.iter().map(|place| place.offset).collect())))
+    }
+
+    /// The element around the array in the first chunk that reaches past it, as far as it is one that is
+    /// looked for; else the likeliest.
+    fn padding(&self, array: &Array, chunks: &Chunks) -> Result<Vec<u8>> {
+        let reader = self.reader(array);
+        let shape = variable(array, Mode::Fast);
+        let reaches_past = |place: &&Place| matches!(place.holds, Holds::Chunk { index, .. } if shape.chunk_box(index).1 != chunks.shape);
+        let Some(place) = self.places.iter().find(reaches_past) else { return Ok(chunks.padding.clone()) };
+        let stored = reader.stored(place)?;
+        let (index, plain) = (stored.index, plain(chunks, array, stored)?);
+        let zeros = vec![0; array.dtype.size()];
+        let fits = |padding: &&Vec<u8>| around(array, &Chunks { padding: padding.to_vec(), ..chunks.clone() }, index, &plain) == plain;
+        Ok([&chunks.padding, &chunks.fill, &zeros].into_iter().find(fits).unwrap_or(&chunks.padding).clone())
     }
 
     fn reader<'a>(&'a self, array: &'a Array) -> ChunkReader<'a> {

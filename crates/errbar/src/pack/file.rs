@@ -3,19 +3,18 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
-use std::ops::Range;
 use std::sync::Arc;
 
-use errbar_dissect::{Array, Holds, Layout, Lines, Place, ReadAt};
+use errbar_dissect::{Array, Holds, Layout, Place, ReadAt};
 use errbar_format::dtype::n_elements;
 use errbar_format::limits::MAX_INLINE;
 use errbar_format::record::{self, BlockPlace, Body, Entry, FileBody, FileHashes, Segment, Variable};
-use errbar_format::{DType, Error, Kind, Result, zstd_frame};
+use errbar_format::{DType, Error, Result, zstd_frame};
 
 use super::Run;
-use super::blocks::{Job, Slot, part_segment};
-use super::chunks::ChunkReader;
+use super::blocks::{Decoded, Job, Slot, part_segment};
 use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
+use super::overlay::Overlay;
 use super::plan::{ArrayPlan, Plan, layout_of, plan_arrays};
 use crate::planner::Precedent;
 use crate::policy::Mode;
@@ -31,10 +30,8 @@ const LARGE_BYTES_BLOCK: u64 = 16 << 20;
 const MAX_PARTS: usize = 512;
 /// Records that are coded together, field by field, take this many bytes.
 const RECORDS_BYTES: u64 = 16 << 20;
-/// Bytes of lines of text that are read at once.
-const TEXT: u64 = 1 << 20;
 /// Bytes between arrays, and small arrays, up to this many may share blocks with those of other files.
-const SMALL_GAP: u64 = SMALL_FILE;
+pub(super) const SMALL_GAP: u64 = SMALL_FILE;
 /// Bytes of a variable that a block of its own would not make smaller.
 const SMALL_VARIABLE: usize = 1 << 10;
 /// … and to which zstd makes larger ones that it would not: a block takes about so many bytes beside
@@ -79,14 +76,16 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
         return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
     }
     let file = Arc::new(file);
-    let plan = match plan_arrays(run.packer, &run.pool, &file, layout, &found.path) {
+    let mut plan = match plan_arrays(run.packer, &run.pool, &file, layout, &found.path) {
         Ok(plan) => plan,
         Err(problem) => return Ok(Err(problem)),
     };
     let lossy = plan.arrays.iter().any(|array| array.tolerance.is_some());
     let id = run.blocks.begin_file(plan.arrays.iter().map(|array| array.bounds.clone()).collect(), lossy);
-    let mut body = FileBody { size, segments: Vec::new(), variables: variables(&plan), hashes: None };
-    let mut at_work = AtWork { run, found, file: &file, id, lossy, at: 0, hasher: blake3::Hasher::new(), body: &mut body, problem: None };
+    let mut body = FileBody { size, segments: Vec::new(), variables: variables(&plan.layout, &plan.arrays), hashes: None };
+    let hasher = blake3::Hasher::new();
+    let mut at_work = AtWork { run, found, file: &file, id, lossy, restored: None, at: 0, hasher, body: &mut body, problem: None };
+    at_work.ahead(&mut plan)?;
     match runs {
         Some(runs) => at_work.sparse(&runs, size)?,
         None => at_work.layout(&plan, size)?,
@@ -103,22 +102,24 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
 }
 
 /// A file being cut into blocks, front to back.
-struct AtWork<'a, 'b, W: Write> {
-    run: &'a mut Run<'b, W>,
+pub(super) struct AtWork<'a, 'b, W: Write> {
+    pub(super) run: &'a mut Run<'b, W>,
     found: &'a Found,
-    file: &'a File,
-    id: u64,
+    pub(super) file: &'a Arc<File>,
+    pub(super) id: u64,
     lossy: bool,
-    at: u64,
+    /// The file as it will be restored, but for lossy arrays in one piece; nothing where that is the file.
+    pub(super) restored: Option<Overlay>,
+    pub(super) at: u64,
     hasher: blake3::Hasher,
-    body: &'a mut FileBody,
+    pub(super) body: &'a mut FileBody,
     /// The first failure to read; everything after it is skipped.
-    problem: Option<Error>,
+    pub(super) problem: Option<Error>,
 }
 
 impl<W: Write> AtWork<'_, '_, W> {
-    /// The next `len` bytes, hashed; nothing after a failure.
-    fn read(&mut self, len: u64) -> Option<Vec<u8>> {
+    /// The next `len` bytes as they will be restored, those of the file hashed; nothing after a failure.
+    pub(super) fn read(&mut self, len: u64) -> Option<Vec<u8>> {
         if self.problem.is_some() {
             return None;
         }
@@ -127,8 +128,14 @@ impl<W: Write> AtWork<'_, '_, W> {
             self.problem = Some(unreadable(e).at(self.at));
             return None;
         }
-        self.at += len;
         self.hasher.update(&bytes);
+        if let Some(restored) = &self.restored
+            && let Err(e) = restored.read_at(&mut bytes, self.at)
+        {
+            self.problem = Some(unreadable(e).at(self.at));
+            return None;
+        }
+        self.at += len;
         self.run.progress.bytes_done += len;
         Some(bytes)
     }
@@ -151,7 +158,7 @@ impl<W: Write> AtWork<'_, '_, W> {
     }
 
     fn layout(&mut self, plan: &Plan, size: u64) -> Result<()> {
-        let Layout { arrays, places } = &plan.layout;
+        let Layout { arrays, places, .. } = &plan.layout;
         let mut chunks: HashMap<usize, Vec<&Place>> = HashMap::new();
         for place in places {
             if let Holds::Chunk { array, .. } = place.holds {
@@ -162,15 +169,14 @@ impl<W: Write> AtWork<'_, '_, W> {
             self.gap(place.offset - self.at, places.len() > 1)?;
             match &place.holds {
                 Holds::Array(array) => self.array(*array, &plan.arrays[*array])?,
-                Holds::Records(fields) => self.records(fields.clone(), &plan.arrays)?,
+                Holds::Records(fields) => self.records(fields.clone(), place.length, &plan.arrays)?,
                 Holds::Lines(fields, lines) => self.lines(fields.clone(), lines, place.length, &plan.arrays)?,
                 Holds::Chunk { array, index, skipped } => {
                     // All blocks of an array stand together, where its first chunk does.
-                    if let Some(chunks) = chunks.remove(array) {
+                    if let Some(chunks) = chunks.remove(array).filter(|_| plan.arrays[*array].spooled.is_none()) {
                         self.chunked(*array, &arrays[*array], &chunks, &plan.arrays[*array])?;
                     }
-                    let Some(bytes) = self.read(place.length) else { continue };
-                    self.run.blocks.exact(self.id, &bytes);
+                    self.pass(place.length);
                     let (variable, length) = (*array as u32, place.length);
                     self.body.segments.push(Segment::Chunk { variable, index: *index, length, skipped: *skipped });
                 }
@@ -187,6 +193,7 @@ impl<W: Write> AtWork<'_, '_, W> {
         }
         for index in (0..arrays.len()).filter(|&index| !held[index]) {
             match arrays[index].chunks {
+                Some(_) if plan.arrays[index].spooled.is_some() => {}
                 Some(_) => self.chunked(index, &arrays[index], &[], &plan.arrays[index])?,
                 None => self.array(index, &plan.arrays[index])?,
             }
@@ -273,11 +280,20 @@ impl<W: Write> AtWork<'_, '_, W> {
             tolerance: None,
             mode,
             variable: None,
-            lossy_file: self.lossy,
+            decoded: if self.lossy { Decoded::Hashed } else { Decoded::Dropped },
             numbers: part.numbers,
             precedent: None,
         };
         self.submit(job)
+    }
+
+    /// The next `len` bytes, which blocks hold that have been submitted.
+    pub(super) fn pass(&mut self, mut len: u64) {
+        while len > 0 {
+            let Some(bytes) = self.read(len.min(BYTES_BLOCK)) else { return };
+            self.run.blocks.exact(self.id, &bytes);
+            len -= bytes.len() as u64;
+        }
     }
 
     fn submit(&mut self, job: Job) -> Result<()> {
@@ -289,7 +305,7 @@ impl<W: Write> AtWork<'_, '_, W> {
 
     /// Puts all elements of a variable into the entry or a shared block, if a block of their own would
     /// take more. Gives whether it did.
-    fn without_block(&mut self, index: usize, bytes: &[u8], plan: &ArrayPlan) -> Result<bool> {
+    pub(super) fn without_block(&mut self, index: usize, bytes: &[u8], plan: &ArrayPlan) -> Result<bool> {
         let small = (1..=SMALL_GAP as usize).contains(&bytes.len());
         if plan.tolerance.is_some() || !small || (bytes.len() > SMALL_VARIABLE && zstd_frame::compress(bytes, 1)?.len() > SMALL_CODED) {
             return Ok(false);
@@ -304,15 +320,15 @@ impl<W: Write> AtWork<'_, '_, W> {
         Ok(true)
     }
 
-    /// The `k`-th block of a variable, numbered as the next one. Those of one in one piece may follow the
-    /// plan of another, `precedent`.
-    fn block(
+    /// The `k`-th block of a variable, numbered as the next one. Under a bound it may follow the plan of
+    /// another, `precedent`.
+    pub(super) fn block(
         &mut self,
         index: usize,
         k: u64,
-        bytes: Vec<u8>,
+        (bytes, decoded): (Vec<u8>, Decoded),
         plan: &ArrayPlan,
-        precedent: Option<&mut Option<Arc<Precedent>>>,
+        precedent: &mut Option<Arc<Precedent>>,
     ) -> Result<()> {
         let variable = &self.body.variables[index];
         let (origin, shape) = variable.block_box(k);
@@ -326,13 +342,11 @@ impl<W: Write> AtWork<'_, '_, W> {
             tolerance: plan.tolerance.clone(),
             mode: plan.mode,
             variable: Some(index),
-            lossy_file: self.lossy && precedent.is_some(),
+            decoded,
             numbers: None,
             precedent: None,
         };
-        if let Some(precedent) = precedent {
-            self.run.blocks.follow(&mut job, precedent, k, n_blocks);
-        }
+        self.run.blocks.follow(&mut job, precedent, k, n_blocks);
         self.submit(job)
     }
 
@@ -354,144 +368,22 @@ impl<W: Write> AtWork<'_, '_, W> {
             let variable = &self.body.variables[index];
             let len = variable.block_box(k).1.iter().product::<u64>() * variable.dtype.size() as u64;
             let Some(bytes) = first_block.take().or_else(|| self.read(len)) else { break };
-            self.block(index, k, bytes, plan, Some(&mut precedent))?;
+            let decoded = if self.lossy { Decoded::Hashed } else { Decoded::Dropped };
+            self.block(index, k, (bytes, decoded), plan, &mut precedent)?;
         }
         Ok(())
-    }
-
-    /// Records, some at a time, the blocks of their fields in turn.
-    fn records(&mut self, fields: Range<usize>, plans: &[ArrayPlan]) -> Result<()> {
-        self.body.segments.push(Segment::Records { first: fields.start as u32, count: fields.len() as u32 });
-        let widths: Vec<usize> = self.body.variables[fields.clone()].iter().map(record_bytes).collect();
-        let rows = self.begin_rows(fields.clone());
-        for (k, n) in (0..).zip(&rows) {
-            let Some(bytes) = self.read(n * widths.iter().sum::<usize>() as u64) else { break };
-            self.run.blocks.exact(self.id, &bytes);
-            self.row(fields.clone(), (k, rows.len()), columns(&bytes, &widths), plans)?;
-        }
-        Ok(())
-    }
-
-    /// Lines of text, some at a time, the blocks of their fields in turn.
-    fn lines(&mut self, fields: Range<usize>, lines: &Lines, length: u64, plans: &[ArrayPlan]) -> Result<()> {
-        let (cells, end) = (lines.cells.clone(), lines.end.clone());
-        self.body.segments.push(Segment::Lines { first: fields.start as u32, length, cells, end });
-        let rows = self.begin_rows(fields.clone());
-        let (stop, reader) = (self.at + length, lines.reader());
-        let (mut read, mut held) = (0, Vec::new());
-        for (k, &n) in (0..).zip(&rows) {
-            let mut columns = vec![Vec::new(); fields.len()];
-            let mut missing = n;
-            while missing > 0 {
-                let Some(at) = held[read..].iter().position(|&byte| byte == b'\n') else {
-                    held.drain(..std::mem::take(&mut read));
-                    let Some(more) = self.read(TEXT.min(stop - self.at)) else { return Ok(()) };
-                    held.extend(&more);
-                    if more.is_empty() {
-                        self.changed();
-                        return Ok(());
-                    }
-                    self.run.blocks.exact(self.id, &more);
-                    continue;
-                };
-                if !reader.read(&held[read..=read + at], &mut columns) {
-                    self.changed();
-                    return Ok(());
-                }
-                (read, missing) = (read + at + 1, missing - 1);
-            }
-            self.row(fields.clone(), (k, rows.len()), columns, plans)?;
-        }
-        if (self.at, read) != (stop, held.len()) {
-            self.changed();
-        }
-        Ok(())
-    }
-
-    /// The file is not what it was when it was looked at.
-    fn changed(&mut self) {
-        let changed = Error::new(Kind::Io, "changed while it was read; not packed").at(self.at);
-        self.problem.get_or_insert(changed);
-    }
-
-    /// Numbers the blocks of fields that take turns. Gives how many records each row of them holds.
-    fn begin_rows(&mut self, fields: Range<usize>) -> Vec<u64> {
-        let mut next = self.run.blocks.next_block()..;
-        let step = fields.len() as u64;
-        let fields = &mut self.body.variables[fields];
-        for variable in &mut *fields {
-            (variable.first_block, variable.block_step) = (next.next().unwrap_or(0), step);
-        }
-        (0..fields[0].grid()[0]).map(|k| fields[0].block_box(k).1[0]).collect()
-    }
-
-    /// The `k`-th of `n_rows` rows of blocks, from the elements of each field.
-    fn row(&mut self, fields: Range<usize>, (k, n_rows): (u64, usize), columns: Vec<Vec<u8>>, plans: &[ArrayPlan]) -> Result<()> {
-        for (index, column) in fields.zip(columns) {
-            if n_rows == 1 {
-                if self.without_block(index, &column, &plans[index])? {
-                    continue;
-                }
-                // Others may have come between.
-                self.body.variables[index].first_block = self.run.blocks.next_block();
-            }
-            self.block(index, k, column, &plans[index], None)?;
-        }
-        Ok(())
-    }
-
-    /// The blocks of an array that is stored in chunks.
-    fn chunked(&mut self, index: usize, array: &Array, chunks: &[&Place], plan: &ArrayPlan) -> Result<()> {
-        if let Err(problem) = self.read_chunks(index, &ChunkReader::new(self.file, array, chunks), plan)? {
-            self.problem.get_or_insert(problem);
-        }
-        Ok(())
-    }
-
-    /// The outer error is the archive's, the inner one the file's.
-    fn read_chunks(&mut self, index: usize, reader: &ChunkReader<'_>, plan: &ArrayPlan) -> Result<Result<()>> {
-        let shape = self.body.variables[index].shape.clone();
-        if self.body.variables[index].bytes().is_some_and(|bytes| bytes <= SMALL_GAP) {
-            match reader.read(&vec![0; shape.len()], &shape) {
-                Ok(bytes) if self.without_block(index, &bytes, plan)? => return Ok(Ok(())),
-                Ok(_) => {}
-                Err(problem) => return Ok(Err(problem)),
-            }
-        }
-        self.body.variables[index].first_block = self.run.blocks.next_block();
-        for k in 0..self.body.variables[index].n_blocks().unwrap_or(0) {
-            let (origin, shape) = self.body.variables[index].block_box(k);
-            match reader.read(&origin, &shape) {
-                Ok(bytes) => self.block(index, k, bytes, plan, None)?,
-                Err(problem) => return Ok(Err(problem)),
-            }
-        }
-        Ok(Ok(()))
     }
 }
 
 /// Bytes of a field in one record.
-fn record_bytes(field: &Variable) -> usize {
+pub(crate) fn record_bytes(field: &Variable) -> usize {
     field.shape[1..].iter().product::<u64>() as usize * field.dtype.size()
 }
 
-/// The bytes of each field, in fields of these widths.
-fn columns(records: &[u8], widths: &[usize]) -> Vec<Vec<u8>> {
-    let record: usize = widths.iter().sum();
-    let mut at = 0;
-    let mut column = |&width: &usize| {
-        let start = at;
-        at += width;
-        records.chunks_exact(record.max(1)).flat_map(|record| &record[start..start + width]).copied().collect()
-    };
-    widths.iter().map(&mut column).collect()
-}
-
 /// The variables of a file, without their blocks.
-fn variables(plan: &Plan) -> Vec<Variable> {
-    let mut variables: Vec<Variable> =
-        plan.layout.arrays.iter().zip(&plan.arrays).map(|(array, plan)| variable(array, plan.mode)).collect();
-    for place in &plan.layout.places {
+pub(super) fn variables(layout: &Layout, plans: &[ArrayPlan]) -> Vec<Variable> {
+    let mut variables: Vec<Variable> = layout.arrays.iter().zip(plans).map(|(array, plan)| variable(array, plan.mode)).collect();
+    for place in &layout.places {
         if let Holds::Records(fields) | Holds::Lines(fields, _) = &place.holds {
             let fields = &mut variables[fields.clone()];
             let record: u64 = fields.iter().map(|field| record_bytes(field) as u64).sum();

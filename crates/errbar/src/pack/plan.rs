@@ -1,16 +1,19 @@
 //! What each file's arrays are, and what the policy makes of them.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 
 use errbar_codec::Tolerance;
-use errbar_dissect::{Array, Dissector, Holds, Layout, ReadAt, dissect, dissectors};
-use errbar_format::record::{Bound, Limit};
-use errbar_format::{DType, Error, Result};
+use errbar_dissect::{Array, Dissector, Holds, Layout, Place, ReadAt, dissect, dissectors};
+use errbar_format::record::{Bound, Limit, Variable};
+use errbar_format::{DType, Error, Kind, Result};
 
+use super::chunks::ChunkReader;
+use super::file::variables;
 use super::load::unreadable;
-use super::{Packer, chunks};
+use super::refit::obstacle;
+use super::spool::{Spool, Spooled};
+use super::{Packer, chunks, gather, units};
 use crate::parallel::Pool;
 use crate::policy::{Choice, Mode, Policy};
 use crate::source::{self, Found};
@@ -42,6 +45,8 @@ pub(super) struct Plan {
     pub(super) layout: Layout,
     /// One item an array.
     pub(super) arrays: Vec<ArrayPlan>,
+    /// Arrays that a bound was asked for and that stay bytes.
+    left: Vec<(Array, ArrayPlan)>,
 }
 
 pub(super) struct ArrayPlan {
@@ -49,6 +54,46 @@ pub(super) struct ArrayPlan {
     pub(super) tolerance: Option<Arc<Tolerance>>,
     pub(super) mode: Mode,
     pub(super) why: String,
+    /// Whether a rule asks for a bound.
+    asked: bool,
+    /// The elements, if errors are allowed and they do not stand in one piece.
+    pub(super) spooled: Option<Spooled>,
+}
+
+impl ArrayPlan {
+    /// What a rule asks for.
+    fn asked(packer: &Packer, path: &[u8], array: &Array) -> ArrayPlan {
+        let Choice { bounds, mode, rule, by_name } = packer.policy.choice(path, &array.name);
+        let rule = rule.unwrap_or_default();
+        let mode = mode.unwrap_or(packer.mode);
+        let asked = !bounds.is_empty();
+        let mut plan = ArrayPlan { bounds, tolerance: None, mode, why: format!("rule '{rule}'"), asked, spooled: None };
+        if rule.is_empty() {
+            plan.why = "no rule matches: exact".into();
+        } else if asked && !array.dtype.is_float() {
+            plan.refuse(&format!("{} is not floating-point", array.dtype.name()));
+        } else if asked && array.sealed {
+            plan.refuse("a checksum in its file covers it");
+        } else if asked && array.auxiliary && !by_name {
+            plan.bounds = Vec::new();
+            plan.why = format!("coordinates and the like are exact unless a rule names them, which '{rule}' does not");
+        } else if asked && let Some(packing) = array.packing {
+            match units::stored(&plan.bounds, packing) {
+                None => plan.refuse("its values have an offset, and shares of them are asked"),
+                Some(bounds) => {
+                    plan.bounds = bounds;
+                    plan.why = format!("{}, on values {} times as large as the stored ones", plan.why, packing.scale.abs());
+                }
+            }
+        }
+        plan
+    }
+
+    /// Takes the bound back, which cannot be.
+    pub(super) fn refuse(&mut self, obstacle: &str) {
+        self.why = format!("{obstacle}: exact, whatever the {} says", self.why);
+        (self.bounds, self.tolerance, self.spooled) = (Vec::new(), None, None);
+    }
 }
 
 /// A file's layout: as a rule declares it, else as its own format says.
@@ -60,47 +105,103 @@ pub(super) fn layout_of(file: &dyn ReadAt, path: &[u8], policy: &Policy) -> Layo
 
 /// The plan of a file with this layout. Chunks that cannot be made again are bytes in it.
 pub(super) fn plan_arrays(packer: &Packer, pool: &Pool, file: &Arc<File>, layout: Layout, path: &[u8]) -> Result<Plan> {
-    let layout = chunks::undo(packer, pool, file, layout, path)?;
-    let whole: HashMap<usize, u64> = layout
-        .places
-        .iter()
-        .filter_map(|place| match place.holds {
-            Holds::Array(array) => Some((array, place.offset)),
-            _ => None,
-        })
-        .collect();
-    let plan = |(index, array): (usize, &Array)| {
-        plan_array(packer, pool, (file, whole.get(&index).copied()), path, array).map_err(|e| e.in_variable(&array.name))
-    };
-    let arrays = layout.arrays.iter().enumerate().map(plan).collect::<Result<_>>()?;
-    Ok(Plan { layout, arrays })
+    let mut plans: Vec<ArrayPlan> = layout.arrays.iter().map(|array| ArrayPlan::asked(packer, path, array)).collect();
+    if plans.iter().any(|plan| !plan.bounds.is_empty()) {
+        let variables = variables(&layout, &plans);
+        Bounding { packer, pool, file, layout: &layout, variables: &variables, path }.all(&mut plans)?;
+    }
+    let (layout, mut as_bytes) = chunks::undo(packer, pool, file, layout, &mut plans)?;
+    let mut plan = Plan { layout, arrays: Vec::new(), left: Vec::new() };
+    for (index, array) in plans.into_iter().enumerate() {
+        match as_bytes.remove(&index) {
+            Some(of) => plan.left.push((of, array)),
+            None => plan.arrays.push(array),
+        }
+    }
+    Ok(plan)
 }
 
-fn plan_array(packer: &Packer, pool: &Pool, (file, at): (&File, Option<u64>), path: &[u8], array: &Array) -> Result<ArrayPlan> {
-    let Choice { bounds, mode, rule, by_name } = packer.policy.choice(path, &array.name);
-    let mode = mode.unwrap_or(packer.mode);
-    let rule = rule.unwrap_or_default();
-    let exact = |bounds, why: String| Ok(ArrayPlan { bounds, tolerance: None, mode, why });
-    if bounds.is_empty() {
-        return exact(bounds, if rule.is_empty() { "no rule matches: exact".into() } else { format!("rule '{rule}'") });
-    }
-    if !array.dtype.is_float() {
-        return exact(Vec::new(), format!("{} is not floating-point: exact, whatever '{rule}' says", array.dtype.name()));
-    }
-    if array.auxiliary && !by_name {
-        return exact(Vec::new(), format!("coordinates and the like are exact unless a rule names them, which '{rule}' does not"));
-    }
-    let Some(at) = at else {
-        return exact(Vec::new(), format!("its elements do not stand in one piece: exact, whatever '{rule}' says"));
-    };
-    let cancel = &packer.cancel;
-    let trials = Trials { file, at, array, path, mode, registry: &packer.registry, planner: &packer.planner, pool, cancel };
-    match trials.tolerance(&bounds)? {
-        Some(tolerance) => Ok(ArrayPlan { bounds, tolerance: Some(Arc::new(tolerance)), mode, why: format!("rule '{rule}'") }),
-        None => {
-            let why = if target::of(&bounds).is_some() { "needs" } else { "allows" };
-            exact(bounds, format!("rule '{rule}' {why} no error here: exact"))
+/// Working out what bounds come to for the arrays of a file.
+struct Bounding<'a> {
+    packer: &'a Packer,
+    pool: &'a Pool,
+    file: &'a Arc<File>,
+    layout: &'a Layout,
+    variables: &'a [Variable],
+    path: &'a [u8],
+}
+
+impl Bounding<'_> {
+    fn all(&self, plans: &mut [ArrayPlan]) -> Result<()> {
+        let chunks = chunks::places(self.layout);
+        let check = || self.packer.check_cancel();
+        let (mut spool, mut end) = (None, 0);
+        let mut room = |index: usize| -> Result<Spooled> {
+            let spool = match &spool {
+                Some(spool) => spool,
+                None => spool.insert(Spool::new()?),
+            };
+            let spooled = Spooled::new(spool, &self.variables[index], end);
+            end = spooled.end();
+            Ok(spooled)
+        };
+        for place in &self.layout.places {
+            match &place.holds {
+                Holds::Array(array) if !plans[*array].bounds.is_empty() => {
+                    self.bound(*array, &mut plans[*array], (&**self.file, place.offset))?
+                }
+                Holds::Records(fields) => {
+                    let asked = fields.clone().filter(|&index| !plans[index].bounds.is_empty());
+                    let rooms = asked.map(|index| Ok((index - fields.start, room(index)?))).collect::<Result<Vec<_>>>()?;
+                    gather::fields((self.file, place.offset), &self.variables[fields.clone()], &rooms, &check)?;
+                    for (field, spooled) in rooms {
+                        self.bound_spooled(fields.start + field, &mut plans[fields.start + field], spooled)?;
+                    }
+                }
+                Holds::Lines(fields, _) => {
+                    let asked = plans[fields.clone()].iter_mut().filter(|plan| !plan.bounds.is_empty());
+                    asked.for_each(|plan| plan.refuse("its numbers are text, which has no room for others"));
+                }
+                _ => {}
+            }
         }
+        for (index, array) in self.layout.arrays.iter().enumerate().filter(|(_, array)| array.chunks.is_some()) {
+            let plan = &mut plans[index];
+            if plan.bounds.is_empty() {
+                continue;
+            }
+            let places: Vec<&Place> = chunks.get(&index).into_iter().flatten().collect();
+            if let Some(obstacle) = obstacle(self.file, array, &places, &self.layout.sizes, plan.mode)? {
+                plan.refuse(obstacle);
+                continue;
+            }
+            let (reader, spooled) = (ChunkReader::new(self.file, array, &places), room(index)?);
+            match gather::chunks(&reader, &self.variables[index], &spooled, &check) {
+                Ok(()) => self.bound_spooled(index, plan, spooled)?,
+                Err(e) if e.kind == Kind::Io => return Err(e.in_variable(&array.name)),
+                Err(_) => plan.refuse("not all of its chunks can be read"),
+            }
+        }
+        Ok(())
+    }
+
+    fn bound_spooled(&self, index: usize, plan: &mut ArrayPlan, spooled: Spooled) -> Result<()> {
+        self.bound(index, plan, (spooled.spool(), spooled.start()))?;
+        plan.spooled = plan.tolerance.is_some().then_some(spooled);
+        Ok(())
+    }
+
+    /// Works out what the bounds of an array come to whose elements are at `at` in `file`.
+    fn bound(&self, index: usize, plan: &mut ArrayPlan, (file, at): (&dyn ReadAt, u64)) -> Result<()> {
+        let Packer { registry, planner, cancel, .. } = self.packer;
+        let (variable, path, mode, pool) = (&self.variables[index], self.path, plan.mode, self.pool);
+        let trials = Trials { file, at, variable, path, mode, registry, planner, pool, cancel };
+        plan.tolerance = trials.tolerance(&plan.bounds).map_err(|e| e.in_variable(&variable.name))?.map(Arc::new);
+        if plan.tolerance.is_none() {
+            let does = if target::of(&plan.bounds).is_some() { "needs" } else { "allows" };
+            plan.why = format!("{} {does} no error here: exact", plan.why);
+        }
+        Ok(())
     }
 }
 
@@ -113,7 +214,8 @@ pub(super) fn plan(packer: &Packer, pool: &Pool, found: &Found, planned: &mut Ve
     let (file, _) = source::open(&found.place).map_err(|e| named(unreadable(e)))?;
     let layout = layout_of(&file, &found.path, &packer.policy);
     let plan = plan_arrays(packer, pool, &Arc::new(file), layout, &found.path).map_err(named)?;
-    planned.extend(plan.layout.arrays.into_iter().zip(plan.arrays).map(|(array, plan)| Planned {
+    let arrays = plan.layout.arrays.into_iter().zip(plan.arrays).chain(plan.left.into_iter().filter(|(_, plan)| plan.asked));
+    planned.extend(arrays.map(|(array, plan)| Planned {
         path: found.path.clone(),
         dtype: array.dtype,
         shape: array.index_shape(),

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use errbar_codec::codes::Word;
 use errbar_codec::float::Float;
 use errbar_codec::{Registry, Tolerance, Values, with_words};
-use errbar_dissect::{Array, ReadAt};
-use errbar_format::record::{BlockPlace, Receipt};
+use errbar_dissect::ReadAt;
+use errbar_format::record::{BlockPlace, Receipt, Variable};
 use errbar_format::{Error, Kind, Result};
 
-use crate::pack::{Job, code, unreadable, variable};
+use crate::pack::{Decoded, Job, block_len, code, unreadable};
 use crate::parallel::{Lane, Pool};
 use crate::planner::{Planner, encode_best, sample};
 use crate::policy::Mode;
@@ -66,9 +66,9 @@ impl Outcome {
 #[derive(Clone, Copy)]
 pub(crate) struct Trials<'a> {
     pub(crate) file: &'a dyn ReadAt,
-    /// Where the variable begins in it.
+    /// Where the elements begin in it, block behind block.
     pub(crate) at: u64,
-    pub(crate) array: &'a Array,
+    pub(crate) variable: &'a Variable,
     /// Path of the entry, as records of blocks name it.
     pub(crate) path: &'a [u8],
     pub(crate) mode: Mode,
@@ -81,8 +81,8 @@ pub(crate) struct Trials<'a> {
 impl Trials<'_> {
     /// How large the variable is.
     pub(super) fn size(&self) -> Size {
-        let bytes = self.array.bytes().unwrap_or(0);
-        Size { words: bytes / self.array.dtype.word() as u64, bytes }
+        let bytes = self.variable.bytes().unwrap_or(0);
+        Size { words: bytes / self.variable.dtype.word() as u64, bytes }
     }
 
     fn read(&self, offset: u64, len: u64) -> Result<Vec<u8>> {
@@ -99,7 +99,7 @@ impl Trials<'_> {
     /// # Errors
     /// As reading and coding.
     pub(super) fn whole(&self, tolerance: Option<&Tolerance>, numbers: u64) -> Result<Outcome> {
-        let variable = variable(self.array, self.mode);
+        let variable = self.variable;
         let tolerance = tolerance.cloned().map(Arc::new);
         let mut outcome = Outcome::new(self.size(), numbers);
         let mut lane = Lane::on(self.pool);
@@ -107,7 +107,7 @@ impl Trials<'_> {
         let (n_blocks, mut precedent) = (variable.n_blocks().unwrap_or(0), None);
         for k in 0..n_blocks {
             let (origin, shape) = variable.block_box(k);
-            let len = shape.iter().product::<u64>() * variable.dtype.size() as u64;
+            let len = block_len(variable, k);
             let mut job = Job {
                 place: BlockPlace::Box { path: self.path.to_vec(), variable: variable.name.clone(), origin },
                 dtype: variable.dtype,
@@ -117,7 +117,7 @@ impl Trials<'_> {
                 tolerance: tolerance.clone(),
                 mode: self.mode,
                 variable: None,
-                lossy_file: false,
+                decoded: Decoded::Dropped,
                 numbers: None,
                 precedent: None,
             };
@@ -146,7 +146,7 @@ impl Trials<'_> {
     /// # Errors
     /// As reading.
     pub(super) fn boxes(&self, tolerance: &Tolerance) -> Result<Option<Boxes>> {
-        let variable = variable(self.array, self.mode);
+        let variable = self.variable;
         let n_blocks = variable.n_blocks().unwrap_or(0);
         let words = self.size().words;
         if words < LEAST_WORDS || n_blocks == 0 {
@@ -155,14 +155,14 @@ impl Trials<'_> {
         let wanted = (words / WORDS_A_BOX).clamp(BOXES.0, BOXES.1);
         let n = wanted.min(n_blocks);
         let mut boxes = Boxes { values: Vec::new(), numbers: 0, mode: self.mode };
+        let mut blocks = 0..;
+        let mut offset = 0;
         for i in 0..n {
             let k = (2 * i + 1) * n_blocks / (2 * n);
-            // Blocks are runs of the variable: all before this one are whole.
-            let (origin, shape) = variable.block_box(k);
-            let strides = (0..origin.len()).map(|axis| variable.shape[axis + 1..].iter().product::<u64>());
-            let first: u64 = origin.iter().zip(strides).map(|(origin, stride)| origin * stride).sum();
-            let size = variable.dtype.size() as u64;
-            let bytes = self.read(first * size, shape.iter().product::<u64>() * size)?;
+            offset += blocks.by_ref().take_while(|before| *before < k).map(|before| block_len(variable, before)).sum::<u64>();
+            let (len, shape) = (block_len(variable, k), variable.block_box(k).1);
+            let bytes = self.read(offset, len)?;
+            offset += len;
             let values = Values::from_bytes(variable.dtype, variable.big_endian, &shape, bytes)?;
             boxes.values.extend(sample::boxes(&values, tolerance, BOX_WORDS, wanted.div_ceil(n) as usize));
         }

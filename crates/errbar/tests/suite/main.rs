@@ -5,6 +5,7 @@ mod conformance;
 mod damage;
 mod formats;
 mod reader;
+mod scattered;
 mod slices;
 mod support;
 mod targets;
