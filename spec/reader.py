@@ -563,7 +563,7 @@ def check_file(file: Any) -> None:
             if s.kind == "lines" and not (
                 1 <= len(s.end) <= MAX_INLINE and all(lines.is_possible(c, v.dtype, MAX_INLINE) for c, v in zip(s.cells, held))
             ):
-                raise corrupt("EB-E10", "elements cannot be printed as the lines say")
+                raise corrupt("EB-E12", "elements cannot be printed as the lines say")
         if s.kind == "chunk":
             v = file.variables[s.variable] if s.variable < len(file.variables) else None
             if not (v and v.chunks):
@@ -777,7 +777,7 @@ class Archive:
                         left -= len(printed)
                         yield printed
                     if left:
-                        raise corrupt("EB-E11", f"lines have {s.length - left} bytes in place of {s.length}")
+                        raise corrupt("EB-E13", f"lines have {s.length - left} bytes in place of {s.length}")
                 case "chunk":
                     made = self.chunk(entry, file.variables[s.variable], s)
                     if len(made) != s.length:

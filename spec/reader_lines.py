@@ -13,7 +13,7 @@ MAX_DIGITS, MAX_TEXTS = 30, 65_536
 
 
 def is_possible(cell: Any, dtype: Any, max_inline: int) -> bool:
-    """EB-E10: whether elements of a type can be printed so."""
+    """EB-E12: whether elements of a type can be printed so."""
     p = cell.print
     texts = sum(map(len, p.list)) if p.kind == "text" else 0 if p.kind == "integer" else len(p.missing)
     digits = p.digits if p.kind in ("fixed", "scientific") else 0
@@ -28,7 +28,7 @@ def print_element(p: Any, x: Any) -> bytes:
         return str(int(x)).encode()
     if p.kind == "text":
         if int(x) >= len(p.list):
-            raise corrupt("EB-E11", f"no text has the number {int(x)}")
+            raise corrupt("EB-E13", f"no text has the number {int(x)}")
         return p.list[int(x)]
     x = float(x)
     if math.isnan(x):

@@ -9,16 +9,16 @@ use crate::content::{Array, body_mut, file, stored};
 use crate::vectors::Vector;
 
 pub fn vectors() -> Vec<Vector> {
-    let e10 = |name: &str, edit: fn(&mut Vec<Cell>, &mut Vec<u8>), note: &str| refused("EB-E10", name, edit, note);
+    let e12 = |name: &str, edit: fn(&mut Vec<Cell>, &mut Vec<u8>), note: &str| refused("EB-E12", name, edit, note);
     vec![
         Vector::accept("accept-lines", lines(), "numbers of every kind and texts, printed in lines, in two rows of blocks"),
-        e10("type", |cells, _| cells[0].print = Print::Integer, "integers are not f64"),
-        e10("text", |cells, _| cells[0].print = Print::Text(vec![b"x".to_vec()]), "texts are numbered by unsigned integers"),
-        e10("no-texts", |cells, _| cells[1].print = Print::Text(vec![vec![]]), "a list of texts has some"),
-        e10("digits", |cells, _| cells[0].print = Print::Fixed { digits: 31, missing: vec![] }, "digits have a limit"),
-        e10("before", |cells, _| cells[0].before = vec![b' '; 513], "text before a cell has a limit"),
-        e10("width", |cells, _| cells[0].pad = Pad::Behind(513), "a width has a limit"),
-        e10("end", |_, end| end.clear(), "a line ends with something"),
+        e12("type", |cells, _| cells[0].print = Print::Integer, "integers are not f64"),
+        e12("text", |cells, _| cells[0].print = Print::Text(vec![b"x".to_vec()]), "texts are numbered by unsigned integers"),
+        e12("no-texts", |cells, _| cells[1].print = Print::Text(vec![vec![]]), "a list of texts has some"),
+        e12("digits", |cells, _| cells[0].print = Print::Fixed { digits: 31, missing: vec![] }, "digits have a limit"),
+        e12("before", |cells, _| cells[0].before = vec![b' '; 513], "text before a cell has a limit"),
+        e12("width", |cells, _| cells[0].pad = Pad::Behind(513), "a width has a limit"),
+        e12("end", |_, end| end.clear(), "a line ends with something"),
         refused("EB-E08", "cells", |cells, _| cells.push(cells[0].clone()), "as many variables as cells"),
         damaged("length", |body| edit_length(body, 1), "lines have as many bytes as the segment says"),
         damaged("text", |body| body.variables[1].inline[1] = 2, "texts that are numbered are there"),
@@ -107,13 +107,13 @@ fn refused(rule: &'static str, name: &str, edit: fn(&mut Vec<Cell>, &mut Vec<u8>
 }
 
 fn damaged(name: &str, edit: fn(&mut FileBody), note: &str) -> Vector {
-    let mut b = Builder::new(&format!("e11-{name}"));
+    let mut b = Builder::new(&format!("e13-{name}"));
     let mut bad = small("bad");
     edit(body_mut(&mut bad));
     b.entry(bad);
     let good = small("good");
     b.entry(good);
-    Vector::damaged(Kind::Corrupt, "EB-E11", name, b.finish(), &["bad"], note)
+    Vector::damaged(Kind::Corrupt, "EB-E13", name, b.finish(), &["bad"], note)
 }
 
 fn edit_length(body: &mut FileBody, more: u64) {

@@ -400,12 +400,12 @@ fn mismatch() -> Error {
     Error::corrupt("EB-E04", "variables and segments do not match")
 }
 
-/// Checks that elements of `fields` can be printed so (EB-E10).
+/// Checks that elements of `fields` can be printed so (EB-E12).
 fn check_lines(fields: &[Variable], cells: &[Cell], end: &[u8]) -> Result<()> {
     let possible = cells.iter().zip(fields).all(|(cell, field)| cell.is_possible(field.dtype));
     match possible && (1..=MAX_INLINE).contains(&end.len()) {
         true => Ok(()),
-        false => Err(Error::corrupt("EB-E10", "elements cannot be printed as the lines say")),
+        false => Err(Error::corrupt("EB-E12", "elements cannot be printed as the lines say")),
     }
 }
 

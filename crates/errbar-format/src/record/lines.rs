@@ -67,7 +67,7 @@ pub enum Pad {
 }
 
 impl Cell {
-    /// Whether elements of `dtype` can be printed so, within the limits (EB-E10).
+    /// Whether elements of `dtype` can be printed so, within the limits (EB-E12).
     pub(super) fn is_possible(&self, dtype: DType) -> bool {
         let (texts, digits) = match &self.print {
             Print::Integer => (0, 0),
@@ -88,7 +88,7 @@ impl Cell {
     /// Appends the printed elements of a row, of which these are the bytes.
     ///
     /// # Errors
-    /// [`crate::Kind::Corrupt`] (EB-E11) for a number of no text.
+    /// [`crate::Kind::Corrupt`] (EB-E13) for a number of no text.
     pub fn print(&self, dtype: DType, big_endian: bool, row: &[u8], out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(&self.before);
         for (k, element) in row.chunks_exact(dtype.size()).enumerate() {
@@ -132,7 +132,7 @@ impl Print {
             }
             Print::Text(list) => {
                 let text = usize::try_from(bits).ok().and_then(|number| list.get(number));
-                out.extend(text.ok_or_else(|| Error::corrupt("EB-E11", format!("no text has the number {bits}")))?);
+                out.extend(text.ok_or_else(|| Error::corrupt("EB-E13", format!("no text has the number {bits}")))?);
             }
             Print::Fixed { missing, .. } | Print::Shortest { missing, .. } | Print::Scientific { missing, .. } if value.is_nan() => {
                 out.extend(missing);

@@ -91,7 +91,7 @@ pub(super) fn records(
 /// Bytes of printed lines after which they are given on.
 const PRINTED: usize = 256 << 10;
 
-/// Lines of text whose cells are printed elements: `length` bytes (EB-E11).
+/// Lines of text whose cells are printed elements: `length` bytes (EB-E13).
 pub(super) fn lines(
     entry: &Entry,
     fields: &[Variable],
@@ -99,7 +99,7 @@ pub(super) fn lines(
     source: (&mut Kept, &mut dyn BlockSource),
     each: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let other = |what: &str| Error::corrupt("EB-E11", format!("lines of {what} bytes than the {length} that they are to have"));
+    let other = |what: &str| Error::corrupt("EB-E13", format!("lines of {what} bytes than the {length} that they are to have"));
     let mut left = length;
     each_row(entry, fields, source, &mut |n, elements| {
         let mut printed = Vec::new();
