@@ -11,6 +11,7 @@ mod layouts;
 mod repeats;
 mod salvage;
 mod stages;
+mod streams;
 
 use crate::builder::{Archive, Builder};
 use crate::vectors::{Files, Vector};
@@ -27,6 +28,7 @@ pub fn vectors() -> Vec<Vector> {
         blocks::vectors(),
         entries::vectors(),
         layouts::vectors(),
+        streams::vectors(),
         index::vectors(),
         salvage::vectors(),
     ]

@@ -3,10 +3,12 @@
 use errbar_format::{DType, Result};
 
 use crate::cursor::Cursor;
-use crate::{Array, Dissector, Layout, ReadAt, not_this};
+use crate::{Array, Dissector, Holds, Inside, Layout, Place, ReadAt, Wrapper, not_this};
 
 /// Lines of a header, at most.
 const MAX_LINES: usize = 4096;
+/// Bytes of a zlib stream before its deflate stream.
+const ZLIB_HEADER: u64 = 2;
 
 /// The MetaImage format.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +27,7 @@ impl Dissector for MetaImage {
     fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
         let mut cursor = Cursor::new(file, 0, false);
         let (mut dtype, mut shape, mut dimensions, mut channels) = (None, None, None, 1u64);
-        let (mut big_endian, mut binary) = (false, false);
+        let (mut big_endian, mut binary, mut compressed) = (false, false, false);
         for _ in 0..MAX_LINES {
             let line = cursor.line()?;
             let Some((key, value)) = line.split_once('=') else { return Err(not_this("line without a value")) };
@@ -38,7 +40,7 @@ impl Dissector for MetaImage {
                 "ElementNumberOfChannels" => channels = value.parse().map_err(|_| not_this("channels are not a number"))?,
                 "BinaryData" => binary = is_true,
                 "BinaryDataByteOrderMSB" | "ElementByteOrderMSB" => big_endian = is_true,
-                "CompressedData" if is_true => return Err(not_this("data are compressed")),
+                "CompressedData" => compressed = is_true,
                 "HeaderSize" if value != "0" => return Err(not_this("data begin elsewhere")),
                 // By definition the last line of a header.
                 "ElementDataFile" if value.eq_ignore_ascii_case("LOCAL") => {
@@ -51,7 +53,8 @@ impl Dissector for MetaImage {
                     if channels > 1 {
                         shape.push(channels);
                     }
-                    return Ok(Layout::of(Array::new("", dtype, big_endian && dtype.size() > 1, shape), cursor.at));
+                    let array = Array::new("", dtype, big_endian && dtype.size() > 1, shape);
+                    return if compressed { zlib(array, file.size(), cursor.at) } else { Ok(Layout::of(array, cursor.at)) };
                 }
                 "ElementDataFile" => return Err(not_this("data are in other files")),
                 _ => (),
@@ -59,6 +62,14 @@ impl Dissector for MetaImage {
         }
         Err(not_this("header is too long"))
     }
+}
+
+/// An array in the zlib stream that begins at `at`.
+fn zlib(array: Array, size: u64, at: u64) -> Result<Layout> {
+    let offset = at + ZLIB_HEADER;
+    let length = size.checked_sub(offset).ok_or_else(|| not_this("data are cut"))?;
+    let holds = Holds::Stream(Wrapper::Raw, Inside::Array(Box::new(array)));
+    Ok(Layout { arrays: Vec::new(), places: vec![Place { offset, length, holds }] })
 }
 
 /// `MET_LONG` is left out: writers differ in its size.
@@ -100,10 +111,18 @@ mod tests {
     }
 
     #[test]
+    fn compressed_data_are_a_stream_of_the_array() {
+        let file = format!("ObjectType = Image\nCompressedData = True\n{FINE}ElementDataFile = LOCAL\nzzstream");
+        let (layout, _) = dissect(&file.as_bytes(), &[&MetaImage]);
+        let [Place { offset, length: 6, holds: Holds::Stream(Wrapper::Raw, inside) }] = &layout.places[..] else { panic!("{layout:?}") };
+        assert_eq!(*offset as usize, file.len() - 6);
+        assert_eq!(inside.dissect(&&[1; 12][..]).arrays[0].shape, [2, 3]);
+    }
+
+    #[test]
     fn contradictions_are_bytes() {
         assert_eq!(found(FINE, "other.raw"), None);
         for more in [
-            "CompressedData = True\n",
             "ElementType = MET_LONG\n",
             "NDims = 3\n",
             "DimSize = 3 3\n",

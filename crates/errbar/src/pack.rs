@@ -5,6 +5,7 @@ mod chunks;
 mod file;
 mod load;
 mod plan;
+mod stream;
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};

@@ -17,6 +17,7 @@ use super::blocks::{Job, Slot, part_segment};
 use super::chunks::ChunkReader;
 use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
 use super::plan::{ArrayPlan, Plan, layout_of, plan_arrays};
+use super::stream::Undone;
 use crate::planner::Precedent;
 use crate::policy::Mode;
 use crate::probe::{self, Part};
@@ -66,8 +67,13 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     let size = metadata.len();
     let policy = Arc::clone(&run.packer.policy);
     // An array with holes would lose them: sparse files are kept as bytes.
-    let layout = if runs.is_some() { Layout::default() } else { layout_of(&file, &found.path, &policy) };
-    if runs.is_none() && size <= SMALL_FILE && is_plain(&layout) {
+    let layout = if runs.is_some() { Layout::default() } else { layout_of(&file, &found.path, &policy, run.packer.mode) };
+    let file = Arc::new(file);
+    let plan = match plan_arrays(run.packer, &run.pool, &file, layout, &found.path) {
+        Ok(plan) => plan,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    if runs.is_none() && size <= SMALL_FILE && is_plain(&plan.layout) {
         let mut bytes = vec![0; size as usize];
         if let Err(problem) = file.read_at(&mut bytes, 0).map_err(unreadable).and_then(|()| still_the_same(&file, &metadata)) {
             return Ok(Err(problem));
@@ -76,15 +82,12 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
         run.progress.bytes_done += size;
         return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
     }
-    let file = Arc::new(file);
-    let plan = match plan_arrays(run.packer, &run.pool, &file, layout, &found.path) {
-        Ok(plan) => plan,
-        Err(problem) => return Ok(Err(problem)),
-    };
     let lossy = plan.arrays.iter().any(|array| array.tolerance.is_some());
     let id = run.blocks.begin_file(plan.arrays.iter().map(|array| array.bounds.clone()).collect(), lossy);
     let mut body = FileBody { size, segments: Vec::new(), variables: variables(&plan), hashes: None };
-    let mut at_work = AtWork { run, found, file: &file, id, lossy, at: 0, hasher: blake3::Hasher::new(), body: &mut body, problem: None };
+    let hasher = blake3::Hasher::new();
+    let mut at_work =
+        AtWork { run, found, file: &file, id, lossy, at: 0, shift: 0, in_stream: false, hasher, body: &mut body, problem: None };
     match runs {
         Some(runs) => at_work.sparse(&runs, size)?,
         None => at_work.layout(&plan, size)?,
@@ -104,17 +107,24 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
 struct AtWork<'a, 'b, W: Write> {
     run: &'a mut Run<'b, W>,
     found: &'a Found,
+    /// What is read: the file or, in a stream, the file that it was inflated to.
     file: &'a File,
     id: u64,
     lossy: bool,
+    /// The next byte of `file`.
     at: u64,
+    /// What is to be added to `at`, modulo 2^64, for the offset of a run: there a stream counts as its
+    /// content.
+    shift: u64,
+    /// Whether the content of a stream is at work.
+    in_stream: bool,
     hasher: blake3::Hasher,
     body: &'a mut FileBody,
     /// The first failure to read; everything after it is skipped.
     problem: Option<Error>,
 }
 
-impl<W: Write> AtWork<'_, '_, W> {
+impl<'a, W: Write> AtWork<'a, '_, W> {
     /// The next `len` bytes, hashed; nothing after a failure.
     fn read(&mut self, len: u64) -> Option<Vec<u8>> {
         if self.problem.is_some() {
@@ -126,9 +136,19 @@ impl<W: Write> AtWork<'_, '_, W> {
             return None;
         }
         self.at += len;
-        self.hasher.update(&bytes);
-        self.run.progress.bytes_done += len;
+        // Of a stream the bytes themselves were hashed.
+        if !self.in_stream {
+            self.hasher.update(&bytes);
+            self.run.progress.bytes_done += len;
+        }
         Some(bytes)
+    }
+
+    /// Bytes that are restored as they are, whatever block they stand in.
+    fn exact(&mut self, bytes: &[u8]) {
+        if !self.in_stream {
+            self.run.blocks.exact(self.id, bytes);
+        }
     }
 
     fn sparse(&mut self, runs: &Runs, size: u64) -> Result<()> {
@@ -148,38 +168,16 @@ impl<W: Write> AtWork<'_, '_, W> {
         }
     }
 
-    fn layout(&mut self, plan: &Plan, size: u64) -> Result<()> {
+    fn layout(&mut self, plan: &'a Plan, size: u64) -> Result<()> {
         let Layout { arrays, places } = &plan.layout;
-        let mut chunks: HashMap<usize, Vec<&Place>> = HashMap::new();
-        for place in places {
-            if let Holds::Chunk { array, .. } = place.holds {
-                chunks.entry(array).or_default().push(place);
-            }
-        }
-        for place in places {
-            self.gap(place.offset - self.at, places.len() > 1)?;
-            match &place.holds {
-                Holds::Array(array) => self.array(*array, &plan.arrays[*array])?,
-                Holds::Records(fields) => self.records(fields.clone(), &plan.arrays)?,
-                Holds::Chunk { array, index, skipped } => {
-                    // All blocks of an array stand together, where its first chunk does.
-                    if let Some(chunks) = chunks.remove(array) {
-                        self.chunked(*array, &arrays[*array], &chunks, &plan.arrays[*array])?;
-                    }
-                    let Some(bytes) = self.read(place.length) else { continue };
-                    self.run.blocks.exact(self.id, &bytes);
-                    let (variable, length) = (*array as u32, place.length);
-                    self.body.segments.push(Segment::Chunk { variable, index: *index, length, skipped: *skipped });
-                }
-            }
-        }
-        self.gap(size - self.at, places.len() > 1)?;
+        self.places(plan, places, size)?;
         // Arrays that no place holds: empty ones, and those of whose chunks none is stored.
         let mut held = vec![false; arrays.len()];
-        for place in places {
+        for place in places.iter().chain(plan.streams.places()) {
             match &place.holds {
                 Holds::Array(array) | Holds::Chunk { array, .. } => held[*array] = true,
                 Holds::Records(fields) => held[fields.clone()].fill(true),
+                Holds::Stream(..) => {}
             }
         }
         for index in (0..arrays.len()).filter(|&index| !held[index]) {
@@ -191,6 +189,60 @@ impl<W: Write> AtWork<'_, '_, W> {
         Ok(())
     }
 
+    /// What stands at these places, and the bytes around them, up to `end`.
+    fn places(&mut self, plan: &'a Plan, places: &'a [Place], end: u64) -> Result<()> {
+        let shared = places.len() > 1 || self.in_stream;
+        let mut chunks: HashMap<usize, Vec<&Place>> = HashMap::new();
+        for place in places {
+            if let Holds::Chunk { array, .. } = place.holds {
+                chunks.entry(array).or_default().push(place);
+            }
+        }
+        for place in places {
+            self.gap(place.offset - self.at, shared)?;
+            match &place.holds {
+                Holds::Stream(..) => self.stream(plan, place)?,
+                Holds::Array(array) => self.array(*array, &plan.arrays[*array])?,
+                Holds::Records(fields) => self.records(fields.clone(), &plan.arrays)?,
+                Holds::Chunk { array, index, skipped } => {
+                    // All blocks of an array stand together, where its first chunk does.
+                    if let Some(chunks) = chunks.remove(array) {
+                        self.chunked(*array, &plan.layout.arrays[*array], &chunks, &plan.arrays[*array])?;
+                    }
+                    let Some(bytes) = self.read(place.length) else { continue };
+                    self.exact(&bytes);
+                    let (variable, length) = (*array as u32, place.length);
+                    self.body.segments.push(Segment::Chunk { variable, index: *index, length, skipped: *skipped });
+                }
+            }
+        }
+        self.gap(end - self.at, shared)
+    }
+
+    /// A stream that was undone: what it is made of, in its place.
+    fn stream(&mut self, plan: &'a Plan, place: &Place) -> Result<()> {
+        let Some((undone, spool)) = plan.streams.at(place.offset) else { return Ok(()) };
+        let content_at = self.at.wrapping_add(self.shift);
+        let end = place.offset + place.length;
+        while self.at < end {
+            let Some(bytes) = self.read((end - self.at).min(BYTES_BLOCK)) else { return Ok(()) };
+            self.exact(&bytes);
+        }
+        let index = self.body.segments.len();
+        let Undone { deflate, crc, at, plain, ref places } = *undone;
+        self.body.segments.push(Segment::Stream { segments: 0, deflate, length: place.length, crc });
+        let file = std::mem::replace(&mut self.file, spool);
+        (self.at, self.shift, self.in_stream) = (at, content_at.wrapping_sub(at), true);
+        let done = self.places(plan, places, at + plain);
+        let content_end = self.at.wrapping_add(self.shift);
+        (self.file, self.at, self.shift, self.in_stream) = (file, end, content_end.wrapping_sub(end), false);
+        let count = self.body.segments.len() - index - 1;
+        if let Some(Segment::Stream { segments, .. }) = self.body.segments.get_mut(index) {
+            *segments = count as u32;
+        }
+        done
+    }
+
     /// Bytes between arrays. A few of them share a block with others, if there are more of their
     /// kind: files of one format have headers much like one another's.
     fn gap(&mut self, len: u64, shared: bool) -> Result<()> {
@@ -199,7 +251,7 @@ impl<W: Write> AtWork<'_, '_, W> {
         }
         let Some(bytes) = self.read(len) else { return Ok(()) };
         let mode = self.mode();
-        self.run.blocks.exact(self.id, &bytes);
+        self.exact(&bytes);
         let part = self.run.blocks.share(self.id, Slot::Segment(self.body.segments.len()), &bytes, mode)?;
         self.body.segments.push(part_segment(part, &bytes));
         Ok(())
@@ -233,7 +285,7 @@ impl<W: Write> AtWork<'_, '_, W> {
             let mut at = 0;
             for part in parts {
                 let bytes = held[at..at + part.len].to_vec();
-                let offset = self.at - held.len() as u64 + at as u64;
+                let offset = self.at.wrapping_add(self.shift) - held.len() as u64 + at as u64;
                 at += part.len;
                 self.part(offset, bytes, part, mode, &mut open)?;
             }
@@ -246,7 +298,7 @@ impl<W: Write> AtWork<'_, '_, W> {
     fn part(&mut self, offset: u64, bytes: Vec<u8>, part: Part, mode: Mode, open: &mut Option<u64>) -> Result<()> {
         let len = bytes.len() as u64;
         if bytes.len() <= MAX_INLINE {
-            self.run.blocks.exact(self.id, &bytes);
+            self.exact(&bytes);
             self.body.segments.push(Segment::Inline(bytes));
             *open = None;
             return Ok(());
@@ -270,7 +322,7 @@ impl<W: Write> AtWork<'_, '_, W> {
             tolerance: None,
             mode,
             variable: None,
-            lossy_file: self.lossy,
+            lossy_file: self.lossy && !self.in_stream,
             numbers: part.numbers,
             precedent: None,
         };
@@ -323,7 +375,7 @@ impl<W: Write> AtWork<'_, '_, W> {
             tolerance: plan.tolerance.clone(),
             mode: plan.mode,
             variable: Some(index),
-            lossy_file: self.lossy && precedent.is_some(),
+            lossy_file: self.lossy && precedent.is_some() && !self.in_stream,
             numbers: None,
             precedent: None,
         };
@@ -341,7 +393,7 @@ impl<W: Write> AtWork<'_, '_, W> {
         if all <= SMALL_GAP {
             let Some(bytes) = self.read(all) else { return Ok(()) };
             if self.without_block(index, &bytes, plan)? {
-                self.run.blocks.exact(self.id, &bytes);
+                self.exact(&bytes);
                 return Ok(());
             }
             first_block = Some(bytes);
@@ -368,7 +420,7 @@ impl<W: Write> AtWork<'_, '_, W> {
         }
         for (k, n) in (0..).zip(&rows) {
             let Some(bytes) = self.read(n * widths.iter().sum::<usize>() as u64) else { break };
-            self.run.blocks.exact(self.id, &bytes);
+            self.exact(&bytes);
             for (index, column) in fields.clone().zip(columns(&bytes, &widths)) {
                 if rows.len() == 1 {
                     if self.without_block(index, &column, &plans[index])? {
@@ -434,7 +486,7 @@ fn columns(records: &[u8], widths: &[usize]) -> Vec<Vec<u8>> {
 fn variables(plan: &Plan) -> Vec<Variable> {
     let mut variables: Vec<Variable> =
         plan.layout.arrays.iter().zip(&plan.arrays).map(|(array, plan)| variable(array, plan.mode)).collect();
-    for place in &plan.layout.places {
+    for place in plan.layout.places.iter().chain(plan.streams.places()) {
         if let Holds::Records(fields) = &place.holds {
             let fields = &mut variables[fields.clone()];
             let record: u64 = fields.iter().map(|field| record_bytes(field) as u64).sum();

@@ -10,6 +10,7 @@ use errbar_format::record::{Bound, Limit};
 use errbar_format::{DType, Error, Result};
 
 use super::load::unreadable;
+use super::stream::{self, Streams};
 use super::{Packer, chunks};
 use crate::parallel::Pool;
 use crate::policy::{Choice, Mode, Policy};
@@ -42,6 +43,8 @@ pub(super) struct Plan {
     pub(super) layout: Layout,
     /// One item an array.
     pub(super) arrays: Vec<ArrayPlan>,
+    /// The streams that are undone: the rest of them is bytes.
+    pub(super) streams: Streams,
 }
 
 pub(super) struct ArrayPlan {
@@ -51,16 +54,22 @@ pub(super) struct ArrayPlan {
     pub(super) why: String,
 }
 
-/// A file's layout: as a rule declares it, else as its own format says.
-pub(super) fn layout_of(file: &dyn ReadAt, path: &[u8], policy: &Policy) -> Layout {
+/// A file's layout: as a rule declares it, else as its own format says. Streams are left out where
+/// `mode`, unless a rule gives another, never undoes them.
+pub(super) fn layout_of(file: &dyn ReadAt, path: &[u8], policy: &Policy, mode: Mode) -> Layout {
     let declared = policy.raw(path).map(|raw| raw as &dyn Dissector);
     let all: Vec<&dyn Dissector> = declared.into_iter().chain(dissectors().iter().copied()).collect();
-    dissect(file, &all).0
+    let (mut layout, _) = dissect(file, &all);
+    if policy.choice(path, "").mode.unwrap_or(mode) == Mode::Fast {
+        layout.places.retain(|place| !matches!(place.holds, Holds::Stream(..)));
+    }
+    layout
 }
 
-/// The plan of a file with this layout. Chunks that cannot be made again are bytes in it.
+/// The plan of a file with this layout. Chunks and streams that cannot be made again are bytes in it.
 pub(super) fn plan_arrays(packer: &Packer, pool: &Pool, file: &Arc<File>, layout: Layout, path: &[u8]) -> Result<Plan> {
     let layout = chunks::undo(packer, pool, file, layout, path)?;
+    let (layout, streams) = stream::undo(packer, pool, file, layout, path)?;
     let whole: HashMap<usize, u64> = layout
         .places
         .iter()
@@ -70,13 +79,26 @@ pub(super) fn plan_arrays(packer: &Packer, pool: &Pool, file: &Arc<File>, layout
         })
         .collect();
     let plan = |(index, array): (usize, &Array)| {
-        plan_array(packer, pool, (file, whole.get(&index).copied()), path, array).map_err(|e| e.in_variable(&array.name))
+        let place = match whole.get(&index) {
+            Some(at) => Stands::Whole(*at),
+            None if index >= streams.first_array => Stands::InStream,
+            None => Stands::InPieces,
+        };
+        plan_array(packer, pool, (file, place), path, array).map_err(|e| e.in_variable(&array.name))
     };
     let arrays = layout.arrays.iter().enumerate().map(plan).collect::<Result<_>>()?;
-    Ok(Plan { layout, arrays })
+    Ok(Plan { layout, arrays, streams })
 }
 
-fn plan_array(packer: &Packer, pool: &Pool, (file, at): (&File, Option<u64>), path: &[u8], array: &Array) -> Result<ArrayPlan> {
+/// Where the elements of an array stand in its file.
+enum Stands {
+    /// In one piece, from here on.
+    Whole(u64),
+    InPieces,
+    InStream,
+}
+
+fn plan_array(packer: &Packer, pool: &Pool, (file, place): (&File, Stands), path: &[u8], array: &Array) -> Result<ArrayPlan> {
     let Choice { bounds, mode, rule, by_name } = packer.policy.choice(path, &array.name);
     let mode = mode.unwrap_or(packer.mode);
     let rule = rule.unwrap_or_default();
@@ -90,8 +112,10 @@ fn plan_array(packer: &Packer, pool: &Pool, (file, at): (&File, Option<u64>), pa
     if array.auxiliary && !by_name {
         return exact(Vec::new(), format!("coordinates and the like are exact unless a rule names them, which '{rule}' does not"));
     }
-    let Some(at) = at else {
-        return exact(Vec::new(), format!("its elements do not stand in one piece: exact, whatever '{rule}' says"));
+    let at = match place {
+        Stands::Whole(at) => at,
+        Stands::InPieces => return exact(Vec::new(), format!("its elements do not stand in one piece: exact, whatever '{rule}' says")),
+        Stands::InStream => return exact(Vec::new(), format!("it stands in a deflated stream: exact, whatever '{rule}' says")),
     };
     let cancel = &packer.cancel;
     let trials = Trials { file, at, array, path, mode, registry: &packer.registry, planner: &packer.planner, pool, cancel };
@@ -111,7 +135,7 @@ pub(super) fn plan(packer: &Packer, pool: &Pool, found: &Found, planned: &mut Ve
     }
     let named = |e: Error| e.in_entry(&found.path);
     let (file, _) = source::open(&found.place).map_err(|e| named(unreadable(e)))?;
-    let layout = layout_of(&file, &found.path, &packer.policy);
+    let layout = layout_of(&file, &found.path, &packer.policy, packer.mode);
     let plan = plan_arrays(packer, pool, &Arc::new(file), layout, &found.path).map_err(named)?;
     planned.extend(plan.layout.arrays.into_iter().zip(plan.arrays).map(|(array, plan)| Planned {
         path: found.path.clone(),

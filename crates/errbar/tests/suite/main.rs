@@ -6,6 +6,7 @@ mod damage;
 mod formats;
 mod reader;
 mod slices;
+mod streams;
 mod support;
 mod targets;
 mod trees;
