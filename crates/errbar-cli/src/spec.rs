@@ -46,6 +46,7 @@ documents! {
     "formats/vtkxml.md"
     "formats/wav.md"
     "formats/zip.md"
+    "formats/zlib.md"
     "reader.py"
     "reader_base.py"
     "reader_coding.py"

@@ -366,10 +366,10 @@ mod tests {
         let places = layout.absorb("m", inner.clone());
         layout.name_apart();
         assert_eq!(layout.arrays.iter().map(|array| array.name.as_str()).collect::<Vec<_>>(), ["m/t", "m/t#2", "m"]);
-        assert_eq!(places.iter().map(|place| (place.offset, place.holds.clone())).collect::<Vec<_>>(), [
-            (3, Holds::Array(1)),
-            (9, Holds::Array(2))
-        ]);
+        assert_eq!(
+            places.iter().map(|place| (place.offset, place.holds.clone())).collect::<Vec<_>>(),
+            [(3, Holds::Array(1)), (9, Holds::Array(2))]
+        );
         layout.absorb("m", inner.clone());
         layout.absorb("a.npy", Layout::of(bytes("", &[1]), 0));
         layout.name_apart();

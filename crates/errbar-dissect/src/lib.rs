@@ -50,6 +50,7 @@ mod vtk;
 mod vtkxml;
 mod wav;
 mod zip;
+mod zlib;
 
 pub use aiff::Aiff;
 pub use arrow::Arrow;
@@ -85,6 +86,7 @@ pub use vtk::Vtk;
 pub use vtkxml::VtkXml;
 pub use wav::Wav;
 pub use zip::Zip;
+pub use zlib::Zlib;
 
 /// Something that can be read at any place.
 pub trait ReadAt {
@@ -159,7 +161,8 @@ impl ReadAt for Window<'_> {
     }
 }
 
-/// Every format known, in the order they are tried: those that hold other files first.
+/// Every format known, in the order they are tried: those that hold other files first and, because any
+/// file may begin like it, last.
 static FORMATS: &[&dyn Dissector] = &[
     &Gzip,
     &Zip,
@@ -193,9 +196,10 @@ static FORMATS: &[&dyn Dissector] = &[
     &Mat4,
     &Segy,
     &Hdf5,
+    &Zlib,
 ];
-/// How many of them hold other files.
-const CONTAINERS: usize = 2;
+/// Those of them that hold no other files.
+const PLAIN: std::ops::Range<usize> = 2..FORMATS.len() - 1;
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
@@ -204,7 +208,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
 
 /// Those that hold no other files: what is tried on a file that stands in another one.
 fn plain_dissectors() -> &'static [&'static dyn Dissector] {
-    &FORMATS[CONTAINERS..]
+    &FORMATS[PLAIN]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,

@@ -6,14 +6,12 @@ use errbar_format::limits::MAX_DIMS;
 use errbar_format::{DType, Result};
 
 use crate::numbers::Numbers;
-use crate::{Array, Dissector, Holds, Inside, Layout, Place, ReadAt, Wrapper, not_this};
+use crate::{Array, Dissector, Holds, Inside, Layout, Place, ReadAt, Wrapper, not_this, zlib};
 
 /// Variables in a file, at most.
 const MAX_VARIABLES: usize = 1 << 16;
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
-/// Bytes of a zlib stream before its deflate stream.
-const ZLIB_HEADER: u64 = 2;
 
 /// The MAT-file format.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +42,8 @@ impl Dissector for Mat {
                 // What is no plain array is bytes; the next variable may be one.
                 matrix(file, &element, big_endian, &mut layout).ok();
             }
-            if element.kind == COMPRESSED && element.bytes > ZLIB_HEADER {
-                let (offset, length) = (element.data + ZLIB_HEADER, element.bytes - ZLIB_HEADER);
+            if element.kind == COMPRESSED && element.bytes > zlib::HEADER {
+                let (offset, length) = (element.data + zlib::HEADER, element.bytes - zlib::HEADER);
                 let holds = Holds::Stream(Wrapper::Raw, Inside::Element { big_endian });
                 layout.places.push(Place { offset, length, holds });
             }
@@ -218,7 +216,9 @@ mod tests {
             let compressed = [&word(15, big)[..], &word(8, big), b"\x78\x9cstream"].concat();
             let file = file(&[compressed, matrix(6, 9, &[&[1; 48]], big)], big);
             let (layout, _) = dissect(&&file[..], &[&Mat]);
-            let [Place { offset: 138, length: 6, holds: Holds::Stream(Wrapper::Raw, element) }, _] = &layout.places[..] else { panic!("{layout:?}") };
+            let [Place { offset: 138, length: 6, holds: Holds::Stream(Wrapper::Raw, element) }, _] = &layout.places[..] else {
+                panic!("{layout:?}")
+            };
             let inside = matrix(6, 9, &[&[1; 48]], big);
             let inner = element.dissect(&&inside[..]);
             assert_eq!((inner.arrays[0].name.as_str(), inner.places[0].length, inner.arrays[0].big_endian), ("ab", 48, big));

@@ -3,12 +3,10 @@
 use errbar_format::{DType, Result};
 
 use crate::cursor::Cursor;
-use crate::{Array, Dissector, Holds, Inside, Layout, Place, ReadAt, Wrapper, not_this};
+use crate::{Array, Dissector, Inside, Layout, ReadAt, not_this, zlib};
 
 /// Lines of a header, at most.
 const MAX_LINES: usize = 4096;
-/// Bytes of a zlib stream before its deflate stream.
-const ZLIB_HEADER: u64 = 2;
 
 /// The MetaImage format.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +52,7 @@ impl Dissector for MetaImage {
                         shape.push(channels);
                     }
                     let array = Array::new("", dtype, big_endian && dtype.size() > 1, shape);
-                    return if compressed { zlib(array, file.size(), cursor.at) } else { Ok(Layout::of(array, cursor.at)) };
+                    return if compressed { compressed_array(array, file.size(), cursor.at) } else { Ok(Layout::of(array, cursor.at)) };
                 }
                 "ElementDataFile" => return Err(not_this("data are in other files")),
                 _ => (),
@@ -65,11 +63,10 @@ impl Dissector for MetaImage {
 }
 
 /// An array in the zlib stream that begins at `at`.
-fn zlib(array: Array, size: u64, at: u64) -> Result<Layout> {
-    let offset = at + ZLIB_HEADER;
+fn compressed_array(array: Array, size: u64, at: u64) -> Result<Layout> {
+    let offset = at + zlib::HEADER;
     let length = size.checked_sub(offset).ok_or_else(|| not_this("data are cut"))?;
-    let holds = Holds::Stream(Wrapper::Raw, Inside::Array(Box::new(array)));
-    Ok(Layout { arrays: Vec::new(), places: vec![Place { offset, length, holds }] })
+    Ok(zlib::stream(offset, length, Inside::Array(Box::new(array))))
 }
 
 /// `MET_LONG` is left out: writers differ in its size.
@@ -92,7 +89,7 @@ fn dtype(name: &str) -> Option<DType> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dissect;
+    use crate::{Holds, Place, Wrapper, dissect};
 
     const FINE: &str = "NDims = 2\nDimSize = 3 2\nElementType = MET_SHORT\nBinaryData = True\nBinaryDataByteOrderMSB = True\n";
 
@@ -122,14 +119,8 @@ mod tests {
     #[test]
     fn contradictions_are_bytes() {
         assert_eq!(found(FINE, "other.raw"), None);
-        for more in [
-            "ElementType = MET_LONG\n",
-            "NDims = 3\n",
-            "DimSize = 3 3\n",
-            "HeaderSize = 7\n",
-            "BinaryData = False\n",
-            "no value\n",
-        ] {
+        for more in ["ElementType = MET_LONG\n", "NDims = 3\n", "DimSize = 3 3\n", "HeaderSize = 7\n", "BinaryData = False\n", "no value\n"]
+        {
             assert_eq!(found(&format!("{FINE}{more}"), "LOCAL"), None, "{more}");
         }
     }

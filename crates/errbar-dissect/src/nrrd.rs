@@ -63,7 +63,8 @@ impl Dissector for Nrrd {
         }
         if encoding == Encoding::Gzip {
             // What is skipped before the data is skipped in what they inflate to.
-            let length = file.size().checked_sub(cursor.at).filter(|_| skipped == 0).ok_or_else(|| not_this("bytes are skipped in gzip"))?;
+            let length =
+                file.size().checked_sub(cursor.at).filter(|_| skipped == 0).ok_or_else(|| not_this("bytes are skipped in gzip"))?;
             let holds = Holds::Stream(Wrapper::Gzip, Inside::Array(Box::new(array)));
             return Ok(Layout { arrays: Vec::new(), places: vec![Place { offset: cursor.at, length, holds }] });
         }

@@ -160,7 +160,9 @@ mod tests {
             let (len, name_len) = (data.len() as u32, name.len() as u16);
             let sizes = |large: bool| if large { [u32::MAX; 2] } else { [len; 2] }.map(u32::to_le_bytes).concat();
             let middle = [&[20, 0, 0, 0][..], &method.to_le_bytes(), &[0; 8]].concat();
-            file.extend([b"PK\x03\x04", &middle[..], &sizes(false), &name_len.to_le_bytes(), &[2, 0], name.as_bytes(), b"xx", data].concat());
+            file.extend(
+                [b"PK\x03\x04", &middle[..], &sizes(false), &name_len.to_le_bytes(), &[2, 0], name.as_bytes(), b"xx", data].concat(),
+            );
             let extra = match large {
                 false => vec![],
                 true => [&[7, 0, 1, 0, 9, 1, 0, 24, 0][..], &u64::from(len).to_le_bytes().repeat(2), &offset.to_le_bytes()].concat(),

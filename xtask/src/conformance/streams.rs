@@ -16,7 +16,11 @@ const USUAL: Deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strate
 pub fn vectors() -> Vec<Vector> {
     let mut all = vec![
         Vector::accept("accept-streams", streams(), "two streams in one file, of every kind of segment that a stream may hold"),
-        Vector::accept("accept-stream-settings", settings(), "streams of several pieces of 65,536 bytes, one for each of some settings of zlib"),
+        Vector::accept(
+            "accept-stream-settings",
+            settings(),
+            "streams of several pieces of 65,536 bytes, one for each of some settings of zlib",
+        ),
         another("length", |_, length, _| *length -= 1, "as many bytes as the segment says"),
         another("crc", |_, _, crc| *crc ^= 1, "of the CRC-32 that the segment says"),
         another("level", |deflate, _, _| deflate.level = 1, "made with the settings of the segment"),

@@ -19,11 +19,11 @@ use crate::planner::{encode_best, encode_bytes};
 use crate::policy::Mode;
 use crate::probe;
 
-/// What zlib may have been told: level and memLevel, the likeliest first. A setting that is not the one
-/// shows in the first block of a stream.
-const SETTINGS: [(u8, u8); 18] = [
-    (6, 8), (9, 8), (1, 8), (6, 9), (9, 9), (1, 9), (4, 8), (5, 8), (2, 8), (3, 8), (7, 8), (8, 8), (4, 9), (5, 9), (2, 9), (3, 9), (7, 9), (8, 9),
-];
+/// The levels that zlib may have been told, the likeliest first. One that is not the right one shows in
+/// the first block of a stream.
+const LEVELS: [u8; 9] = [6, 9, 1, 4, 5, 2, 3, 7, 8];
+/// … and the memory levels.
+const MEM_LEVELS: [u8; 2] = [8, 9];
 /// Bytes that the streams of a file may inflate to, in all: they stand in a temporary file. What is
 /// beyond stays as it is.
 const MAX_PLAIN: u64 = 4 << 30;
@@ -63,7 +63,6 @@ impl Streams {
     pub(super) fn at(&self, offset: u64) -> Option<(&Undone, &File)> {
         self.undone.get(&offset).zip(self.spool.as_deref())
     }
-
 
     /// What all of them hold.
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
@@ -108,7 +107,12 @@ pub(super) fn undo(packer: &Packer, pool: &Pool, file: &Arc<File>, mut layout: L
         let Some((deflate, crc)) = recognised else { continue };
         let inner = found.inside.dissect(&Window::new(&*spool, found.at, found.plain));
         let judge = Judge { packer, spool: &spool, found: &found, deflate, mode: mode(found.inside.name()) };
-        if judge.mode == Mode::Balanced && !judge.is_worth_it(&inner)? {
+        let is_undone = match judge.mode {
+            Mode::Fast => false,
+            Mode::Balanced => judge.is_worth_it(&inner)?,
+            Mode::Small => true,
+        };
+        if !is_undone {
             continue;
         }
         let places = layout.absorb(found.inside.name(), inner);
@@ -176,7 +180,8 @@ fn inflate(file: &File, (from, to): (u64, u64), inside: &Inside, spool: &mut Spo
         if ends {
             break;
         }
-        if taken == 0 && made == 0 && at == to {
+        // Cut: there was nothing more to take.
+        if taken == 0 && made == 0 {
             return Ok(None);
         }
     }
@@ -215,7 +220,8 @@ fn recognise_all(
 
 /// The first settings with which a stream is made again to its last bit.
 fn recognise(file: &File, spool: &File, stream: &Found, likely: Option<Deflate>) -> Result<Option<(Deflate, u32)>> {
-    let all = SETTINGS.map(|(level, mem_level)| Deflate { level, mem_level, window_bits: 15, strategy: 0 });
+    let of = |mem_level| LEVELS.map(|level| Deflate { level, mem_level, window_bits: 15, strategy: 0 });
+    let all = MEM_LEVELS.into_iter().flat_map(of);
     for deflate in likely.into_iter().chain(all) {
         if let Some(crc) = comes_back(file, spool, stream, deflate)? {
             return Ok(Some((deflate, crc)));

@@ -44,7 +44,9 @@ fn comes_back(archive: &Archive, root: &Path) {
 
 /// The settings of the streams in a file.
 fn streams(archive: &Archive, path: &str) -> Vec<Deflate> {
-    let Some(Body::File(file)) = archive.entry(path.as_bytes()).expect("readable").map(|entry| entry.body) else { panic!("{path} is a file") };
+    let Some(Body::File(file)) = archive.entry(path.as_bytes()).expect("readable").map(|entry| entry.body) else {
+        panic!("{path} is a file")
+    };
     let settings = |segment: &Segment| if let Segment::Stream { deflate, .. } = segment { Some(*deflate) } else { None };
     file.segments.iter().filter_map(settings).collect()
 }
@@ -93,6 +95,17 @@ fn members_of_gzip_are_streams_of_their_own() {
 }
 
 #[test]
+fn a_file_that_is_a_zlib_stream_is_undone() {
+    let dir = tempfile::tempdir().expect("tmp");
+    let text: Vec<u8> = (0..20_000u64).flat_map(|i| format!("{i} {}\n", i * i % 977).into_bytes()).collect();
+    fs::write(dir.path().join("chunk"), [b"\x78\x9c", &deflated(USUAL, &text)[..], b"sums"].concat()).expect("written");
+    fs::write(dir.path().join("none"), [b"\x78\x9c", &text[..]].concat()).expect("written");
+    let archive = open(&pack(dir.path(), Mode::Small, &[])).expect("sound");
+    assert_eq!([streams(&archive, "chunk"), streams(&archive, "none")], [vec![USUAL], vec![]]);
+    comes_back(&archive, dir.path());
+}
+
+#[test]
 fn streams_that_no_setting_makes_stay_bytes() {
     let dir = tempfile::tempdir().expect("tmp");
     let text: Vec<u8> = (0..90_000u64).flat_map(|i| format!("{}\n", i * i % 9973).into_bytes()).collect();
@@ -135,6 +148,28 @@ fn what_inflates_to_far_more_than_it_is_stays_bytes() {
     let archive = open(&pack(dir.path(), Mode::Small, &[])).expect("sound");
     assert_eq!(streams(&archive, "bomb.gz"), []);
     comes_back(&archive, dir.path());
+}
+
+#[test]
+fn files_changed_or_cut_anywhere_come_back() {
+    let dir = tempfile::tempdir().expect("tmp");
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/formats");
+    let mut random = Random(11);
+    for name in ["gzip-nifti.nii.gz", "zip-deflated.npz", "zip-stored.npz", "mat-deflated.mat", "nrrd-gzip.nrrd"] {
+        let file = fs::read(samples.join(name)).expect("a sample");
+        for i in 0..40 {
+            let mut changed = file.clone();
+            for _ in 0..=i % 3 {
+                let at = random.next() as usize % file.len();
+                changed[at] = random.next() as u8;
+            }
+            if i % 4 == 3 {
+                changed.truncate(random.next() as usize % file.len());
+            }
+            fs::write(dir.path().join(format!("{i} {name}")), changed).expect("written");
+        }
+    }
+    comes_back(&open(&pack(dir.path(), Mode::Small, &[])).expect("sound"), dir.path());
 }
 
 #[test]
