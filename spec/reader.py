@@ -343,6 +343,7 @@ SEGMENT = one_of(
     variable={"index": u32},
     records={"first": u32, "count": u32},
     chunk={"variable": u32, "index": u64, "length": u64, "skipped": u32},
+    stream={"segments": u32, "deflate": record(level=u8, mem_level=u8, window_bits=u8, strategy=u8), "length": u64, "crc": u32},
     lines={"first": u32, "length": u64, "cells": many(CELL), "end": blob},
 )
 FILTER = one_of(shuffle={"item": u32}, deflate={"level": u8, "mem_level": u8}, fletcher32={})
@@ -542,10 +543,35 @@ def used_bytes(file: Any, s: Any) -> int:
     return 0
 
 
+class OpenStream:
+    """A stream whose plain content is being gone through."""
+
+    def __init__(self, s: Any) -> None:
+        self.segments, self.length, self.plain = s.segments, s.length, 0
+        d = s.deflate
+        if not (s.segments and 1 <= d.level <= 9 and 1 <= d.mem_level <= 9 and 9 <= d.window_bits <= 15 and d.strategy <= 4):
+            raise corrupt("EB-E11", "stream has no content, or settings that zlib does not take")
+
+    def take(self, file: Any, s: Any) -> bool:
+        """The next segment of its content; gives whether it is the last."""
+        if s.kind in ("hole", "chunk", "stream"):
+            raise corrupt("EB-E11", f"{s.kind} in a stream")
+        if s.kind in ("variable", "records", "lines") and any(v.receipt for v in variables_of(file, s)):
+            raise corrupt("EB-E11", "variable in a stream may have lost something")
+        self.segments -= 1
+        self.plain += segment_len(file, s)
+        if self.plain >= 1 << 64:
+            raise limit("EB-E03", "segments overflow 64 bits")
+        if not self.segments and self.length > 2 * self.plain + MAX_INLINE:
+            raise limit("EB-E03", f"stream of {self.length} bytes is made of {self.plain}")
+        return not self.segments
+
+
 def check_file(file: Any) -> None:
     for v in file.variables:
         check_variable(v)
     size, whole, chunks = 0, [], set()
+    open_stream: OpenStream | None = None
     for s in file.segments:
         if s.kind == "inline" and len(s.data) > MAX_INLINE:
             raise limit("EB-E03", "inline segment is too long")
@@ -573,9 +599,17 @@ def check_file(file: Any) -> None:
             if s.index >= math.prod(boxes(v.shape, v.chunks.shape)) or (s.variable, s.index) in chunks:
                 raise corrupt("EB-E04", "variables and segments do not match")
             chunks.add((s.variable, s.index))
+        if open_stream:
+            if open_stream.take(file, s):
+                open_stream = None
+            continue
+        if s.kind == "stream":
+            open_stream = OpenStream(s)
         size += segment_len(file, s)
         if size >= 1 << 64:
             raise limit("EB-E03", "segments overflow 64 bits")
+    if open_stream:
+        raise corrupt("EB-E11", "stream's content is not there")
     if sorted(map(id, whole)) != sorted(id(v) for v in file.variables if not v.chunks):
         raise corrupt("EB-E04", "variables and segments do not match")
     if size != file.size or size >= 1 << 63:
@@ -749,44 +783,63 @@ class Archive:
 
     def content(self, entry: Any) -> Iterator[bytes | int]:
         """A file's content piece by piece: bytes, or the length of a hole."""
-        at, file = 0, entry.body
+        at, file = 0, entry.body  # streams count as their content
+        stream: Stream | None = None
+        inside = 0  # segments of its content still to come
         for s in file.segments:
-            match s.kind:
-                case "inline":
-                    yield s.data
-                case "hole":
-                    yield s.length
-                case "part":
-                    yield self.shared_part(s.block, s.offset, s.length)
-                case "run":
-                    for k in range(ceil_div(s.length, s.block_len)):
-                        block, frame = self.block(s.block + k)
-                        start = k * s.block_len
-                        if block.place[:3] != ("run", entry.path, at + start) or decoded_len(block) != min(s.block_len, s.length - start):
-                            raise corrupt("EB-B05", f"block {s.block + k} is not the run of bytes that its entry names")
-                        yield self.decode(block, frame)
-                case "variable":
-                    yield from self.rows(entry, file.variables[s.index])
-                case "records":
-                    for columns in self.records(entry, variables_of(file, s)):
-                        yield np.concatenate(columns, axis=1).tobytes()
-                case "lines":
-                    left = s.length
-                    for columns in self.records(entry, fields := variables_of(file, s)):
-                        printed = lines.print_rows(s, fields, columns)
-                        left -= len(printed)
-                        yield printed
-                    if left:
-                        raise corrupt("EB-E13", f"lines have {s.length - left} bytes in place of {s.length}")
-                case "chunk":
-                    made = self.chunk(entry, file.variables[s.variable], s)
-                    if len(made) != s.length:
-                        raise corrupt("EB-E09", f"filters make {len(made)} bytes of a chunk of {s.length}")
-                    yield made
+            if s.kind == "stream":
+                stream, inside = Stream(s), s.segments
+                continue
+            for piece in self.segment(entry, s, at):
+                if stream and isinstance(piece, bytes):
+                    yield from stream.write(piece)
+                else:
+                    yield piece
             at += segment_len(file, s)
+            if stream:
+                inside -= 1
+                if not inside:
+                    yield stream.end()
+                    stream = None
         for v in file.variables:
             if v.chunks and n_blocks(v):  # not every block has a chunk that is stored
                 check_receipts(v, [self.block(block_number(v, k))[0].receipt for k in range(n_blocks(v))])
+
+    def segment(self, entry: Any, s: Any, at: int) -> Iterator[bytes | int]:
+        """The pieces of a segment that begins at `at`."""
+        file = entry.body
+        match s.kind:
+            case "inline":
+                yield s.data
+            case "hole":
+                yield s.length
+            case "part":
+                yield self.shared_part(s.block, s.offset, s.length)
+            case "run":
+                for k in range(ceil_div(s.length, s.block_len)):
+                    block, frame = self.block(s.block + k)
+                    start = k * s.block_len
+                    if block.place[:3] != ("run", entry.path, at + start) or decoded_len(block) != min(s.block_len, s.length - start):
+                        raise corrupt("EB-B05", f"block {s.block + k} is not the run of bytes that its entry names")
+                    yield self.decode(block, frame)
+            case "variable":
+                yield from self.rows(entry, file.variables[s.index])
+            case "records":
+                for columns in self.records(entry, variables_of(file, s)):
+                    yield np.concatenate(columns, axis=1).tobytes()
+            case "lines":
+                left = s.length
+                for columns in self.records(entry, fields := variables_of(file, s)):
+                    printed = lines.print_rows(s, fields, columns)
+                    left -= len(printed)
+                    yield printed
+                if left:
+                    raise corrupt("EB-E13", f"lines have {s.length - left} bytes in place of {s.length}")
+            case "chunk":
+                made = self.chunk(entry, file.variables[s.variable], s)
+                if len(made) != s.length:
+                    raise corrupt("EB-E09", f"filters make {len(made)} bytes of a chunk of {s.length}")
+                yield made
 
     def shared_part(self, number: int, offset: int, length: int) -> bytes:
         block, frame = self.block(number)
@@ -900,6 +953,37 @@ def apply_filter(f: Any, data: bytes) -> bytes:
             return stream.compress(data) + stream.flush()
         case _:
             return data + fletcher32(data).to_bytes(4, "little")
+
+
+class Stream:
+    """A raw deflate stream that is made again of its content (filters.md)."""
+
+    PIECE = 65536  # what zlib is given at a time
+
+    def __init__(self, s: Any) -> None:
+        d = s.deflate
+        self.zlib = zlib.compressobj(d.level, zlib.DEFLATED, -d.window_bits, d.mem_level, d.strategy)
+        self.expected, self.held = (s.length, s.crc), bytearray()
+        self.len, self.crc = 0, 0
+
+    def made(self, data: bytes) -> bytes:
+        self.len, self.crc = self.len + len(data), zlib.crc32(data, self.crc)
+        if self.len > self.expected[0]:
+            raise corrupt("EB-E10", "zlib makes another stream of its content")
+        return data
+
+    def write(self, content: bytes) -> Iterator[bytes]:
+        self.held += content
+        whole = len(self.held) // self.PIECE * self.PIECE
+        for at in range(0, whole, self.PIECE):
+            yield self.made(self.zlib.compress(self.held[at : at + self.PIECE]))
+        del self.held[:whole]
+
+    def end(self) -> bytes:
+        last = self.made(self.zlib.compress(self.held) + self.zlib.flush())
+        if (self.len, self.crc) != self.expected:
+            raise corrupt("EB-E10", "zlib makes another stream of its content")
+        return last
 
 
 def fletcher32(data: bytes) -> int:

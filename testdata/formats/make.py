@@ -139,12 +139,21 @@ def nifti():
         ("nifti-1.nii", nibabel.Nifti1Image(smooth((6, 5, 4), "<i2"), np.eye(4))),
         ("nifti-2-big.nii", nibabel.Nifti2Image(smooth((5, 4, 3, 2), ">f4"), np.eye(4), nibabel.Nifti2Header(endianness=">"))),
         ("nifti-rgb.nii", nibabel.Nifti1Image(colours, np.eye(4))),
+        ("gzip-nifti.nii.gz", nibabel.Nifti1Image(smooth((9, 8, 7), "<f4"), np.eye(4))),
     ]:
         nibabel.save(image, HERE / file)
         values = np.asarray(nibabel.load(HERE / file).dataobj.get_unscaled())
         if values.dtype.names:
             values = np.stack([values[name] for name in values.dtype.names])
         yield file, "", values
+
+
+def npz():
+    arrays = {"grid": smooth((9, 8), ">f4"), "a/count": smooth((40,), "<i8"), "columns": np.asfortranarray(smooth((5, 6), "<f8")), "one": np.float32(3)}
+    for file, save in [("zip-deflated.npz", np.savez_compressed), ("zip-stored.npz", np.savez)]:
+        save(HERE / file, **arrays)
+        with np.load(HERE / file) as data:
+            yield from ((file, name, data[name]) for name in data.files)
 
 
 def safetensors():
@@ -223,9 +232,13 @@ def nrrd():
 
     now = mock.Mock()
     now.utcnow.return_value = datetime.datetime(2000, 1, 1)
-    for file, values in [("nrrd.nrrd", smooth((5, 4, 3))), ("nrrd-big.nrrd", smooth((7, 6), ">u2"))]:
+    for file, values, encoding in [
+        ("nrrd.nrrd", smooth((5, 4, 3)), "raw"),
+        ("nrrd-big.nrrd", smooth((7, 6), ">u2"), "raw"),
+        ("nrrd-gzip.nrrd", smooth((9, 8, 7), "<i2"), "gzip"),
+    ]:
         with mock.patch("nrrd.writer.datetime", now):
-            nrrd.write(str(HERE / file), values, {"encoding": "raw", "key": "its value: any"})
+            nrrd.write(str(HERE / file), values, {"encoding": encoding, "key": "its value: any"})
         yield file, "", nrrd.read(str(HERE / file))[0]
 
 
@@ -633,7 +646,6 @@ def vtk():
 def mat():
     import scipy.io
 
-    file = "mat.mat"
     arrays = {
         "a": smooth((5, 7), "f8"),
         "with_a_long_name": smooth((3, 4, 2), "i2"),
@@ -643,14 +655,15 @@ def mat():
         "list": np.array([1, "b"], dtype=object),
         "last": smooth((2, 9), "f4"),
     }
-    with mock.patch("time.asctime", lambda: "a sample"):
-        scipy.io.savemat(HERE / file, arrays)
-    for name, values in scipy.io.loadmat(HERE / file).items():
-        if isinstance(values, np.ndarray) and values.dtype.kind == "c":
-            yield file, f"{name}.real", values.real
-            yield file, f"{name}.imag", values.imag
-        elif isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
-            yield file, name, values
+    for file, deflated in [("mat.mat", False), ("mat-deflated.mat", True)]:
+        with mock.patch("time.asctime", lambda: "a sample"):
+            scipy.io.savemat(HERE / file, arrays, do_compression=deflated)
+        for name, values in scipy.io.loadmat(HERE / file).items():
+            if isinstance(values, np.ndarray) and values.dtype.kind == "c":
+                yield file, f"{name}.real", values.real
+                yield file, f"{name}.imag", values.imag
+            elif isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
+                yield file, name, values
 
     scipy.io.savemat(HERE / "mat-4.mat", {"val": smooth((3, 50), "i2"), "text": "text", "z": smooth((4, 3), "c16")}, format="4")
     for name, values in scipy.io.loadmat(HERE / "mat-4.mat").items():
@@ -844,7 +857,7 @@ def table():
 
 
 FORMATS = [
-    netcdf3, fits, nifti, safetensors, sound, mrc, nrrd, metaimage, gguf, images, sac, ply,
+    netcdf3, fits, nifti, npz, safetensors, sound, mrc, nrrd, metaimage, gguf, images, sac, ply,
     tiff, dicom, segy, pp, grib, las, molecules, vtk, mat, arrow, hdf5, netcdf4, table,
 ]
 

@@ -12,6 +12,7 @@ mod lines;
 mod repeats;
 mod salvage;
 mod stages;
+mod streams;
 
 use crate::builder::{Archive, Builder};
 use crate::vectors::{Files, Vector};
@@ -29,6 +30,7 @@ pub fn vectors() -> Vec<Vector> {
         entries::vectors(),
         layouts::vectors(),
         lines::vectors(),
+        streams::vectors(),
         index::vectors(),
         salvage::vectors(),
     ]

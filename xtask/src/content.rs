@@ -75,7 +75,8 @@ pub fn hard_link(path: &str, target: &str) -> Entry {
 /// A regular file whose content outside holes is `content`.
 pub fn file(path: impl AsRef<[u8]>, segments: Vec<Segment>, variables: Vec<Variable>, content: &[u8]) -> Entry {
     let mut body = FileBody { size: 0, segments, variables, hashes: Some(FileHashes::of(hash(content))) };
-    body.size = body.segments.iter().fold(0, |size: u64, segment| size.wrapping_add(body.segment_len(segment).unwrap_or(0)));
+    let len = |(segment, at): (&Segment, Option<u64>)| at.and_then(|_| body.segment_len(segment)).unwrap_or(0);
+    body.size = body.placed().map(len).fold(0, u64::wrapping_add);
     entry(path, Body::File(body))
 }
 

@@ -4,7 +4,8 @@
 //! and answers for what is lost, [transforms](transform) and a [coder] write the codes and
 //! lose nothing. [`pipeline::encode`] decodes what it has coded and [checks](check) every value
 //! in exact arithmetic before anybody sees the result. This crate knows no archive. A [filter]
-//! is no stage: it is what the format of the packed file did to its own bytes, made again.
+//! is no stage: it is what the format of the packed file did to its own bytes, made again; so is a
+//! [deflate] stream.
 //!
 //! To add a stage: one file under `quantizer`, `transform` or `coder`, one line in
 //! [`Registry::core`], one page under `spec/stages`.
@@ -15,6 +16,7 @@ pub mod check;
 pub mod coder;
 pub mod codes;
 pub mod conformance;
+pub mod deflate;
 mod exact;
 pub mod filter;
 pub mod float;

@@ -9,8 +9,9 @@ use errbar_format::limits::{MAX_BLOCK, MAX_DIMS, MAX_NAME};
 use errbar_format::record::Filter;
 use errbar_format::{DType, Result};
 
+use crate::mat::Matrix;
 use crate::patch::{SizeField, are_apart};
-use crate::{Lines, not_this};
+use crate::{Lines, ReadAt, dissect, not_this, plain_dissectors};
 
 /// Places in a file, at most: they all stand in its one entry.
 pub(crate) const MAX_PLACES: usize = 1 << 18;
@@ -140,7 +141,7 @@ impl Array {
 }
 
 /// What stands at a place of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Holds {
     /// All elements of an array, in storage order.
     Array(usize),
@@ -159,10 +160,56 @@ pub enum Holds {
         /// Filters that this chunk was not put through, the first at bit 0.
         skipped: u32,
     },
+    /// Deflated bytes, which may hold arrays themselves.
+    Stream(Wrapper, Inside),
+}
+
+/// How deflated bytes stand at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrapper {
+    /// A raw stream begins there, and ends there or before the place does.
+    Raw,
+    /// Members of gzip, one behind another.
+    Gzip,
+}
+
+/// What deflated bytes inflate to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Inside {
+    /// A file of this name: that of a member, or nothing where no other name is needed.
+    File(String),
+    /// A data element of a MAT-file.
+    Element {
+        /// Whether its numbers are big-endian.
+        big_endian: bool,
+    },
+    /// The elements of this array.
+    Array(Box<Array>),
+}
+
+impl Inside {
+    /// The name of what it inflates to; nothing where that has none.
+    pub fn name(&self) -> &str {
+        if let Inside::File(name) = self { name } else { "" }
+    }
+
+    /// Where the arrays lie in what it inflates to. What a stream cannot hold, chunks and other
+    /// streams, is left out.
+    pub fn dissect(&self, content: &dyn ReadAt) -> Layout {
+        let mut layout = match self {
+            Inside::File(_) => dissect(content, plain_dissectors()).0,
+            Inside::Element { big_endian } => dissect(content, &[&Matrix { big_endian: *big_endian }]).0,
+            Inside::Array(array) => Some(Layout::of((**array).clone(), 0)).filter(|l| l.clone().settle(content.size())).unwrap_or_default(),
+        };
+        layout.places.retain(|place| !matches!(place.holds, Holds::Stream(..)));
+        let chunked = (0..layout.arrays.len()).filter(|&index| layout.arrays[index].chunks.is_some()).collect();
+        layout.remove(&chunked);
+        layout
+    }
 }
 
 /// A place in a file that belongs to arrays.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     /// First byte.
     pub offset: u64,
@@ -226,10 +273,41 @@ impl Layout {
             match &mut place.holds {
                 Holds::Array(array) | Holds::Chunk { array, .. } => *array = below(*array),
                 Holds::Records(fields) | Holds::Lines(fields, _) => *fields = below(fields.start)..below(fields.end),
+                Holds::Stream(..) => {}
             }
         }
         let mut index = 0..;
         self.arrays.retain(|_| index.next().is_none_or(|index| !arrays.contains(&index)));
+    }
+
+    /// Adds the arrays of `inner`, the layout of a member of this name; gives its places with the arrays
+    /// numbered as here. Names that are too long leave it out; those that are the same as others are left
+    /// to [`Layout::name_apart`].
+    pub fn absorb(&mut self, name: &str, inner: Layout) -> Vec<Place> {
+        let first = self.arrays.len();
+        let stem = name.strip_suffix(".npy").unwrap_or(name);
+        let named = |array: Array| {
+            let name = match (stem, array.name.as_str()) {
+                ("", own) => own.to_owned(),
+                (stem, "") => stem.to_owned(),
+                (stem, own) => format!("{stem}/{own}"),
+            };
+            Array { name, ..array }
+        };
+        let arrays: Vec<Array> = inner.arrays.into_iter().map(named).collect();
+        if arrays.iter().any(|array| array.name.len() > MAX_NAME) {
+            return Vec::new();
+        }
+        self.arrays.extend(arrays);
+        let renumber = |mut place: Place| {
+            match &mut place.holds {
+                Holds::Array(array) | Holds::Chunk { array, .. } => *array += first,
+                Holds::Records(fields) | Holds::Lines(fields, _) => *fields = fields.start + first..fields.end + first,
+                Holds::Stream(..) => {}
+            }
+            place
+        };
+        inner.places.into_iter().map(renumber).collect()
     }
 
     /// Puts the places in file order. Gives whether they lie apart from one another and within `size`
@@ -254,13 +332,19 @@ impl Layout {
     }
 
     /// Gives arrays of one name numbers, from the second on.
-    fn name_apart(&mut self) {
+    pub fn name_apart(&mut self) {
         let mut times: HashMap<String, u32> = HashMap::new();
         for array in self.arrays.iter_mut().filter(|array| !array.name.is_empty()) {
-            let n = times.entry(array.name.clone()).or_default();
-            *n += 1;
-            if *n > 1 {
-                array.name = format!("{}#{n}", array.name);
+            let mut n = times.get(&array.name).map_or(1, |n| n + 1);
+            let numbered = |n| if n > 1 { format!("{}#{n}", array.name) } else { array.name.clone() };
+            // Another array may have been called so from the start.
+            while n > 1 && times.contains_key(&numbered(n)) {
+                n += 1;
+            }
+            let name = numbered(n);
+            times.insert(std::mem::replace(&mut array.name, name), n);
+            if n > 1 {
+                times.insert(array.name.clone(), 1);
             }
         }
     }
@@ -296,6 +380,7 @@ impl Layout {
                 let n = self.arrays.get(*array).and_then(Array::n_chunks);
                 n.is_some_and(|n| *index < n) && chunks.insert((*array, *index)) && place.length <= MAX_BLOCK
             }
+            Holds::Stream(..) => true,
         });
         // What is empty, or not stored, needs no place.
         let needs_none = |array: &Array| array.chunks.is_some() || array.bytes() == Some(0);
@@ -329,6 +414,25 @@ mod tests {
         }
         assert!(layout.settle(6));
         assert_eq!(layout.arrays.iter().map(|array| array.name.as_str()).collect::<Vec<_>>(), ["t", "", "t#2", "u", "", "t#3"]);
+    }
+
+    #[test]
+    fn arrays_of_a_member_are_named_after_it() {
+        let mut layout = Layout::of(bytes("m/t", &[2]), 0);
+        let mut inner = Layout::of(bytes("t", &[2]), 3);
+        inner.array(9, bytes("", &[1]));
+        let places = layout.absorb("m", inner.clone());
+        layout.name_apart();
+        assert_eq!(layout.arrays.iter().map(|array| array.name.as_str()).collect::<Vec<_>>(), ["m/t", "m/t#2", "m"]);
+        assert_eq!(
+            places.iter().map(|place| (place.offset, place.holds.clone())).collect::<Vec<_>>(),
+            [(3, Holds::Array(1)), (9, Holds::Array(2))]
+        );
+        layout.absorb("m", inner.clone());
+        layout.absorb("a.npy", Layout::of(bytes("", &[1]), 0));
+        layout.name_apart();
+        assert_eq!(layout.arrays[3..].iter().map(|array| array.name.as_str()).collect::<Vec<_>>(), ["m/t#3", "m#2", "a"]);
+        assert_eq!((layout.absorb(&"n".repeat(254), inner), layout.arrays.len()), (vec![], 6));
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod flatbuffer;
 mod genericio;
 mod gguf;
 mod grib;
+mod gzip;
 mod hdf5;
 mod las;
 mod layout;
@@ -50,6 +51,8 @@ mod trr;
 mod vtk;
 mod vtkxml;
 mod wav;
+mod zip;
+mod zlib;
 
 pub use aiff::Aiff;
 pub use arrow::Arrow;
@@ -60,9 +63,10 @@ pub use fits::Fits;
 pub use genericio::GenericIo;
 pub use gguf::Gguf;
 pub use grib::Grib;
+pub use gzip::{Gzip, header_len as gzip_header_len};
 pub use hdf5::Hdf5;
 pub use las::Las;
-pub use layout::{Array, Chunks, Holds, Layout, Packing, Place};
+pub use layout::{Array, Chunks, Holds, Inside, Layout, Packing, Place, Wrapper};
 pub use mat::Mat;
 pub use mat4::Mat4;
 pub use metaimage::MetaImage;
@@ -85,6 +89,8 @@ pub use trr::Trr;
 pub use vtk::Vtk;
 pub use vtkxml::VtkXml;
 pub use wav::Wav;
+pub use zip::Zip;
+pub use zlib::Zlib;
 
 /// Something that can be read at any place.
 pub trait ReadAt {
@@ -132,41 +138,82 @@ pub trait Dissector: Sync {
     fn dissect(&self, file: &dyn ReadAt) -> Result<Layout>;
 }
 
+/// A part of a file that is taken for one.
+pub struct Window<'a> {
+    file: &'a dyn ReadAt,
+    at: u64,
+    len: u64,
+}
+
+impl<'a> Window<'a> {
+    /// The `len` bytes of `file` from `at` on, which must be there.
+    pub fn new(file: &'a dyn ReadAt, at: u64, len: u64) -> Window<'a> {
+        Window { file, at, len }
+    }
+}
+
+impl ReadAt for Window<'_> {
+    fn size(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        match at.checked_add(buffer.len() as u64).is_some_and(|end| end <= self.len) {
+            true => self.file.read_at(buffer, self.at + at),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// Every format known, in the order they are tried: those that hold other files first and, because any
+/// file may begin like it, last.
+static FORMATS: &[&dyn Dissector] = &[
+    &Gzip,
+    &Zip,
+    &Npy,
+    &NetCdf3,
+    &Fits,
+    &Nifti,
+    &Gguf,
+    &Nrrd,
+    &Ply,
+    &Wav,
+    &Aiff,
+    &Dicom,
+    &Tiff,
+    &Las,
+    &Trr,
+    &Dcd,
+    &GenericIo,
+    &Arrow,
+    &Mat,
+    &Vtk,
+    &VtkXml,
+    &Mrc,
+    &MetaImage,
+    &SafeTensors,
+    &Pnm,
+    &Bmp,
+    &Pp,
+    &Grib,
+    &Sac,
+    &Mat4,
+    &Segy,
+    &Hdf5,
+    &Table,
+    &Zlib,
+];
+/// Those of them that hold no other files.
+const PLAIN: std::ops::Range<usize> = 2..FORMATS.len() - 1;
+
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
-    &[
-        &Npy,
-        &NetCdf3,
-        &Fits,
-        &Nifti,
-        &Gguf,
-        &Nrrd,
-        &Ply,
-        &Wav,
-        &Aiff,
-        &Dicom,
-        &Tiff,
-        &Las,
-        &Trr,
-        &Dcd,
-        &GenericIo,
-        &Arrow,
-        &Mat,
-        &Vtk,
-        &VtkXml,
-        &Mrc,
-        &MetaImage,
-        &SafeTensors,
-        &Pnm,
-        &Bmp,
-        &Pp,
-        &Grib,
-        &Sac,
-        &Mat4,
-        &Segy,
-        &Hdf5,
-        &Table,
-    ]
+    FORMATS
+}
+
+/// Those that hold no other files: what is tried on a file that stands in another one.
+fn plain_dissectors() -> &'static [&'static dyn Dissector] {
+    &FORMATS[PLAIN]
 }
 
 /// The layout of `file` as the first fitting dissector of `all` finds it, its places in file order,

@@ -1,15 +1,17 @@
-//! MATLAB's MAT-files, level 5 (MathWorks, MAT-File Format): full numeric arrays that are not compressed.
+//! MATLAB's MAT-files, level 5 (MathWorks, MAT-File Format): full numeric arrays, as they are or in zlib
+//! streams.
 
 use errbar_format::dtype::n_elements;
 use errbar_format::limits::MAX_DIMS;
 use errbar_format::{DType, Result};
 
 use crate::numbers::Numbers;
-use crate::{Array, Dissector, Layout, ReadAt, not_this};
+use crate::{Array, Dissector, Holds, Inside, Layout, Place, ReadAt, Wrapper, not_this, zlib};
 
 /// Variables in a file, at most.
 const MAX_VARIABLES: usize = 1 << 16;
 const MATRIX: u32 = 14;
+const COMPRESSED: u32 = 15;
 
 /// The MAT-file format.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +42,38 @@ impl Dissector for Mat {
                 // What is no plain array is bytes; the next variable may be one.
                 matrix(file, &element, big_endian, &mut layout).ok();
             }
+            if element.kind == COMPRESSED && element.bytes > zlib::HEADER {
+                let (offset, length) = (element.data + zlib::HEADER, element.bytes - zlib::HEADER);
+                let holds = Holds::Stream(Wrapper::Raw, Inside::Element { big_endian });
+                layout.places.push(Place { offset, length, holds });
+            }
             at = element.end;
         }
         Ok(layout)
+    }
+}
+
+/// The data element that a compressed one holds.
+pub(crate) struct Matrix {
+    pub(crate) big_endian: bool,
+}
+
+impl Dissector for Matrix {
+    fn name(&self) -> &'static str {
+        "mat"
+    }
+
+    fn probe(&self, _: &[u8]) -> bool {
+        true
+    }
+
+    fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
+        let element = Element::read(file, 0, self.big_endian)?;
+        let mut layout = Layout::default();
+        match element.kind == MATRIX && element.end <= file.size() {
+            true => matrix(file, &element, self.big_endian, &mut layout).map(|()| layout),
+            false => Err(not_this("no matrix, or a cut one")),
+        }
     }
 }
 
@@ -176,6 +207,24 @@ mod tests {
         let compressed = [&word(15, false)[..], &word(5, false), &[1; 5]].concat();
         for other in [matrix(1, 9, &[&[1; 48]], false), matrix(6, 9, &[&[1; 40]], false), matrix(6, 8, &[&[1; 48]], false), compressed] {
             assert_eq!(found(&file(&[other, plain.clone()], false)).len(), 1);
+        }
+    }
+
+    #[test]
+    fn compressed_variables_are_streams_of_one_matrix() {
+        for big in [false, true] {
+            let compressed = [&word(15, big)[..], &word(8, big), b"\x78\x9cstream"].concat();
+            let file = file(&[compressed, matrix(6, 9, &[&[1; 48]], big)], big);
+            let (layout, _) = dissect(&&file[..], &[&Mat]);
+            let [Place { offset: 138, length: 6, holds: Holds::Stream(Wrapper::Raw, element) }, _] = &layout.places[..] else {
+                panic!("{layout:?}")
+            };
+            let inside = matrix(6, 9, &[&[1; 48]], big);
+            let inner = element.dissect(&&inside[..]);
+            assert_eq!((inner.arrays[0].name.as_str(), inner.places[0].length, inner.arrays[0].big_endian), ("ab", 48, big));
+            for cut in 0..inside.len() {
+                assert_eq!(element.dissect(&&inside[..cut]), Layout::default());
+            }
         }
     }
 

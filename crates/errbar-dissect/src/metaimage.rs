@@ -3,7 +3,7 @@
 use errbar_format::{DType, Result};
 
 use crate::cursor::Cursor;
-use crate::{Array, Dissector, Layout, ReadAt, not_this};
+use crate::{Array, Dissector, Inside, Layout, ReadAt, not_this, zlib};
 
 /// Lines of a header, at most.
 const MAX_LINES: usize = 4096;
@@ -25,7 +25,7 @@ impl Dissector for MetaImage {
     fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
         let mut cursor = Cursor::new(file, 0, false);
         let (mut dtype, mut shape, mut dimensions, mut channels) = (None, None, None, 1u64);
-        let (mut big_endian, mut binary) = (false, false);
+        let (mut big_endian, mut binary, mut compressed) = (false, false, false);
         for _ in 0..MAX_LINES {
             let line = cursor.line()?;
             let Some((key, value)) = line.split_once('=') else { return Err(not_this("line without a value")) };
@@ -38,7 +38,7 @@ impl Dissector for MetaImage {
                 "ElementNumberOfChannels" => channels = value.parse().map_err(|_| not_this("channels are not a number"))?,
                 "BinaryData" => binary = is_true,
                 "BinaryDataByteOrderMSB" | "ElementByteOrderMSB" => big_endian = is_true,
-                "CompressedData" if is_true => return Err(not_this("data are compressed")),
+                "CompressedData" => compressed = is_true,
                 "HeaderSize" if value != "0" => return Err(not_this("data begin elsewhere")),
                 // By definition the last line of a header.
                 "ElementDataFile" if value.eq_ignore_ascii_case("LOCAL") => {
@@ -51,7 +51,8 @@ impl Dissector for MetaImage {
                     if channels > 1 {
                         shape.push(channels);
                     }
-                    return Ok(Layout::of(Array::new("", dtype, big_endian && dtype.size() > 1, shape), cursor.at));
+                    let array = Array::new("", dtype, big_endian && dtype.size() > 1, shape);
+                    return if compressed { compressed_array(array, file.size(), cursor.at) } else { Ok(Layout::of(array, cursor.at)) };
                 }
                 "ElementDataFile" => return Err(not_this("data are in other files")),
                 _ => (),
@@ -59,6 +60,13 @@ impl Dissector for MetaImage {
         }
         Err(not_this("header is too long"))
     }
+}
+
+/// An array in the zlib stream that begins at `at`.
+fn compressed_array(array: Array, size: u64, at: u64) -> Result<Layout> {
+    let offset = at + zlib::HEADER;
+    let length = size.checked_sub(offset).ok_or_else(|| not_this("data are cut"))?;
+    Ok(zlib::stream(offset, length, Inside::Array(Box::new(array))))
 }
 
 /// `MET_LONG` is left out: writers differ in its size.
@@ -81,7 +89,7 @@ fn dtype(name: &str) -> Option<DType> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dissect;
+    use crate::{Holds, Place, Wrapper, dissect};
 
     const FINE: &str = "NDims = 2\nDimSize = 3 2\nElementType = MET_SHORT\nBinaryData = True\nBinaryDataByteOrderMSB = True\n";
 
@@ -100,17 +108,19 @@ mod tests {
     }
 
     #[test]
+    fn compressed_data_are_a_stream_of_the_array() {
+        let file = format!("ObjectType = Image\nCompressedData = True\n{FINE}ElementDataFile = LOCAL\nzzstream");
+        let (layout, _) = dissect(&file.as_bytes(), &[&MetaImage]);
+        let [Place { offset, length: 6, holds: Holds::Stream(Wrapper::Raw, inside) }] = &layout.places[..] else { panic!("{layout:?}") };
+        assert_eq!(*offset as usize, file.len() - 6);
+        assert_eq!(inside.dissect(&&[1; 12][..]).arrays[0].shape, [2, 3]);
+    }
+
+    #[test]
     fn contradictions_are_bytes() {
         assert_eq!(found(FINE, "other.raw"), None);
-        for more in [
-            "CompressedData = True\n",
-            "ElementType = MET_LONG\n",
-            "NDims = 3\n",
-            "DimSize = 3 3\n",
-            "HeaderSize = 7\n",
-            "BinaryData = False\n",
-            "no value\n",
-        ] {
+        for more in ["ElementType = MET_LONG\n", "NDims = 3\n", "DimSize = 3 3\n", "HeaderSize = 7\n", "BinaryData = False\n", "no value\n"]
+        {
             assert_eq!(found(&format!("{FINE}{more}"), "LOCAL"), None, "{more}");
         }
     }

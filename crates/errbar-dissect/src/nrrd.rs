@@ -1,9 +1,9 @@
-//! NRRD with its data attached and raw ("Definition of NRRD File Format", teem.sourceforge.net/nrrd).
+//! NRRD with its data attached, raw or in gzip ("Definition of NRRD File Format", teem.sourceforge.net/nrrd).
 
 use errbar_format::{DType, Result};
 
 use crate::cursor::Cursor;
-use crate::{Array, Dissector, Layout, ReadAt, not_this};
+use crate::{Array, Dissector, Holds, Inside, Layout, Place, ReadAt, Wrapper, not_this};
 
 /// Lines of a header, or lines to be left out before the data, at most.
 const MAX_LINES: u64 = 1 << 16;
@@ -25,7 +25,7 @@ impl Dissector for Nrrd {
         let mut cursor = Cursor::new(file, 0, false);
         cursor.line()?;
         let (mut dtype, mut shape, mut dimension, mut big_endian) = (None, None, None, None);
-        let (mut raw, mut skipped, mut lines) = (false, 0i64, 0u64);
+        let (mut encoding, mut skipped, mut lines) = (None, 0i64, 0u64);
         for n in 0.. {
             let line = cursor.line()?;
             if line.is_empty() {
@@ -44,14 +44,16 @@ impl Dissector for Nrrd {
                 "dimension" => dimension = value.parse().ok(),
                 "sizes" => shape = value.split_whitespace().rev().map(|size| size.parse().ok()).collect::<Option<Vec<u64>>>(),
                 "endian" => big_endian = Some(value.eq_ignore_ascii_case("big")),
-                "encoding" => raw = value.eq_ignore_ascii_case("raw"),
+                "encoding" => encoding = Encoding::named(value),
                 "byte skip" | "byteskip" => skipped = value.parse().map_err(|_| not_this("byte skip is not a number"))?,
                 "line skip" | "lineskip" => lines = value.parse().map_err(|_| not_this("line skip is not a number"))?,
                 "data file" | "datafile" => return Err(not_this("data are in another file")),
                 _ => (),
             }
         }
-        let (Some(dtype), Some(shape), true) = (dtype, shape, raw) else { return Err(not_this("no raw array of a type known here")) };
+        let (Some(dtype), Some(shape), Some(encoding)) = (dtype, shape, encoding) else {
+            return Err(not_this("no array of a type and an encoding known here"));
+        };
         if dimension != Some(shape.len()) || (big_endian.is_none() && dtype.size() > 1) {
             return Err(not_this("sizes or byte order are missing"));
         }
@@ -59,12 +61,36 @@ impl Dissector for Nrrd {
         for _ in 0..lines.min(MAX_LINES) {
             cursor.line()?;
         }
+        if encoding == Encoding::Gzip {
+            // What is skipped before the data is skipped in what they inflate to.
+            let length =
+                file.size().checked_sub(cursor.at).filter(|_| skipped == 0).ok_or_else(|| not_this("bytes are skipped in gzip"))?;
+            let holds = Holds::Stream(Wrapper::Gzip, Inside::Array(Box::new(array)));
+            return Ok(Layout { places: vec![Place { offset: cursor.at, length, holds }], ..Layout::default() });
+        }
         let at = match u64::try_from(skipped) {
             Ok(skipped) => cursor.at.checked_add(skipped),
             // -1: the data end with the file.
             Err(_) => array.bytes().and_then(|bytes| file.size().checked_sub(bytes)).filter(|at| skipped == -1 && *at >= cursor.at),
         };
         Ok(Layout::of(array, at.ok_or_else(|| not_this("data do not fit the file"))?))
+    }
+}
+
+/// How the elements stand in the file.
+#[derive(Clone, Copy, PartialEq)]
+enum Encoding {
+    Raw,
+    Gzip,
+}
+
+impl Encoding {
+    fn named(name: &str) -> Option<Encoding> {
+        match name.to_ascii_lowercase().as_str() {
+            "raw" => Some(Encoding::Raw),
+            "gzip" | "gz" => Some(Encoding::Gzip),
+            _ => None,
+        }
     }
 }
 
@@ -113,9 +139,23 @@ mod tests {
     }
 
     #[test]
+    fn data_in_gzip_are_one_stream_of_the_array() {
+        let place = |fields: &str| {
+            let file = format!("NRRD0004\n{fields}\nstream");
+            dissect(&file.as_bytes(), &[&Nrrd]).0.places.pop()
+        };
+        let gzip = FINE.replace("raw", "gzip");
+        let Some(Place { offset, length: 6, holds: Holds::Stream(Wrapper::Gzip, inside) }) = place(&gzip) else { panic!("no stream") };
+        assert_eq!(offset, gzip.len() as u64 + 10);
+        assert_eq!(inside.dissect(&&[1; 12][..]).arrays[0].index_shape(), [3, 2]);
+        assert_eq!(inside.dissect(&&[1; 11][..]), Layout::default(), "too few elements");
+        assert_eq!(place(&format!("{gzip}byte skip: 4\n")), None);
+    }
+
+    #[test]
     fn contradictions_are_bytes() {
         for more in [
-            "encoding: gzip\n",
+            "encoding: bzip2\n",
             "data file: a.raw\n",
             "type: block\n",
             "dimension: 3\n",

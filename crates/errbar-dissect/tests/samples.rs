@@ -132,6 +132,11 @@ fn arrays_are_those_that_the_reference_libraries_read() {
         let file = fs::read(folder().join(name)).expect("a sample");
         let (layout, by) = dissect(&&file[..], dissectors());
         assert!(by.is_some(), "{name} is taken for bytes");
+        if ["gzip-nifti.nii.gz", "mat-deflated.mat", "nrrd-gzip.nrrd", "zip-deflated.npz"].contains(&name) {
+            // Who packs inflates them, and finds the arrays then.
+            assert!(layout.places.iter().any(|place| matches!(place.holds, Holds::Stream(..))), "{name}");
+            continue;
+        }
         for row in of_file {
             let [_, variable, dtype, shape, crc] = row[..] else { panic!("{name}: a row of {} items", row.len()) };
             let dtype = DType::from_name(dtype).expect("a type");

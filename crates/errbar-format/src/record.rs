@@ -17,9 +17,11 @@ mod bound;
 mod check;
 mod full_width;
 mod lines;
+mod segment;
 
 pub use bound::{Bound, Limit, Receipt};
 pub use lines::{Cell, Pad, Print};
+pub use segment::{Deflate, Segment};
 
 /// Features that a reader must know to read an archive. An unknown bit means: unsupported.
 pub mod feature {
@@ -300,72 +302,6 @@ pub struct FileHashes {
     pub original: Hash,
     /// BLAKE3 of the content that unpacking gives; equal to the original's when nothing was lost.
     pub restored: Hash,
-}
-
-/// A piece of a file's content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Segment {
-    /// These bytes.
-    Inline(Vec<u8>),
-    /// Zeros that take no room on disk.
-    Hole {
-        /// Bytes.
-        length: u64,
-    },
-    /// A part of one block.
-    Part {
-        /// The block's number.
-        block: u64,
-        /// First byte in its decoded bytes.
-        offset: u64,
-        /// Bytes.
-        length: u64,
-    },
-    /// Consecutive blocks, all of one size but the last.
-    Run {
-        /// Number of the first block.
-        first_block: u64,
-        /// Decoded bytes of every block but the last.
-        block_len: u64,
-        /// Bytes in all.
-        length: u64,
-    },
-    /// All elements of a variable, in storage order.
-    Variable {
-        /// Its position in [`FileBody::variables`].
-        index: u32,
-    },
-    /// Records of equal length: of each of some variables, in order, all elements that share one
-    /// index of the first dimension.
-    Records {
-        /// Position of the first of these variables in [`FileBody::variables`].
-        first: u32,
-        /// How many they are.
-        count: u32,
-    },
-    /// A chunk of a variable, put through its filters.
-    Chunk {
-        /// The variable's position in [`FileBody::variables`].
-        variable: u32,
-        /// Position in the variable's grid of chunks, in C order.
-        index: u64,
-        /// Bytes that the filters make.
-        length: u64,
-        /// Filters that this chunk is not put through, the first at bit 0.
-        skipped: u32,
-    },
-    /// Lines of text: of each of some variables, in order, all elements that share one index of the
-    /// first dimension, printed.
-    Lines {
-        /// Position of the first of these variables in [`FileBody::variables`].
-        first: u32,
-        /// Bytes of all lines.
-        length: u64,
-        /// What stands for each of them.
-        cells: Vec<Cell>,
-        /// What ends a line.
-        end: Vec<u8>,
-    },
 }
 
 /// A place in a shared block.

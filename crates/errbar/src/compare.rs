@@ -373,13 +373,11 @@ struct Running {
 impl FileComparison<'_> {
     fn run(&self, blocks: &mut dyn BlockSource, report: &mut CompareReport) -> Result<()> {
         let mut running: Vec<Option<Running>> = self.file.variables.iter().map(|_| None).collect();
-        let mut at = 0;
-        for segment in &self.file.segments {
-            if let errbar_format::record::Segment::Variable { index } = segment {
+        for (segment, at) in self.file.placed() {
+            if let (errbar_format::record::Segment::Variable { index }, Some(at)) = (segment, at) {
                 let variable = &self.file.variables[*index as usize];
                 running[*index as usize] = self.running(variable, (&self.other, at)).map_err(|e| e.in_variable(&variable.name))?;
             }
-            at += self.file.segment_len(segment).unwrap_or(0);
         }
         let scattered = Scattered::new(self, &mut running)?;
         let mut hasher = blake3::Hasher::new();

@@ -12,6 +12,7 @@ mod refit;
 mod restore;
 mod scattered;
 mod spool;
+mod stream;
 mod units;
 
 use std::collections::HashMap;

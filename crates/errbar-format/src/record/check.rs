@@ -183,7 +183,7 @@ fn nth_box(shape: &[u64], of: &[u64], mut k: u64) -> (Vec<u64>, Vec<u64>) {
 }
 
 impl Entry {
-    /// Checks everything about an entry that can be told from itself (EB-P01, EB-E01 … EB-E05, EB-E07, EB-E08).
+    /// Checks everything about an entry that can be told from itself (EB-P01, EB-E01 … EB-E05, EB-E07, EB-E08, EB-E11).
     ///
     /// # Errors
     /// The kind that the broken rule names.
@@ -274,7 +274,8 @@ impl FileBody {
             | Segment::Part { length, .. }
             | Segment::Run { length, .. }
             | Segment::Lines { length, .. }
-            | Segment::Chunk { length, .. } => Some(*length),
+            | Segment::Chunk { length, .. }
+            | Segment::Stream { length, .. } => Some(*length),
             Segment::Variable { index } => self.variables.get(*index as usize)?.bytes(),
             Segment::Records { first, count } => {
                 self.fields(*first, *count)?.iter().try_fold(0u64, |sum, field| sum.checked_add(field.bytes()?))
@@ -282,11 +283,37 @@ impl FileBody {
         }
     }
 
+    /// The segments, each with the byte of the file at which it begins; nothing for those that are the
+    /// plain content of a stream.
+    pub fn placed(&self) -> impl Iterator<Item = (&Segment, Option<u64>)> {
+        let (mut at, mut inside) = (0u64, 0);
+        self.segments.iter().map(move |segment| {
+            if inside > 0 {
+                inside -= 1;
+                return (segment, None);
+            }
+            if let Segment::Stream { segments, .. } = segment {
+                inside = *segments;
+            }
+            let start = at;
+            at = at.saturating_add(self.segment_len(segment).unwrap_or(u64::MAX));
+            (segment, Some(start))
+        })
+    }
+
+    /// Bytes of the plain content of the stream at position `at` of the segments; nothing where that is
+    /// no stream, or cannot be told.
+    pub fn plain_len(&self, at: usize) -> Option<u64> {
+        let Segment::Stream { segments, .. } = self.segments.get(at)? else { return None };
+        let inside = self.segments.get(at + 1..(at + 1).checked_add(*segments as usize)?)?;
+        inside.iter().try_fold(0u64, |sum, segment| sum.checked_add(self.segment_len(segment)?))
+    }
+
     /// Decoded bytes of blocks that `segment`, which has been checked, is made of.
     pub fn used(&self, segment: &Segment) -> u64 {
         let in_blocks = |variable: &Variable| if variable.inline.is_empty() { variable.bytes().unwrap_or(u64::MAX) } else { 0 };
         match segment {
-            Segment::Inline(_) | Segment::Hole { .. } => 0,
+            Segment::Inline(_) | Segment::Hole { .. } | Segment::Stream { .. } => 0,
             Segment::Part { length, .. } | Segment::Run { length, .. } => *length,
             Segment::Variable { index } => in_blocks(&self.variables[*index as usize]),
             Segment::Records { .. } | Segment::Lines { .. } => {
@@ -321,12 +348,25 @@ impl FileBody {
         }
         let mut size = 0u64;
         let mut held = Held { whole: vec![false; self.variables.len()], chunks: HashSet::new() };
+        let mut open: Option<OpenStream> = None;
         for segment in &self.segments {
             self.check_segment(segment, &mut held)?;
-            size = self
-                .segment_len(segment)
-                .and_then(|len| size.checked_add(len))
-                .ok_or_else(|| Error::limit("EB-E03", "segments overflow 64 bits"))?;
+            let len = self.segment_len(segment).ok_or_else(overflow)?;
+            match &mut open {
+                Some(stream) => {
+                    stream.take(self, segment, len)?;
+                    if stream.segments == 0 {
+                        open = None;
+                    }
+                }
+                None => {
+                    size = size.checked_add(len).ok_or_else(overflow)?;
+                    open = OpenStream::of(segment)?;
+                }
+            }
+        }
+        if open.is_some() {
+            return Err(Error::corrupt("EB-E11", "stream's content is not there"));
         }
         if self.variables.iter().zip(&held.whole).any(|(variable, held)| variable.chunks.is_none() && !held) {
             return Err(mismatch());
@@ -351,7 +391,7 @@ impl FileBody {
             {
                 Err(Error::limit("EB-E03", "run of blocks is impossible"))
             }
-            Segment::Inline(_) | Segment::Hole { .. } | Segment::Part { .. } | Segment::Run { .. } => Ok(()),
+            Segment::Inline(_) | Segment::Hole { .. } | Segment::Part { .. } | Segment::Run { .. } | Segment::Stream { .. } => Ok(()),
             Segment::Variable { index } => held.variable(self, *index as usize),
             Segment::Records { first, .. } | Segment::Lines { first, .. } => {
                 let fields = self.fields_of(segment).unwrap_or_default();
@@ -376,6 +416,54 @@ impl FileBody {
             }
         }
     }
+}
+
+/// A stream whose plain content is being gone through (EB-E11; EB-E03 for its length).
+struct OpenStream {
+    /// Segments of its content still to come.
+    segments: u32,
+    /// Bytes of the stream.
+    length: u64,
+    /// Bytes of its content so far.
+    plain: u64,
+}
+
+impl OpenStream {
+    /// The stream that `segment` opens, if it is one.
+    fn of(segment: &Segment) -> Result<Option<OpenStream>> {
+        match segment {
+            Segment::Stream { segments, deflate, length, .. } if *segments > 0 && deflate.is_possible() => {
+                Ok(Some(OpenStream { segments: *segments, length: *length, plain: 0 }))
+            }
+            Segment::Stream { .. } => Err(Error::corrupt("EB-E11", "stream has no content, or settings that zlib does not take")),
+            _ => Ok(None),
+        }
+    }
+
+    /// The next segment of its content, of `len` bytes.
+    fn take(&mut self, file: &FileBody, segment: &Segment, len: u64) -> Result<()> {
+        let variables = match segment {
+            Segment::Hole { .. } | Segment::Chunk { .. } | Segment::Stream { .. } => {
+                return Err(Error::corrupt("EB-E11", "hole, chunk or stream in a stream"));
+            }
+            Segment::Inline(_) | Segment::Part { .. } | Segment::Run { .. } => None,
+            Segment::Variable { .. } | Segment::Records { .. } | Segment::Lines { .. } => file.fields_of(segment),
+        };
+        if variables.unwrap_or_default().iter().any(|variable| variable.receipt.is_some()) {
+            return Err(Error::corrupt("EB-E11", "variable in a stream may have lost something"));
+        }
+        self.plain = self.plain.checked_add(len).ok_or_else(overflow)?;
+        self.segments -= 1;
+        // As for a chunk.
+        match self.segments > 0 || self.length <= self.plain.saturating_mul(2).saturating_add(MAX_INLINE as u64) {
+            true => Ok(()),
+            false => Err(Error::limit("EB-E03", format!("stream of {} bytes is made of {}", self.length, self.plain))),
+        }
+    }
+}
+
+fn overflow() -> Error {
+    Error::limit("EB-E03", "segments overflow 64 bits")
 }
 
 /// What segments have named so far.

@@ -22,6 +22,20 @@ fn sample_block() -> Block {
     }
 }
 
+/// Of three words.
+fn receipt() -> Receipt {
+    Receipt {
+        bounds: vec![Bound::Rel(0.5)],
+        limit: Limit::Abs(1.0),
+        max_error: 0.25,
+        max_error_at: 7,
+        rms_error: 0.125,
+        finite: 2,
+        non_finite: 1,
+        exact: 2,
+    }
+}
+
 /// The bytes are the format: a change here is a change of the specification.
 #[test]
 fn eb_r01_golden_block_record() {
@@ -57,16 +71,7 @@ fn eb_r01_golden_block_record() {
 
 #[test]
 fn eb_r01_golden_receipt_and_entry() {
-    let receipt = Receipt {
-        bounds: vec![Bound::Rel(0.5)],
-        limit: Limit::Abs(1.0),
-        max_error: 0.25,
-        max_error_at: 7,
-        rms_error: 0.125,
-        finite: 9,
-        non_finite: 1,
-        exact: 2,
-    };
+    let receipt = Receipt { finite: 9, ..receipt() };
     let golden =
         concat!("01", "01", "000000000000e03f", "00", "000000000000f03f", "000000000000d03f", "07", "000000000000c03f", "09", "01", "02",);
     assert_eq!(hex(&encode(&receipt).expect("small")), golden);
@@ -214,6 +219,44 @@ fn eb_e04_every_variable_is_held_once() {
     for segments in [vec![chunk(0), chunk(0)], vec![chunk(2)], vec![whole(0)]] {
         assert_eq!(broken(8, segments, std::slice::from_ref(&c)), Some("EB-E04"));
     }
+}
+
+#[test]
+fn eb_e11_the_content_of_a_stream_follows_it() {
+    let deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
+    let stream = |segments, length| Segment::Stream { segments, deflate, length, crc: 0 };
+    let inline = |n| Segment::Inline(vec![0; n]);
+    let whole = Segment::Variable { index: 0 };
+    let of = [variable(&[3], &[3])];
+    assert_eq!(broken(20, vec![inline(4), stream(2, 9), whole.clone(), inline(50), inline(7)], &of), None);
+    for content in [vec![], vec![inline(9)], vec![inline(9), Segment::Hole { length: 1 }], vec![stream(1, 1), inline(1)]] {
+        assert_eq!(broken(9, [vec![stream(2, 9)], content].concat(), &[]), Some("EB-E11"));
+    }
+    assert_eq!(broken(9, vec![stream(0, 9)], &[]), Some("EB-E11"));
+    assert_eq!([530, 531].map(|length| broken(length, vec![stream(1, length), inline(9)], &[])), [None, Some("EB-E03")]);
+    let lossy = Variable { receipt: Some(Receipt { max_error_at: 2, ..receipt() }), ..of[0].clone() };
+    assert_eq!(broken(9, vec![stream(1, 9), whole], &[lossy]), Some("EB-E11"));
+    for deflate in [
+        Deflate { level: 0, ..deflate },
+        Deflate { level: 10, ..deflate },
+        Deflate { mem_level: 0, ..deflate },
+        Deflate { mem_level: 10, ..deflate },
+        Deflate { window_bits: 8, ..deflate },
+        Deflate { window_bits: 16, ..deflate },
+        Deflate { strategy: 5, ..deflate },
+    ] {
+        assert_eq!(broken(9, vec![Segment::Stream { segments: 1, deflate, length: 9, crc: 0 }, inline(9)], &[]), Some("EB-E11"));
+    }
+}
+
+#[test]
+fn segments_inside_a_stream_have_no_place_in_the_file() {
+    let deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
+    let inline = |n| Segment::Inline(vec![0; n]);
+    let segments = vec![inline(4), Segment::Stream { segments: 2, deflate, length: 9, crc: 0 }, inline(5), inline(6), inline(7)];
+    let file = FileBody { size: 20, segments, variables: vec![], hashes: None };
+    assert_eq!(file.placed().map(|(_, at)| at).collect::<Vec<_>>(), [Some(0), Some(4), None, None, Some(13)]);
+    assert_eq!([0, 1, 2, 9].map(|at| file.plain_len(at)), [None, Some(11), None, None]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(crate) fn block_ranges(file: &FileBody) -> Vec<Range<u64>> {
     };
     for segment in &file.segments {
         match segment {
-            Segment::Inline(_) | Segment::Hole { .. } => {}
+            Segment::Inline(_) | Segment::Hole { .. } | Segment::Stream { .. } => {}
             Segment::Part { block, .. } => once(&mut ranges, None, *block),
             Segment::Run { first_block, block_len, length } => {
                 ranges.push(*first_block..first_block.saturating_add(length.div_ceil(*block_len)));

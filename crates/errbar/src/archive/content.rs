@@ -6,7 +6,7 @@ use std::sync::Arc;
 use errbar_format::record::{Block, BlockPlace, Body, Entry, FileBody, FileHashes, Segment};
 use errbar_format::{Error, Hash, Kind, Result};
 
-use super::streams::Streams;
+use super::streams::{Made, Streams};
 use super::{Archive, elements};
 use crate::parallel::Lane;
 
@@ -57,11 +57,20 @@ impl Archive {
         blocks: &mut dyn BlockSource,
         each: &mut dyn FnMut(Piece<'_>) -> Result<()>,
     ) -> Result<()> {
+        // Streams stand as their content in this count.
         let mut at = 0;
         let mut kept = elements::Kept::default();
         let mut out = Streams::new(blocks.lane(), each);
-        for segment in &file.segments {
+        // Segments that are still the content of a stream.
+        let mut inside = 0;
+        for (index, segment) in file.segments.iter().enumerate() {
+            if let Segment::Stream { segments, deflate, length, crc } = segment {
+                out.open(Made { deflate: *deflate, length: *length, crc: *crc }, file.plain_len(index).unwrap_or(u64::MAX))?;
+                inside = *segments;
+                continue;
+            }
             match segment {
+                Segment::Stream { .. } => {}
                 Segment::Inline(bytes) => out.piece(Piece::Bytes(bytes, None))?,
                 Segment::Hole { length } => out.piece(Piece::Hole(*length))?,
                 Segment::Part { block: number, offset, length } => {
@@ -107,6 +116,10 @@ impl Archive {
                 }
             }
             at += file.segment_len(segment).unwrap_or(0);
+            if inside == 1 {
+                out.close()?;
+            }
+            inside = inside.saturating_sub(1);
         }
         out.finish()?;
         let mut in_chunks = file.variables.iter().filter(|variable| variable.chunks.is_some());

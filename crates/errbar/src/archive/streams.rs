@@ -1,9 +1,11 @@
-//! Chunks that are put through their filters on other threads while the content around them goes by.
+//! Chunks that are put through their filters, and streams that are made again, on other threads while
+//! the content around them goes by.
 
 use std::collections::VecDeque;
 
+use errbar_codec::deflate::Deflater;
 use errbar_codec::filter;
-use errbar_format::record::Variable;
+use errbar_format::record::{Deflate, Variable};
 use errbar_format::{Error, Result};
 
 use super::content::Piece;
@@ -11,35 +13,61 @@ use crate::parallel::Lane;
 
 /// Bytes between chunks up to this many wait for the chunk before them.
 const MAX_WAITING: usize = 64 << 10;
+/// Content up to this many bytes is gathered and deflated on another thread; more of it is deflated as it
+/// comes.
+const MAX_GATHERED: u64 = 16 << 20;
 
 /// What has still to be given, in order.
 enum Waiting {
     Bytes(Vec<u8>),
     /// The next result of the lane.
-    Chunk,
+    Made,
+}
+
+/// What a stream is made to be.
+#[derive(Clone, Copy)]
+pub(super) struct Made {
+    pub(super) deflate: Deflate,
+    pub(super) length: u64,
+    pub(super) crc: u32,
+}
+
+/// A stream whose content is coming.
+enum Open {
+    Gathered(Made, Vec<u8>),
+    Deflated(Box<Making>),
 }
 
 /// A file's content on its way out, in order.
 pub(super) struct Streams<'a> {
     lane: Option<Lane<Result<Vec<u8>>>>,
     waiting: VecDeque<Waiting>,
+    open: Option<Open>,
     each: &'a mut dyn FnMut(Piece<'_>) -> Result<()>,
 }
 
 impl<'a> Streams<'a> {
     /// With threads of a lane, or without.
     pub(super) fn new(lane: Option<Lane<Result<Vec<u8>>>>, each: &'a mut dyn FnMut(Piece<'_>) -> Result<()>) -> Streams<'a> {
-        Streams { lane, waiting: VecDeque::new(), each }
+        Streams { lane, waiting: VecDeque::new(), open: None, each }
     }
 
-    /// Any content but chunks.
+    /// Any content but chunks and streams; that of the stream that is open, if one is.
     pub(super) fn piece(&mut self, piece: Piece<'_>) -> Result<()> {
-        match piece {
-            Piece::Bytes(bytes, None) if !self.waiting.is_empty() && bytes.len() <= MAX_WAITING => {
+        match (&mut self.open, piece) {
+            (Some(Open::Gathered(_, content)), Piece::Bytes(bytes, _)) => {
+                content.extend_from_slice(bytes);
+                Ok(())
+            }
+            (Some(Open::Deflated(making)), Piece::Bytes(bytes, _)) => {
+                making.write(bytes)?;
+                making.give(self.each)
+            }
+            (None, Piece::Bytes(bytes, None)) if !self.waiting.is_empty() && bytes.len() <= MAX_WAITING => {
                 self.waiting.push_back(Waiting::Bytes(bytes.to_vec()));
                 Ok(())
             }
-            piece => {
+            (_, piece) => {
                 self.finish()?;
                 (self.each)(piece)
             }
@@ -51,7 +79,7 @@ impl<'a> Streams<'a> {
     pub(super) fn chunk(&mut self, variable: &Variable, plain: Vec<u8>, (length, skipped): (u64, u32)) -> Result<()> {
         let filters = variable.chunks.as_ref().map_or_else(Vec::new, |chunks| chunks.filters.clone());
         let name = variable.name.clone();
-        let make = move || {
+        self.made(move || {
             let made = filter::apply(&filters, skipped, plain).map_err(|e| e.in_variable(&name))?;
             match made.len() as u64 == length {
                 true => Ok(made),
@@ -60,11 +88,44 @@ impl<'a> Streams<'a> {
                     Err(Error::corrupt("EB-E09", what).in_variable(&name))
                 }
             }
-        };
+        })
+    }
+
+    /// Opens a stream of `plain` bytes of content.
+    pub(super) fn open(&mut self, made: Made, plain: u64) -> Result<()> {
+        self.open = Some(match self.lane.is_some() && plain <= MAX_GATHERED {
+            // Grown as the content comes: a length declared costs nothing.
+            true => Open::Gathered(made, Vec::new()),
+            false => {
+                self.finish()?;
+                Open::Deflated(Box::new(Making::new(made)?))
+            }
+        });
+        Ok(())
+    }
+
+    /// Ends the stream that is open (EB-E10).
+    pub(super) fn close(&mut self) -> Result<()> {
+        match self.open.take() {
+            None => Ok(()),
+            Some(Open::Gathered(made, content)) => self.made(move || {
+                let mut making = Making::new(made)?;
+                making.write(&content)?;
+                making.end()
+            }),
+            Some(Open::Deflated(making)) => {
+                let last = making.end()?;
+                (self.each)(Piece::Bytes(&last, None))
+            }
+        }
+    }
+
+    /// Gives what `make` makes, on another thread if there are any.
+    fn made(&mut self, make: impl FnOnce() -> Result<Vec<u8>> + Send + 'static) -> Result<()> {
         match &mut self.lane {
             None => (self.each)(Piece::Bytes(&make()?, None)),
             Some(lane) => {
-                self.waiting.push_back(Waiting::Chunk);
+                self.waiting.push_back(Waiting::Made);
                 match lane.submit(make)? {
                     Some(made) => self.give(&made?),
                     None => Ok(()),
@@ -73,7 +134,7 @@ impl<'a> Streams<'a> {
         }
     }
 
-    /// Gives the oldest chunk, and what waited before it and behind it.
+    /// Gives the oldest result, and what waited before it and behind it.
     fn give(&mut self, made: &[u8]) -> Result<()> {
         self.give_bytes()?;
         self.waiting.pop_front();
@@ -96,4 +157,56 @@ impl<'a> Streams<'a> {
         }
         self.give_bytes()
     }
+}
+
+/// A stream that is being made, and compared with what it is to be.
+struct Making {
+    deflater: Deflater,
+    made: Made,
+    /// Bytes of the stream before `out`.
+    given: u64,
+    crc: crc32fast::Hasher,
+    out: Vec<u8>,
+}
+
+impl Making {
+    fn new(made: Made) -> Result<Making> {
+        Ok(Making { deflater: Deflater::new(made.deflate)?, made, given: 0, crc: crc32fast::Hasher::new(), out: Vec::new() })
+    }
+
+    fn write(&mut self, content: &[u8]) -> Result<()> {
+        self.deflater.write(content, &mut self.out)?;
+        // No more is given, or held, than there is to be.
+        match self.given + self.out.len() as u64 <= self.made.length {
+            true => Ok(()),
+            false => Err(another(self.made)),
+        }
+    }
+
+    /// Gives what there is so far.
+    fn give(&mut self, each: &mut dyn FnMut(Piece<'_>) -> Result<()>) -> Result<()> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        self.crc.update(&self.out);
+        self.given += self.out.len() as u64;
+        each(Piece::Bytes(&self.out, None))?;
+        self.out.clear();
+        Ok(())
+    }
+
+    /// The rest of the stream.
+    fn end(self) -> Result<Vec<u8>> {
+        let Making { deflater, made, given, mut crc, mut out } = self;
+        deflater.finish(&mut out)?;
+        crc.update(&out);
+        match given + out.len() as u64 == made.length && crc.finalize() == made.crc {
+            true => Ok(out),
+            false => Err(another(made)),
+        }
+    }
+}
+
+fn another(made: Made) -> Error {
+    Error::corrupt("EB-E10", format!("zlib makes another stream of its content than the one of {} bytes", made.length))
 }

@@ -27,12 +27,12 @@ const SETTINGS: [(u8, u8); 8] = [(6, 8), (9, 8), (1, 8), (4, 8), (6, 9), (9, 9),
 pub(super) const MOST_LEFT: u64 = 16;
 /// An array is left as bytes if it is so many times larger than what is stored of it: almost all of
 /// it is not there.
-const MOST_SPARSE: u64 = 256;
+pub(super) const MOST_SPARSE: u64 = 256;
 /// Streams are undone in balanced if that is expected to save this share of them: unpacking has to
 /// make them again.
-const WORTH: f64 = 0.1;
+pub(super) const WORTH: f64 = 0.1;
 /// Bytes of the elements from which that is told.
-const SAMPLE: u64 = 512 << 10;
+pub(super) const SAMPLE: u64 = 512 << 10;
 
 /// A chunk as it is stored.
 struct Stored {

@@ -16,6 +16,7 @@ use super::blocks::{Decoded, Job, Slot, part_segment};
 use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
 use super::overlay::Overlay;
 use super::plan::{ArrayPlan, Plan, layout_of, plan_arrays};
+use super::stream::Undone;
 use crate::planner::Precedent;
 use crate::policy::Mode;
 use crate::probe::{self, Part};
@@ -65,8 +66,13 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     let size = metadata.len();
     let policy = Arc::clone(&run.packer.policy);
     // An array with holes would lose them: sparse files are kept as bytes.
-    let layout = if runs.is_some() { Layout::default() } else { layout_of(&file, &found.path, &policy) };
-    if runs.is_none() && size <= SMALL_FILE && is_plain(&layout) {
+    let layout = if runs.is_some() { Layout::default() } else { layout_of(&file, &found.path, &policy, run.packer.mode) };
+    let file = Arc::new(file);
+    let mut plan = match plan_arrays(run.packer, &run.pool, &file, layout, &found.path) {
+        Ok(plan) => plan,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    if runs.is_none() && size <= SMALL_FILE && is_plain(&plan.layout) {
         let mut bytes = vec![0; size as usize];
         if let Err(problem) = file.read_at(&mut bytes, 0).map_err(unreadable).and_then(|()| still_the_same(&file, &metadata)) {
             return Ok(Err(problem));
@@ -75,16 +81,26 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
         run.progress.bytes_done += size;
         return run.blocks.push_small(found.path.clone(), attributes, &bytes, mode).map(Ok);
     }
-    let file = Arc::new(file);
-    let mut plan = match plan_arrays(run.packer, &run.pool, &file, layout, &found.path) {
-        Ok(plan) => plan,
-        Err(problem) => return Ok(Err(problem)),
-    };
     let lossy = plan.arrays.iter().any(|array| array.tolerance.is_some());
     let id = run.blocks.begin_file(plan.arrays.iter().map(|array| array.bounds.clone()).collect(), lossy);
-    let mut body = FileBody { size, segments: Vec::new(), variables: variables(&plan.layout, &plan.arrays), hashes: None };
+    let places = plan.layout.places.iter().chain(plan.streams.places());
+    let variables = variables(&plan.layout.arrays, places, &plan.arrays);
+    let mut body = FileBody { size, segments: Vec::new(), variables, hashes: None };
     let hasher = blake3::Hasher::new();
-    let mut at_work = AtWork { run, found, file: &file, id, lossy, restored: None, at: 0, hasher, body: &mut body, problem: None };
+    let mut at_work = AtWork {
+        run,
+        found,
+        file: &file,
+        id,
+        lossy,
+        restored: None,
+        at: 0,
+        shift: 0,
+        in_stream: false,
+        hasher,
+        body: &mut body,
+        problem: None,
+    };
     at_work.ahead(&mut plan)?;
     match runs {
         Some(runs) => at_work.sparse(&runs, size)?,
@@ -105,19 +121,26 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
 pub(super) struct AtWork<'a, 'b, W: Write> {
     pub(super) run: &'a mut Run<'b, W>,
     found: &'a Found,
+    /// What is read: the file or, in a stream, the file that it was inflated to.
     pub(super) file: &'a Arc<File>,
     pub(super) id: u64,
     lossy: bool,
     /// The file as it will be restored, but for lossy arrays in one piece; nothing where that is the file.
     pub(super) restored: Option<Overlay>,
+    /// The next byte of `file`.
     pub(super) at: u64,
+    /// What is to be added to `at`, modulo 2^64, for the offset of a run: there a stream counts as its
+    /// content.
+    shift: u64,
+    /// Whether the content of a stream is at work.
+    in_stream: bool,
     hasher: blake3::Hasher,
     pub(super) body: &'a mut FileBody,
     /// The first failure to read; everything after it is skipped.
     pub(super) problem: Option<Error>,
 }
 
-impl<W: Write> AtWork<'_, '_, W> {
+impl<'a, W: Write> AtWork<'a, '_, W> {
     /// The next `len` bytes as they will be restored, those of the file hashed; nothing after a failure.
     pub(super) fn read(&mut self, len: u64) -> Option<Vec<u8>> {
         if self.problem.is_some() {
@@ -128,16 +151,26 @@ impl<W: Write> AtWork<'_, '_, W> {
             self.problem = Some(unreadable(e).at(self.at));
             return None;
         }
-        self.hasher.update(&bytes);
-        if let Some(restored) = &self.restored
-            && let Err(e) = restored.read_at(&mut bytes, self.at)
-        {
-            self.problem = Some(unreadable(e).at(self.at));
-            return None;
+        // Of a stream the bytes themselves were hashed.
+        if !self.in_stream {
+            self.hasher.update(&bytes);
+            self.run.progress.bytes_done += len;
+            if let Some(restored) = &self.restored
+                && let Err(e) = restored.read_at(&mut bytes, self.at)
+            {
+                self.problem = Some(unreadable(e).at(self.at));
+                return None;
+            }
         }
         self.at += len;
-        self.run.progress.bytes_done += len;
         Some(bytes)
+    }
+
+    /// Bytes that are restored as they are, whatever block they stand in.
+    pub(super) fn exact(&mut self, bytes: &[u8]) {
+        if !self.in_stream {
+            self.run.blocks.exact(self.id, bytes);
+        }
     }
 
     fn sparse(&mut self, runs: &Runs, size: u64) -> Result<()> {
@@ -157,38 +190,16 @@ impl<W: Write> AtWork<'_, '_, W> {
         }
     }
 
-    fn layout(&mut self, plan: &Plan, size: u64) -> Result<()> {
+    fn layout(&mut self, plan: &'a Plan, size: u64) -> Result<()> {
         let Layout { arrays, places, .. } = &plan.layout;
-        let mut chunks: HashMap<usize, Vec<&Place>> = HashMap::new();
-        for place in places {
-            if let Holds::Chunk { array, .. } = place.holds {
-                chunks.entry(array).or_default().push(place);
-            }
-        }
-        for place in places {
-            self.gap(place.offset - self.at, places.len() > 1)?;
-            match &place.holds {
-                Holds::Array(array) => self.array(*array, &plan.arrays[*array])?,
-                Holds::Records(fields) => self.records(fields.clone(), place.length, &plan.arrays)?,
-                Holds::Lines(fields, lines) => self.lines(fields.clone(), lines, place.length, &plan.arrays)?,
-                Holds::Chunk { array, index, skipped } => {
-                    // All blocks of an array stand together, where its first chunk does.
-                    if let Some(chunks) = chunks.remove(array).filter(|_| plan.arrays[*array].spooled.is_none()) {
-                        self.chunked(*array, &arrays[*array], &chunks, &plan.arrays[*array])?;
-                    }
-                    self.pass(place.length);
-                    let (variable, length) = (*array as u32, place.length);
-                    self.body.segments.push(Segment::Chunk { variable, index: *index, length, skipped: *skipped });
-                }
-            }
-        }
-        self.gap(size - self.at, places.len() > 1)?;
+        self.places(plan, places, size)?;
         // Arrays that no place holds: empty ones, and those of whose chunks none is stored.
         let mut held = vec![false; arrays.len()];
-        for place in places {
+        for place in places.iter().chain(plan.streams.places()) {
             match &place.holds {
                 Holds::Array(array) | Holds::Chunk { array, .. } => held[*array] = true,
                 Holds::Records(fields) | Holds::Lines(fields, _) => held[fields.clone()].fill(true),
+                Holds::Stream(..) => {}
             }
         }
         for index in (0..arrays.len()).filter(|&index| !held[index]) {
@@ -201,6 +212,60 @@ impl<W: Write> AtWork<'_, '_, W> {
         Ok(())
     }
 
+    /// What stands at these places, and the bytes around them, up to `end`.
+    fn places(&mut self, plan: &'a Plan, places: &'a [Place], end: u64) -> Result<()> {
+        let shared = places.len() > 1 || self.in_stream;
+        let mut chunks: HashMap<usize, Vec<&Place>> = HashMap::new();
+        for place in places {
+            if let Holds::Chunk { array, .. } = place.holds {
+                chunks.entry(array).or_default().push(place);
+            }
+        }
+        for place in places {
+            self.gap(place.offset - self.at, shared)?;
+            match &place.holds {
+                Holds::Stream(..) => self.stream(plan, place)?,
+                Holds::Array(array) => self.array(*array, &plan.arrays[*array])?,
+                Holds::Records(fields) => self.records(fields.clone(), place.length, &plan.arrays)?,
+                Holds::Lines(fields, lines) => self.lines(fields.clone(), lines, place.length, &plan.arrays)?,
+                Holds::Chunk { array, index, skipped } => {
+                    // All blocks of an array stand together, where its first chunk does.
+                    if let Some(chunks) = chunks.remove(array).filter(|_| plan.arrays[*array].spooled.is_none()) {
+                        self.chunked(*array, &plan.layout.arrays[*array], &chunks, &plan.arrays[*array])?;
+                    }
+                    self.pass(place.length);
+                    let (variable, length) = (*array as u32, place.length);
+                    self.body.segments.push(Segment::Chunk { variable, index: *index, length, skipped: *skipped });
+                }
+            }
+        }
+        self.gap(end - self.at, shared)
+    }
+
+    /// A stream that was undone: what it is made of, in its place.
+    fn stream(&mut self, plan: &'a Plan, place: &Place) -> Result<()> {
+        let Some((undone, spool)) = plan.streams.at(place.offset) else { return Ok(()) };
+        let content_at = self.at.wrapping_add(self.shift);
+        let end = place.offset + place.length;
+        while self.at < end {
+            let Some(bytes) = self.read((end - self.at).min(BYTES_BLOCK)) else { return Ok(()) };
+            self.exact(&bytes);
+        }
+        let index = self.body.segments.len();
+        let Undone { deflate, crc, at, plain, ref places } = *undone;
+        self.body.segments.push(Segment::Stream { segments: 0, deflate, length: place.length, crc });
+        let file = std::mem::replace(&mut self.file, spool);
+        (self.at, self.shift, self.in_stream) = (at, content_at.wrapping_sub(at), true);
+        let done = self.places(plan, places, at + plain);
+        let content_end = self.at.wrapping_add(self.shift);
+        (self.file, self.at, self.shift, self.in_stream) = (file, end, content_end.wrapping_sub(end), false);
+        let count = self.body.segments.len() - index - 1;
+        if let Some(Segment::Stream { segments, .. }) = self.body.segments.get_mut(index) {
+            *segments = count as u32;
+        }
+        done
+    }
+
     /// Bytes between arrays. A few of them share a block with others, if there are more of their
     /// kind: files of one format have headers much like one another's.
     fn gap(&mut self, len: u64, shared: bool) -> Result<()> {
@@ -209,7 +274,7 @@ impl<W: Write> AtWork<'_, '_, W> {
         }
         let Some(bytes) = self.read(len) else { return Ok(()) };
         let mode = self.mode();
-        self.run.blocks.exact(self.id, &bytes);
+        self.exact(&bytes);
         let part = self.run.blocks.share(self.id, Slot::Segment(self.body.segments.len()), &bytes, mode)?;
         self.body.segments.push(part_segment(part, &bytes));
         Ok(())
@@ -243,7 +308,7 @@ impl<W: Write> AtWork<'_, '_, W> {
             let mut at = 0;
             for part in parts {
                 let bytes = held[at..at + part.len].to_vec();
-                let offset = self.at - held.len() as u64 + at as u64;
+                let offset = self.at.wrapping_add(self.shift) - held.len() as u64 + at as u64;
                 at += part.len;
                 self.part(offset, bytes, part, mode, &mut open)?;
             }
@@ -256,7 +321,7 @@ impl<W: Write> AtWork<'_, '_, W> {
     fn part(&mut self, offset: u64, bytes: Vec<u8>, part: Part, mode: Mode, open: &mut Option<u64>) -> Result<()> {
         let len = bytes.len() as u64;
         if bytes.len() <= MAX_INLINE {
-            self.run.blocks.exact(self.id, &bytes);
+            self.exact(&bytes);
             self.body.segments.push(Segment::Inline(bytes));
             *open = None;
             return Ok(());
@@ -280,7 +345,7 @@ impl<W: Write> AtWork<'_, '_, W> {
             tolerance: None,
             mode,
             variable: None,
-            decoded: if self.lossy { Decoded::Hashed } else { Decoded::Dropped },
+            decoded: if self.lossy && !self.in_stream { Decoded::Hashed } else { Decoded::Dropped },
             numbers: part.numbers,
             precedent: None,
         };
@@ -342,7 +407,7 @@ impl<W: Write> AtWork<'_, '_, W> {
             tolerance: plan.tolerance.clone(),
             mode: plan.mode,
             variable: Some(index),
-            decoded,
+            decoded: if self.in_stream { Decoded::Dropped } else { decoded },
             numbers: None,
             precedent: None,
         };
@@ -358,7 +423,7 @@ impl<W: Write> AtWork<'_, '_, W> {
         if all <= SMALL_GAP {
             let Some(bytes) = self.read(all) else { return Ok(()) };
             if self.without_block(index, &bytes, plan)? {
-                self.run.blocks.exact(self.id, &bytes);
+                self.exact(&bytes);
                 return Ok(());
             }
             first_block = Some(bytes);
@@ -381,9 +446,9 @@ pub(crate) fn record_bytes(field: &Variable) -> usize {
 }
 
 /// The variables of a file, without their blocks.
-pub(super) fn variables(layout: &Layout, plans: &[ArrayPlan]) -> Vec<Variable> {
-    let mut variables: Vec<Variable> = layout.arrays.iter().zip(plans).map(|(array, plan)| variable(array, plan.mode)).collect();
-    for place in &layout.places {
+pub(super) fn variables<'p>(arrays: &[Array], places: impl Iterator<Item = &'p Place>, plans: &[ArrayPlan]) -> Vec<Variable> {
+    let mut variables: Vec<Variable> = arrays.iter().zip(plans).map(|(array, plan)| variable(array, plan.mode)).collect();
+    for place in places {
         if let Holds::Records(fields) | Holds::Lines(fields, _) = &place.holds {
             let fields = &mut variables[fields.clone()];
             let record: u64 = fields.iter().map(|field| record_bytes(field) as u64).sum();

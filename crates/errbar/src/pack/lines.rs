@@ -34,7 +34,7 @@ impl<W: Write> AtWork<'_, '_, W> {
                         self.changed();
                         return Ok(());
                     }
-                    self.run.blocks.exact(self.id, &more);
+                    self.exact(&more);
                     continue;
                 };
                 if !reader.read(&held[read..=read + at], &mut columns) {

@@ -115,7 +115,7 @@ fn small(found: &Found, policy: &Policy, mode: Mode, bytes: &mut Vec<u8>, names:
     bytes.resize(start + metadata.len() as usize, 0);
     let content = &mut bytes[start..];
     let read = file.read_at(content, 0).map_err(unreadable).and_then(|()| still_the_same(&file, &metadata));
-    match read.map(|()| is_plain(&layout_of(&&*content, &found.path, policy))) {
+    match read.map(|()| is_plain(&layout_of(&&*content, &found.path, policy, mode))) {
         Ok(true) => {
             let mode = policy.choice(&found.path, "").mode.unwrap_or(mode);
             Ok(Some(Small { metadata, xattrs, range: start..bytes.len(), mode }))
@@ -127,9 +127,9 @@ fn small(found: &Found, policy: &Policy, mode: Mode, bytes: &mut Vec<u8>, names:
     }
 }
 
-/// Whether a file of this layout has no arrays.
+/// Whether a file of this layout is bytes and nothing else.
 pub(super) fn is_plain(layout: &Layout) -> bool {
-    layout.arrays.is_empty()
+    layout.arrays.is_empty() && layout.places.is_empty()
 }
 
 /// That a file was not written to since `before`.

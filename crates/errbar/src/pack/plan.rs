@@ -13,6 +13,7 @@ use super::file::variables;
 use super::load::unreadable;
 use super::refit::obstacle;
 use super::spool::{Spool, Spooled};
+use super::stream::{self, Streams};
 use super::{Packer, chunks, gather, units};
 use crate::parallel::Pool;
 use crate::policy::{Choice, Mode, Policy};
@@ -47,6 +48,8 @@ pub(super) struct Plan {
     pub(super) arrays: Vec<ArrayPlan>,
     /// Arrays that a bound was asked for and that stay bytes.
     left: Vec<(Array, ArrayPlan)>,
+    /// The streams that are undone: the rest of them is bytes.
+    pub(super) streams: Streams,
 }
 
 pub(super) struct ArrayPlan {
@@ -96,27 +99,40 @@ impl ArrayPlan {
     }
 }
 
-/// A file's layout: as a rule declares it, else as its own format says.
-pub(super) fn layout_of(file: &dyn ReadAt, path: &[u8], policy: &Policy) -> Layout {
+/// A file's layout: as a rule declares it, else as its own format says. Streams are left out where
+/// `mode`, unless a rule gives another, never undoes them.
+pub(super) fn layout_of(file: &dyn ReadAt, path: &[u8], policy: &Policy, mode: Mode) -> Layout {
     let declared = policy.raw(path).map(|raw| raw as &dyn Dissector);
     let all: Vec<&dyn Dissector> = declared.into_iter().chain(dissectors().iter().copied()).collect();
-    dissect(file, &all).0
+    let (mut layout, _) = dissect(file, &all);
+    if policy.choice(path, "").mode.unwrap_or(mode) == Mode::Fast {
+        layout.places.retain(|place| !matches!(place.holds, Holds::Stream(..)));
+    }
+    layout
 }
 
-/// The plan of a file with this layout. Chunks that cannot be made again are bytes in it.
+/// The plan of a file with this layout. Chunks and streams that cannot be made again are bytes in it.
 pub(super) fn plan_arrays(packer: &Packer, pool: &Pool, file: &Arc<File>, layout: Layout, path: &[u8]) -> Result<Plan> {
     let mut plans: Vec<ArrayPlan> = layout.arrays.iter().map(|array| ArrayPlan::asked(packer, path, array)).collect();
     if plans.iter().any(|plan| !plan.bounds.is_empty()) {
-        let variables = variables(&layout, &plans);
+        let variables = variables(&layout.arrays, layout.places.iter(), &plans);
         Bounding { packer, pool, file, layout: &layout, variables: &variables, path }.all(&mut plans)?;
     }
     let (layout, mut as_bytes) = chunks::undo(packer, pool, file, layout, &mut plans)?;
-    let mut plan = Plan { layout, arrays: Vec::new(), left: Vec::new() };
+    let (layout, streams) = stream::undo(packer, pool, file, layout, path)?;
+    let mut plan = Plan { layout, arrays: Vec::new(), left: Vec::new(), streams };
     for (index, array) in plans.into_iter().enumerate() {
         match as_bytes.remove(&index) {
             Some(of) => plan.left.push((of, array)),
             None => plan.arrays.push(array),
         }
+    }
+    for array in &plan.layout.arrays[plan.arrays.len()..] {
+        let mut asked = ArrayPlan::asked(packer, path, array);
+        if !asked.bounds.is_empty() {
+            asked.refuse("it stands in a deflated stream");
+        }
+        plan.arrays.push(asked);
     }
     Ok(plan)
 }
@@ -212,7 +228,7 @@ pub(super) fn plan(packer: &Packer, pool: &Pool, found: &Found, planned: &mut Ve
     }
     let named = |e: Error| e.in_entry(&found.path);
     let (file, _) = source::open(&found.place).map_err(|e| named(unreadable(e)))?;
-    let layout = layout_of(&file, &found.path, &packer.policy);
+    let layout = layout_of(&file, &found.path, &packer.policy, packer.mode);
     let plan = plan_arrays(packer, pool, &Arc::new(file), layout, &found.path).map_err(named)?;
     let arrays = plan.layout.arrays.into_iter().zip(plan.arrays).chain(plan.left.into_iter().filter(|(_, plan)| plan.asked));
     planned.extend(arrays.map(|(array, plan)| Planned {

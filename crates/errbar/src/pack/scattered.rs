@@ -82,7 +82,7 @@ impl<W: Write> AtWork<'_, '_, W> {
             };
             let Some(bytes) = bytes else { break };
             if ahead.is_none() {
-                self.run.blocks.exact(self.id, &bytes);
+                self.exact(&bytes);
             }
             self.row(fields.clone(), (k, rows.len()), columns(&bytes, &widths), plans, &mut precedents)?;
         }

@@ -7,6 +7,7 @@ mod formats;
 mod reader;
 mod scattered;
 mod slices;
+mod streams;
 mod support;
 mod targets;
 mod trees;

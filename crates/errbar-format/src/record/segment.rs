@@ -1,0 +1,104 @@
+//! The pieces that a file's content is made of.
+
+use serde::{Deserialize, Serialize};
+
+use super::Cell;
+
+/// A piece of a file's content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Segment {
+    /// These bytes.
+    Inline(Vec<u8>),
+    /// Zeros that take no room on disk.
+    Hole {
+        /// Bytes.
+        length: u64,
+    },
+    /// A part of one block.
+    Part {
+        /// The block's number.
+        block: u64,
+        /// First byte in its decoded bytes.
+        offset: u64,
+        /// Bytes.
+        length: u64,
+    },
+    /// Consecutive blocks, all of one size but the last.
+    Run {
+        /// Number of the first block.
+        first_block: u64,
+        /// Decoded bytes of every block but the last.
+        block_len: u64,
+        /// Bytes in all.
+        length: u64,
+    },
+    /// All elements of a variable, in storage order.
+    Variable {
+        /// Its position in [`FileBody::variables`](super::FileBody::variables).
+        index: u32,
+    },
+    /// Records of equal length: of each of some variables, in order, all elements that share one
+    /// index of the first dimension.
+    Records {
+        /// Position of the first of these variables in [`FileBody::variables`](super::FileBody::variables).
+        first: u32,
+        /// How many they are.
+        count: u32,
+    },
+    /// A chunk of a variable, put through its filters.
+    Chunk {
+        /// The variable's position in [`FileBody::variables`](super::FileBody::variables).
+        variable: u32,
+        /// Position in the variable's grid of chunks, in C order.
+        index: u64,
+        /// Bytes that the filters make.
+        length: u64,
+        /// Filters that this chunk is not put through, the first at bit 0.
+        skipped: u32,
+    },
+    /// A raw deflate stream (RFC 1951), made again of its plain content: that of the segments that
+    /// follow, which are no content of the file of their own.
+    Stream {
+        /// How many of the segments that follow are its plain content.
+        segments: u32,
+        /// What zlib is told.
+        deflate: Deflate,
+        /// Bytes of the stream.
+        length: u64,
+        /// CRC-32 of the stream: it tells a stream that another zlib makes otherwise from damage.
+        crc: u32,
+    },
+    /// Lines of text: of each of some variables, in order, all elements that share one index of the
+    /// first dimension, printed.
+    Lines {
+        /// Position of the first of these variables in [`FileBody::variables`](super::FileBody::variables).
+        first: u32,
+        /// Bytes of all lines.
+        length: u64,
+        /// What stands for each of them.
+        cells: Vec<Cell>,
+        /// What ends a line.
+        end: Vec<u8>,
+    },
+}
+
+/// What zlib is told to make a raw deflate stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Deflate {
+    /// `level`, 1 to 9.
+    pub level: u8,
+    /// `memLevel`, 1 to 9.
+    pub mem_level: u8,
+    /// Base-2 logarithm of the window, 9 to 15.
+    pub window_bits: u8,
+    /// `strategy`, 0 to 4.
+    pub strategy: u8,
+}
+
+impl Deflate {
+    /// Whether zlib takes these settings for a raw stream. Level 0 is left out: how it cuts its blocks
+    /// follows the sizes of buffers.
+    pub fn is_possible(&self) -> bool {
+        (1..=9).contains(&self.level) && (1..=9).contains(&self.mem_level) && (9..=15).contains(&self.window_bits) && self.strategy <= 4
+    }
+}

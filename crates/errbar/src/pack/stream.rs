@@ -1,0 +1,331 @@
+//! Deflated bytes in a file: whether they can be made again, and the arrays in what they inflate to.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::Arc;
+
+use errbar_codec::Values;
+use errbar_codec::deflate::{Deflater, Inflater, Step};
+use errbar_dissect::{Holds, Inside, Layout, Place, ReadAt, Window, Wrapper, gzip_header_len};
+use errbar_format::record::Deflate;
+use errbar_format::{Error, Result};
+
+use super::Packer;
+use super::chunks::{MOST_SPARSE, SAMPLE, WORTH};
+use super::file::variable;
+use super::load::{SMALL_FILE, unreadable};
+use crate::parallel::{Lane, Pool};
+use crate::planner::{encode_best, encode_bytes};
+use crate::policy::Mode;
+use crate::probe;
+
+/// The levels that zlib may have been told, the likeliest first. One that is not the right one shows in
+/// the first block of a stream.
+const LEVELS: [u8; 9] = [6, 9, 1, 4, 5, 2, 3, 7, 8];
+/// … and the memory levels.
+const MEM_LEVELS: [u8; 2] = [8, 9];
+/// Bytes that the streams of a file may inflate to, in all: they stand in a temporary file. What is
+/// beyond stays as it is.
+const MAX_PLAIN: u64 = 4 << 30;
+/// Streams of a file that are undone, at most: they all stand in its one entry.
+const MAX_STREAMS: usize = 1 << 14;
+/// Bytes read, or made, at a time.
+const PIECE: usize = 256 << 10;
+/// Bytes of a gzip header that is looked at, at most.
+const MAX_HEADER: u64 = 128 << 10;
+
+/// A stream that can be made again.
+pub(super) struct Undone {
+    pub(super) deflate: Deflate,
+    /// CRC-32 of the stream.
+    pub(super) crc: u32,
+    /// Where its content is in the temporary file.
+    pub(super) at: u64,
+    /// Bytes of its content.
+    pub(super) plain: u64,
+    /// What its content holds, at places of the temporary file.
+    pub(super) places: Vec<Place>,
+}
+
+/// The streams of a file that can be made again.
+#[derive(Default)]
+pub(super) struct Streams {
+    /// The temporary file, without a name, that they were inflated to.
+    spool: Option<Arc<File>>,
+    /// By the place in the file at which they begin.
+    undone: HashMap<u64, Undone>,
+}
+
+impl Streams {
+    /// The stream that begins at this byte of the file, and the file that its content is in.
+    pub(super) fn at(&self, offset: u64) -> Option<(&Undone, &Arc<File>)> {
+        self.undone.get(&offset).zip(self.spool.as_ref())
+    }
+
+    /// What all of them hold.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.undone.values().flat_map(|undone| &undone.places)
+    }
+}
+
+/// A stream that was inflated.
+#[derive(Clone)]
+struct Found {
+    inside: Inside,
+    offset: u64,
+    length: u64,
+    at: u64,
+    plain: u64,
+}
+
+/// Undoes the streams of a layout where they can be made again and that is worth it. Their places stay
+/// in the layout, and the arrays in them are added to it; other streams are bytes.
+///
+/// # Errors
+/// As reading the file and writing a temporary one.
+pub(super) fn undo(packer: &Packer, pool: &Pool, file: &Arc<File>, mut layout: Layout, path: &[u8]) -> Result<(Layout, Streams)> {
+    let (streams, places): (Vec<Place>, Vec<Place>) = layout.places.into_iter().partition(|place| matches!(place.holds, Holds::Stream(..)));
+    layout.places = places;
+    let mode = |name: &str| packer.policy.choice(path, name).mode.unwrap_or(packer.mode);
+    if streams.is_empty() || mode("") == Mode::Fast {
+        return Ok((layout, Streams::default()));
+    }
+    let mut spool = Spool { file: tempfile::tempfile().map_err(unspoolable)?, len: 0 };
+    let mut found = Vec::new();
+    for place in &streams {
+        packer.check_cancel()?;
+        inflate_all(file, place, &mut spool, &mut found)?;
+    }
+    let spool = Arc::new(spool.file);
+    let recognised = recognise_all(packer, pool, file, &spool, &found)?;
+    let mut undone = HashMap::new();
+    for (found, recognised) in found.into_iter().zip(recognised) {
+        packer.check_cancel()?;
+        let Some((deflate, crc)) = recognised else { continue };
+        let inner = found.inside.dissect(&Window::new(&*spool, found.at, found.plain));
+        let judge = Judge { packer, spool: &spool, found: &found, deflate, mode: mode(found.inside.name()) };
+        let is_undone = match judge.mode {
+            Mode::Fast => false,
+            Mode::Balanced => judge.is_worth_it(&inner)?,
+            Mode::Small => true,
+        };
+        if !is_undone {
+            continue;
+        }
+        let places = layout.absorb(found.inside.name(), inner);
+        let places = places.into_iter().map(|place| Place { offset: found.at + place.offset, ..place }).collect();
+        layout.places.push(Place { offset: found.offset, length: found.length, holds: Holds::Stream(Wrapper::Raw, found.inside) });
+        undone.insert(found.offset, Undone { deflate, crc, at: found.at, plain: found.plain, places });
+    }
+    layout.places.sort_by_key(|place| (place.offset, place.length));
+    layout.name_apart();
+    Ok((layout, Streams { spool: Some(spool), undone }))
+}
+
+fn unspoolable(e: std::io::Error) -> Error {
+    Error::io("cannot write to the temporary folder, to which deflated content is inflated", e)
+        .advise("give TMPDIR a folder with more room, or choose --mode fast")
+}
+
+/// A file that grows.
+struct Spool {
+    file: File,
+    len: u64,
+}
+
+/// Inflates what stands at a place of the file.
+fn inflate_all(file: &File, place: &Place, spool: &mut Spool, found: &mut Vec<Found>) -> Result<()> {
+    let end = place.offset + place.length;
+    let Holds::Stream(wrapper, inside) = &place.holds else { return Ok(()) };
+    if *wrapper != Wrapper::Gzip {
+        return inflate(file, (place.offset, end), inside, spool, found).map(drop);
+    }
+    let mut at = place.offset;
+    while at < end {
+        let mut head = vec![0; (end - at).min(MAX_HEADER) as usize];
+        file.read_at(&mut head, at).map_err(|e| unreadable(e).at(at))?;
+        let Some(len) = gzip_header_len(&head) else { break };
+        let Some(stream_end) = inflate(file, (at + len as u64, end), inside, spool, found)? else { break };
+        // The checksum and the length of the content.
+        at = stream_end + 8;
+    }
+    Ok(())
+}
+
+/// Inflates a stream that begins at `from` and ends at `to` or before it; gives where it ends. Nothing
+/// where that is no stream, or would be too much.
+fn inflate(file: &File, (from, to): (u64, u64), inside: &Inside, spool: &mut Spool, found: &mut Vec<Found>) -> Result<Option<u64>> {
+    if found.len() >= MAX_STREAMS {
+        return Ok(None);
+    }
+    let (mut inflater, mut input, mut output) = (Inflater::default(), vec![0; PIECE], vec![0; PIECE]);
+    let (mut at, mut plain, mut have) = (from, 0u64, 0..0);
+    loop {
+        if have.is_empty() {
+            have = 0..(to - at).min(PIECE as u64) as usize;
+            file.read_at(&mut input[have.clone()], at).map_err(|e| unreadable(e).at(at))?;
+        }
+        let Ok(Step { taken, made, ends }) = inflater.step(&input[have.clone()], &mut output) else { return Ok(None) };
+        (at, have.start) = (at + taken as u64, have.start + taken);
+        let next = spool.len + plain;
+        plain += made as u64;
+        // Almost all of what is far larger than its stream is not there.
+        if spool.len + plain > MAX_PLAIN || plain / MOST_SPARSE > at - from + SAMPLE {
+            return Ok(None);
+        }
+        std::os::unix::fs::FileExt::write_all_at(&spool.file, &output[..made], next).map_err(unspoolable)?;
+        if ends {
+            break;
+        }
+        // Cut: there was nothing more to take.
+        if taken == 0 && made == 0 {
+            return Ok(None);
+        }
+    }
+    if plain > 0 {
+        found.push(Found { inside: inside.clone(), offset: from, length: at - from, at: spool.len, plain });
+        spool.len += plain;
+    }
+    Ok(Some(at))
+}
+
+/// How each stream is made again, with its CRC-32; nothing for those that are not.
+fn recognise_all(
+    packer: &Packer,
+    pool: &Pool,
+    file: &Arc<File>,
+    spool: &Arc<File>,
+    found: &[Found],
+) -> Result<Vec<Option<(Deflate, u32)>>> {
+    let Some((first, rest)) = found.split_first() else { return Ok(Vec::new()) };
+    // Streams of one file mostly have one writer.
+    let mut results = vec![recognise(file, spool, first, None)?];
+    let likely = results[0].map(|(deflate, _)| deflate);
+    let mut lane = Lane::on(pool);
+    for stream in rest {
+        packer.check_cancel()?;
+        let (file, spool, stream) = (Arc::clone(file), Arc::clone(spool), stream.clone());
+        if let Some(result) = lane.submit(move || recognise(&file, &spool, &stream, likely))? {
+            results.push(result?);
+        }
+    }
+    while let Some(result) = lane.next()? {
+        results.push(result?);
+    }
+    Ok(results)
+}
+
+/// The first settings with which a stream is made again to its last bit.
+fn recognise(file: &File, spool: &File, stream: &Found, likely: Option<Deflate>) -> Result<Option<(Deflate, u32)>> {
+    let of = |mem_level| LEVELS.map(|level| Deflate { level, mem_level, window_bits: 15, strategy: 0 });
+    let all = MEM_LEVELS.into_iter().flat_map(of);
+    for deflate in likely.into_iter().chain(all) {
+        if let Some(crc) = comes_back(file, spool, stream, deflate)? {
+            return Ok(Some((deflate, crc)));
+        }
+    }
+    Ok(None)
+}
+
+/// The CRC-32 of a stream, if it is what zlib makes of its content with these settings.
+fn comes_back(file: &File, spool: &File, stream: &Found, settings: Deflate) -> Result<Option<u32>> {
+    let mut deflater = Deflater::new(settings)?;
+    let (mut crc, mut compared) = (crc32fast::Hasher::new(), 0);
+    let (mut made, mut expected) = (Vec::new(), Vec::new());
+    let mut is_same = |made: &mut Vec<u8>| -> Result<bool> {
+        if made.len() as u64 > stream.length - compared {
+            return Ok(false);
+        }
+        expected.resize(made.len(), 0);
+        file.read_at(&mut expected, stream.offset + compared).map_err(|e| unreadable(e).at(stream.offset + compared))?;
+        compared += made.len() as u64;
+        crc.update(made);
+        let same = *made == expected;
+        made.clear();
+        Ok(same)
+    };
+    let mut piece = vec![0; PIECE];
+    let mut at = 0;
+    while at < stream.plain {
+        let len = (stream.plain - at).min(PIECE as u64) as usize;
+        spool.read_at(&mut piece[..len], stream.at + at).map_err(unspoolable)?;
+        deflater.write(&piece[..len], &mut made)?;
+        at += len as u64;
+        if !is_same(&mut made)? {
+            return Ok(None);
+        }
+    }
+    deflater.finish(&mut made)?;
+    Ok((is_same(&mut made)? && compared == stream.length).then(|| crc.finalize()))
+}
+
+/// A stream that can be made again, of which is to be told whether that is worth it.
+struct Judge<'a> {
+    packer: &'a Packer,
+    spool: &'a File,
+    found: &'a Found,
+    deflate: Deflate,
+    mode: Mode,
+}
+
+impl Judge<'_> {
+    /// Whether coding the content, told from some of it, saves enough of the stream.
+    fn is_worth_it(&self, inner: &Layout) -> Result<bool> {
+        // Columns of text gain more than any text does.
+        if self.found.plain <= SMALL_FILE || inner.places.iter().any(|place| matches!(place.holds, Holds::Lines(..))) {
+            return Ok(true);
+        }
+        let whole = inner.places.iter().filter_map(|place| match place.holds {
+            Holds::Array(array) => Some((place, array)),
+            _ => None,
+        });
+        let largest = whole.max_by_key(|(place, _)| place.length).filter(|(place, _)| place.length >= self.found.plain / 2);
+        let (stored, coded) = match largest {
+            Some((place, array)) => self.sample_of_array(inner, place, array)?,
+            None => self.sample_of_bytes()?,
+        };
+        Ok((coded as f64) < (1.0 - WORTH) * stored as f64)
+    }
+
+    /// Bytes of a part of the content: deflated, and coded by `code`.
+    fn sample(&self, at: u64, len: u64, code: impl FnOnce(Vec<u8>) -> Result<usize>) -> Result<(usize, usize)> {
+        let mut bytes = vec![0; len as usize];
+        self.spool.read_at(&mut bytes, self.found.at + at).map_err(unspoolable)?;
+        let (mut deflater, mut stored) = (Deflater::new(self.deflate)?, Vec::new());
+        deflater.write(&bytes, &mut stored)?;
+        deflater.finish(&mut stored)?;
+        Ok((stored.len(), code(bytes)?))
+    }
+
+    fn sample_of_array(&self, inner: &Layout, place: &Place, array: usize) -> Result<(usize, usize)> {
+        let variable = variable(&inner.arrays[array], self.mode);
+        let item = variable.dtype.size() as u64;
+        let (origin, mut shape) = variable.block_box(variable.n_blocks().unwrap_or(0) / 2);
+        for axis in 0..shape.len() {
+            let bytes = shape.iter().product::<u64>() * item;
+            shape[axis] = shape[axis].min((shape[axis].saturating_mul(SAMPLE) / bytes.max(1)).max(1));
+        }
+        // Blocks of an array in one piece are runs of it, and so is what begins where one does.
+        let first = origin.iter().zip(&variable.shape).fold(0, |at, (i, n)| at * n + i) * item;
+        self.sample(place.offset + first, shape.iter().product::<u64>() * item, |bytes| {
+            let values = Values::from_bytes(variable.dtype, variable.big_endian, &shape, bytes)?;
+            let (encoded, _) = encode_best(&self.packer.registry, &*self.packer.planner, &values, None, self.mode, None)?;
+            Ok(encoded.payload.len())
+        })
+    }
+
+    fn sample_of_bytes(&self) -> Result<(usize, usize)> {
+        let len = self.found.plain.min(SAMPLE);
+        self.sample((self.found.plain - len) / 2, len, |bytes| {
+            let (mut coded, mut at) = (0, 0);
+            for part in probe::parts(&bytes) {
+                let part_bytes = bytes[at..at + part.len].to_vec();
+                at += part.len;
+                let (encoded, _) =
+                    encode_bytes(&self.packer.registry, &*self.packer.planner, part_bytes, part.numbers.as_ref(), self.mode)?;
+                coded += encoded.payload.len();
+            }
+            Ok(coded)
+        })
+    }
+}
