@@ -213,8 +213,10 @@ impl Numbers {
     }
 
     fn print(&self) -> Option<(DType, Print)> {
-        let form = self.form?;
         let missing = self.missing.clone().unwrap_or_else(|| b"nan".to_vec());
+        let Some(form) = self.form else {
+            return Some((DType::F64, Print::Shortest { point: false, missing }));
+        };
         let print = match form {
             Form { integer: Some(_), .. } if self.missing.is_none() => {
                 let dtype = if i32::try_from(self.least).is_ok() && i32::try_from(self.most).is_ok() { DType::I32 } else { DType::I64 };
@@ -280,6 +282,7 @@ mod tests {
         assert_eq!(print(&["1.50", "-0.00", "12.25"]), Some(Print::Fixed { digits: 2, missing: nan() }));
         assert_eq!(print(&["1.5", "2", "1e-05"]), Some(Print::Shortest { point: false, missing: nan() }));
         assert_eq!(print(&["1.5", "2.0", "0.25"]), Some(Print::Shortest { point: true, missing: nan() }));
+        assert_eq!(print(&["", "", ""]), Some(Print::Shortest { point: false, missing: vec![] }));
         assert_eq!(print(&["1", "", "3"]), Some(Print::Shortest { point: false, missing: vec![] }));
         assert_eq!(print(&["1.50E-07", "-2.00E+00"]), Some(Print::Scientific { digits: 2, upper: true, missing: nan() }));
         assert_eq!(print(&["N", "CA", "N"]), Some(Print::Text(vec![b"N".to_vec(), b"CA".to_vec()])));

@@ -24,6 +24,8 @@ const WINDOW: usize = 1 << 20;
 /// Bytes of text for each variable that make a table worth more than its text: a variable has a
 /// record, and most often a block.
 const WORTH: u64 = 8 << 10;
+/// Arrays of a file, at most: they all stand in its one entry.
+const MAX_ARRAYS: usize = 4096;
 
 /// Lines of text as rows of fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +120,9 @@ impl Dissector for Table {
     }
 
     fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
+        if file.size() < WORTH {
+            return Err(not_this("less text than a table is worth"));
+        }
         let mut layout = Layout::default();
         let (mut run, mut header, mut last, mut covered) = (Run::default(), Vec::new(), Vec::new(), 0);
         for_each_line(file, 0, file.size(), &mut |at, line| {
@@ -145,7 +150,8 @@ fn add(file: &dyn ReadAt, layout: &mut Layout, run: Run, header: &[u8]) -> Resul
         return Ok(0);
     }
     let Some((arrays, lines)) = run.finish(header) else { return Ok(0) };
-    if length / (arrays.len() as u64) < WORTH || !comes_back(file, offset, length, &lines)? {
+    let has_room = layout.arrays.len() + arrays.len() <= MAX_ARRAYS;
+    if !has_room || length / (arrays.len() as u64) < WORTH || !comes_back(file, offset, length, &lines)? {
         return Ok(0);
     }
     let first = layout.arrays.len();

@@ -1,5 +1,6 @@
 //! Lines that look alike.
 
+use errbar_format::limits::MAX_INLINE;
 use errbar_format::record::{Cell, Pad, Print};
 
 use super::Lines;
@@ -144,7 +145,7 @@ impl Run {
     }
 
     /// The fields of all lines, named by the line before them, and how they are printed; nothing where
-    /// spaces are on both sides of a cell, or all cells are texts.
+    /// spaces are on both sides of a cell, all cells are texts, or lines are beyond the format's limits.
     pub(super) fn finish(self, header: &[u8]) -> Option<(Vec<Array>, Lines)> {
         let split = self.split?;
         let prints: Vec<_> = self.columns.iter().map(Column::print).collect::<Option<_>>()?;
@@ -195,7 +196,8 @@ impl Run {
         let mut end = behind;
         end.resize(end.len() + spaces[prints.len()], b' ');
         end.extend(&self.end);
-        (arrays.len() <= MAX_FIELDS).then_some((arrays, Lines { cells, end, split, elements }))
+        let possible = end.len() <= MAX_INLINE && cells.iter().zip(&elements).all(|(cell, (_, dtype))| cell.is_possible(*dtype));
+        (possible && arrays.len() <= MAX_FIELDS).then_some((arrays, Lines { cells, end, split, elements }))
     }
 }
 

@@ -56,3 +56,11 @@ fn times_are_their_parts() {
     assert_eq!((&lines.cells[1].before[..], lines.cells[1].pad), (&b"-"[..], Pad::Zeros(2)));
     assert_eq!(lines.cells[6].before, b"Z,");
 }
+
+#[test]
+fn what_the_format_has_no_room_for_stays_bytes() {
+    assert_eq!(layout(&lines(300, |i| format!("{i:600}"))), None);
+    assert!(layout(&lines(300, |i| format!("{i:500}"))).is_some());
+    let empty = layout(&lines(3000, |i| format!("{i},,{}", i * i))).expect("a table with an empty column");
+    assert_eq!(empty.arrays[1].dtype, DType::F64);
+}

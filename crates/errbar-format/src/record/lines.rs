@@ -68,7 +68,7 @@ pub enum Pad {
 
 impl Cell {
     /// Whether elements of `dtype` can be printed so, within the limits (EB-E12).
-    pub(super) fn is_possible(&self, dtype: DType) -> bool {
+    pub fn is_possible(&self, dtype: DType) -> bool {
         let (texts, digits) = match &self.print {
             Print::Integer => (0, 0),
             Print::Fixed { digits, missing } | Print::Scientific { digits, missing, .. } => (missing.len(), *digits),
