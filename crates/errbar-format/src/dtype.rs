@@ -66,6 +66,16 @@ impl DType {
         DType::ALL.iter().copied().find(|t| t.name() == name)
     }
 
+    /// The unsigned integers of `width` bytes; of eight for any width but 1, 2 and 4.
+    pub fn unsigned(width: usize) -> DType {
+        match width {
+            1 => DType::U8,
+            2 => DType::U16,
+            4 => DType::U32,
+            _ => DType::U64,
+        }
+    }
+
     /// Whether its words are floating-point numbers, the only ones that may be stored with loss.
     pub fn is_float(self) -> bool {
         matches!(self.class(), Class::Float | Class::Brain)

@@ -95,16 +95,6 @@ fn natural(dtype: DType) -> DType {
     }
 }
 
-/// The unsigned integers of `width` bytes.
-fn unsigned(width: usize) -> DType {
-    match width {
-        1 => DType::U8,
-        2 => DType::U16,
-        4 => DType::U32,
-        _ => DType::U64,
-    }
-}
-
 /// What is tried for floats where no family is known.
 fn candidates(values: &Values, limit: Limit, mode: Mode) -> Vec<PipelineRecord> {
     let zstd = || stage("zstd", coder::Zstd::params(bytes::zstd_level(mode)));
@@ -137,9 +127,9 @@ fn candidates(values: &Values, limit: Limit, mode: Mode) -> Vec<PipelineRecord> 
         }
         for &width in widths {
             if grid {
-                plans.push(pipeline(quantizer, &[&lorenzo], pco(unsigned(width))));
+                plans.push(pipeline(quantizer, &[&lorenzo], pco(DType::unsigned(width))));
             }
-            plans.push(pipeline(quantizer, &[], pco(unsigned(width))));
+            plans.push(pipeline(quantizer, &[], pco(DType::unsigned(width))));
         }
         if grid {
             plans.push(pipeline(quantizer, &[&lorenzo], zstd()));

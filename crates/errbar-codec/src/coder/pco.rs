@@ -23,22 +23,12 @@ impl Pco {
     /// As [`Pco::params`], for unsigned codes of `width` bytes that are residuals: pco then looks for
     /// nothing but their distribution, which is faster.
     pub fn residual_params(width: usize, level: u8) -> Vec<u8> {
-        vec![unsigned(width).code(), level | RESIDUALS]
+        vec![DType::unsigned(width).code(), level | RESIDUALS]
     }
 }
 
 /// The bit of the level that says that numbers are residuals.
 const RESIDUALS: u8 = 0x80;
-
-/// Unsigned integers of `width` bytes.
-fn unsigned(width: usize) -> DType {
-    match width {
-        1 => DType::U8,
-        2 => DType::U16,
-        4 => DType::U32,
-        _ => DType::U64,
-    }
-}
 
 /// Types of numbers that a file may hold.
 const NUMBERS: [DType; 10] =

@@ -24,13 +24,7 @@ struct Numbers(Vec<u64>);
 
 /// The number type of pco for words of `width` bytes.
 fn pco_params(width: usize) -> Vec<u8> {
-    let dtype = match width {
-        1 => DType::U8,
-        2 => DType::U16,
-        4 => DType::U32,
-        _ => DType::U64,
-    };
-    coder::Pco::params(dtype, LEVEL)
+    coder::Pco::params(DType::unsigned(width), LEVEL)
 }
 
 /// How many numbers, and the list's bytes.

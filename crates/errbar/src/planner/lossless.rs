@@ -3,13 +3,13 @@
 use errbar_codec::codes::Word;
 use errbar_codec::float::Float;
 use errbar_codec::pipeline::{NONE, stage};
-use errbar_codec::{Tolerance, Values, coder, quantizer, transform, with_words};
+use errbar_codec::{DType, Tolerance, Values, coder, quantizer, transform, with_words};
 use errbar_format::dtype::Class;
 use errbar_format::record::{PipelineRecord, StageRecord};
 
 use super::bytes::zstd_level;
 use super::lossy::COMPONENTS;
-use super::{natural, pco_level, quick, repeats, unsigned};
+use super::{natural, pco_level, quick, repeats};
 use crate::policy::Mode;
 
 /// Families of pipelines to choose from.
@@ -55,8 +55,8 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     if let Some((digits, width)) = quantizer::Decimal::wanted(values, tolerance) {
         let decimal = stage("decimal", digits);
         let mut plans = if width <= 4 { predicted(&decimal) } else { Vec::new() };
-        plans.push(plan(&decimal, &[], pco(unsigned(width))));
-        plans.extend((1..=dims.len().min(3)).map(|axes| plan(&decimal, &[&lorenzo(axes)], pco(unsigned(width)))));
+        plans.push(plan(&decimal, &[], pco(DType::unsigned(width))));
+        plans.extend((1..=dims.len().min(3)).map(|axes| plan(&decimal, &[&lorenzo(axes)], pco(DType::unsigned(width)))));
         families.push(plans);
     }
     if let Some(palette) = quantizer::Palette::wanted(values, tolerance) {
@@ -70,7 +70,7 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         families.extend(repeating);
     }
     if !dims.is_empty() {
-        plain.extend((1..=dims.len().min(3)).map(|axes| plan(&order, &[&lorenzo(axes)], pco(unsigned(width)))));
+        plain.extend((1..=dims.len().min(3)).map(|axes| plan(&order, &[&lorenzo(axes)], pco(DType::unsigned(width)))));
     }
     families.push(plain);
     families.push(vec![shuffled, plan(&none, &[], zstd()), plan(&none, &[&stage("bitshuffle", vec![])], zstd())]);
