@@ -114,7 +114,9 @@ def matlab(path):
 
 
 def numpy(path):
-    yield "", np.load(path)
+    found = np.load(path)
+    # Several of them in one file.
+    yield from found.items() if isinstance(found, np.lib.npyio.NpzFile) else [("", found)]
 
 
 def reader(path):
@@ -123,7 +125,7 @@ def reader(path):
         head = file.read(4096)
     if b"\x89HDF\r\n\x1a\n" in (head[at : at + 8] for at in (0, 512, 1024, 2048)):
         return [hdf5, netcdf] if path.suffix in (".nc", ".nc4", ".cdf") else [hdf5]
-    starts = {b"CDF": netcdf, b"SIMPLE  =": fits, b"\x93NUMPY": numpy, b"MATLAB 5": matlab}
+    starts = {b"CDF": netcdf, b"SIMPLE  =": fits, b"\x93NUMPY": numpy, b"PK\3\4": numpy, b"MATLAB 5": matlab}
     starts |= {b"II*\0": tiff, b"MM\0*": tiff, b"II+\0": tiff, b"MM\0+": tiff}
     found = [read for start, read in starts.items() if head.startswith(start)]
     if head[128:132] == b"DICM":

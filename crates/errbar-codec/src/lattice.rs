@@ -171,7 +171,7 @@ impl Line {
 
 /// The nearest integer to a number below 2^51, ties to even, without a call.
 #[inline(always)]
-fn nearest_integer(x: f64) -> f64 {
+pub(crate) fn nearest_integer(x: f64) -> f64 {
     const TO_INTEGER: f64 = (3u64 << 51) as f64;
     (x + TO_INTEGER) - TO_INTEGER
 }

@@ -6,7 +6,7 @@ use errbar_format::Result;
 use crate::cursor::Cursor;
 use crate::layout::MAX_PLACES;
 use crate::numbers::Numbers;
-use crate::{Dissector, Holds, Inside, Layout, Place, ReadAt, Window, Wrapper, dissect, not_this, plain_dissectors};
+use crate::{Array, Dissector, Holds, Inside, Layout, Place, ReadAt, Window, Wrapper, dissect, not_this, plain_dissectors};
 
 /// Bytes of the record at the end, without its comment.
 const END: u64 = 22;
@@ -121,7 +121,9 @@ impl Member {
             layout.places.push(Place { offset, length: self.len, holds });
             return Ok(());
         }
-        let (inner, _) = dissect(&Window::new(file, offset, self.len), plain_dissectors());
+        let (mut inner, _) = dissect(&Window::new(file, offset, self.len), plain_dissectors());
+        // Header and directory have a CRC-32 of the member.
+        inner.arrays = inner.arrays.into_iter().map(Array::sealed).collect();
         let places = layout.absorb(&self.name, inner);
         layout.places.extend(places.into_iter().map(|place| Place { offset: offset + place.offset, ..place }));
         Ok(())
@@ -200,6 +202,7 @@ mod tests {
             let (layout, by) = dissect(&&file[..], &[&Zip]);
             assert_eq!((by, layout.arrays.len(), layout.places.len()), (Some("zip"), 1, 2), "{large}");
             assert_eq!((layout.arrays[0].name.as_str(), layout.arrays[0].shape.as_slice()), ("a", &[2, 3][..]));
+            assert!(layout.arrays[0].sealed, "another member would need another checksum");
             let [in_place, stream] = &layout.places[..] else { panic!("two places") };
             assert_eq!(file[in_place.offset as usize..][..in_place.length as usize], array[array.len() - 24..]);
             assert_eq!(&file[stream.offset as usize..][..stream.length as usize], b"stream");

@@ -34,7 +34,7 @@ use crate::planner::{CorePlanner, Planner, Reason};
 use crate::policy::{Mode, Policy};
 use crate::source::{self, Found, Named, Names};
 use blocks::Blocks;
-pub(crate) use blocks::{Decoded, Job, code};
+pub(crate) use blocks::{Fate, Job, code};
 pub(crate) use chunks::{ChunkReader, places};
 pub(crate) use file::{record_bytes, variable};
 pub(crate) use load::unreadable;

@@ -2,6 +2,7 @@ use errbar_format::{DType, Error, Result};
 
 use crate::codes::Word;
 use crate::float::{Float, with_floats};
+use crate::lattice::nearest_integer;
 use crate::quantizer::ordered::absent;
 use crate::quantizer::words_nearest;
 use crate::simd::{Work, widest};
@@ -31,8 +32,7 @@ fn power(digits: u8) -> f64 {
 /// The integer that a number times the power comes to, and the number that it stands for.
 #[inline(always)]
 fn nearest(x: f64, power: f64) -> (f64, f64) {
-    const TO_INTEGER: f64 = (3u64 << 51) as f64;
-    let k = (x * power + TO_INTEGER) - TO_INTEGER;
+    let k = nearest_integer(x * power);
     (k, k / power)
 }
 

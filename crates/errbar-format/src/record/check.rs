@@ -183,7 +183,7 @@ fn nth_box(shape: &[u64], of: &[u64], mut k: u64) -> (Vec<u64>, Vec<u64>) {
 }
 
 impl Entry {
-    /// Checks everything about an entry that can be told from itself (EB-P01, EB-E01 … EB-E05, EB-E07, EB-E08, EB-E11).
+    /// Checks everything about an entry that can be told from itself (EB-P01, EB-E01 … EB-E05, EB-E07, EB-E08, EB-E11, EB-E12).
     ///
     /// # Errors
     /// The kind that the broken rule names.

@@ -64,13 +64,12 @@ impl Archive {
         // Segments that are still the content of a stream.
         let mut inside = 0;
         for (index, segment) in file.segments.iter().enumerate() {
-            if let Segment::Stream { segments, deflate, length, crc } = segment {
-                out.open(Made { deflate: *deflate, length: *length, crc: *crc }, file.plain_len(index).unwrap_or(u64::MAX))?;
-                inside = *segments;
-                continue;
-            }
             match segment {
-                Segment::Stream { .. } => {}
+                Segment::Stream { segments, deflate, length, crc } => {
+                    out.open(Made { deflate: *deflate, length: *length, crc: *crc }, file.plain_len(index).unwrap_or(u64::MAX))?;
+                    inside = *segments;
+                    continue;
+                }
                 Segment::Inline(bytes) => out.piece(Piece::Bytes(bytes, None))?,
                 Segment::Hole { length } => out.piece(Piece::Hole(*length))?,
                 Segment::Part { block: number, offset, length } => {
@@ -99,8 +98,8 @@ impl Archive {
                     };
                     given.map_err(|e| e.in_variable(&variable.name))?;
                 }
-                Segment::Records { first, count } => {
-                    let fields = file.fields(*first, *count).unwrap_or_default();
+                Segment::Records { .. } => {
+                    let fields = file.fields_of(segment).unwrap_or_default();
                     elements::records(entry, fields, &mut kept, blocks, &mut |bytes| out.piece(Piece::Bytes(bytes, None)))?;
                 }
                 Segment::Lines { cells, end, length, .. } => {

@@ -36,10 +36,10 @@ impl Scattered {
             room
         };
         let check = || Ok(());
-        let mut at = 0;
-        for segment in &of.file.segments {
-            let length = of.file.segment_len(segment).unwrap_or(0);
-            if let Segment::Records { first, count } = segment {
+        for (segment, at) in of.file.placed() {
+            // What stands in a stream lost nothing.
+            if let (Segment::Records { first, count }, Some(at)) = (segment, at) {
+                let length = of.file.segment_len(segment).unwrap_or(0);
                 let all = *first as usize..(*first + *count) as usize;
                 let bounded = all.clone().filter(|&index| variables[index].receipt.is_some());
                 let rooms: Vec<(usize, Spooled)> = bounded.map(|index| (index - all.start, room(&variables[index]))).collect();
@@ -52,7 +52,6 @@ impl Scattered {
                     found.records.push((at..at + length, all));
                 }
             }
-            at += length;
         }
         let in_chunks: Vec<usize> =
             (0..variables.len()).filter(|&index| variables[index].receipt.is_some() && variables[index].chunks.is_some()).collect();

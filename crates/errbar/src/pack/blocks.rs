@@ -39,7 +39,7 @@ pub(crate) struct Job {
     /// The variable of the file at work that it belongs to.
     pub(crate) variable: Option<usize>,
     /// What becomes of the bytes that decoding gives.
-    pub(crate) decoded: Decoded,
+    pub(crate) fate: Fate,
     /// How plain bytes may be numbers.
     pub(crate) numbers: Option<Numbers>,
     /// How a block of the variable before it was planned.
@@ -47,7 +47,7 @@ pub(crate) struct Job {
 }
 
 /// What becomes of the bytes that decoding a block gives.
-pub(crate) enum Decoded {
+pub(crate) enum Fate {
     /// Nothing: they are what they were, or nobody asks.
     Dropped,
     /// They are the next bytes of a file that is not restored as it was.
@@ -114,7 +114,7 @@ pub(crate) fn code(registry: &Registry, planner: &dyn Planner, number: u64, job:
     let n_words = encoded.decoded.bits.words.len() as u64;
     let decoded = encoded.decoded.into_bytes(big_endian);
     let description = pipeline::describe(registry, &encoded.pipeline);
-    if let Decoded::Spooled(spool, at) = &job.decoded {
+    if let Fate::Spooled(spool, at) = &job.fate {
         spool.write(&decoded, *at)?;
     }
     Ok(Coded {
@@ -134,7 +134,7 @@ pub(crate) fn code(registry: &Registry, planner: &dyn Planner, number: u64, job:
         payload: encoded.payload,
         decoded_len: decoded.len() as u64,
         n_words,
-        decoded: matches!(job.decoded, Decoded::Hashed).then_some(decoded),
+        decoded: matches!(job.fate, Fate::Hashed).then_some(decoded),
         variable: job.variable,
         reason: choice.map(|choice| Reason::new(registry, &description, &choice)),
         pipeline: description,
@@ -307,7 +307,7 @@ impl<W: Write> Blocks<W> {
             tolerance: None,
             mode: self.shared_mode,
             variable: None,
-            decoded: Decoded::Dropped,
+            fate: Fate::Dropped,
             numbers: None,
             precedent: None,
         };
@@ -343,7 +343,7 @@ impl<W: Write> Blocks<W> {
 
     /// A block of a file at work, in file order.
     pub(super) fn submit(&mut self, owner: Option<u64>, job: Job) -> Result<()> {
-        if matches!(job.decoded, Decoded::Hashed)
+        if matches!(job.fate, Fate::Hashed)
             && let Some(file) = owner.and_then(|id| self.file(id))
         {
             file.pieces.push_back(Piece::Block);

@@ -12,7 +12,7 @@ use errbar_format::record::{self, BlockPlace, Body, Entry, FileBody, FileHashes,
 use errbar_format::{DType, Error, Result, zstd_frame};
 
 use super::Run;
-use super::blocks::{Decoded, Job, Slot, part_segment};
+use super::blocks::{Fate, Job, Slot, part_segment};
 use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
 use super::overlay::Overlay;
 use super::plan::{ArrayPlan, Plan, layout_of, plan_arrays};
@@ -345,7 +345,7 @@ impl<'a, W: Write> AtWork<'a, '_, W> {
             tolerance: None,
             mode,
             variable: None,
-            decoded: if self.lossy && !self.in_stream { Decoded::Hashed } else { Decoded::Dropped },
+            fate: if self.lossy && !self.in_stream { Fate::Hashed } else { Fate::Dropped },
             numbers: part.numbers,
             precedent: None,
         };
@@ -391,7 +391,7 @@ impl<'a, W: Write> AtWork<'a, '_, W> {
         &mut self,
         index: usize,
         k: u64,
-        (bytes, decoded): (Vec<u8>, Decoded),
+        (bytes, fate): (Vec<u8>, Fate),
         plan: &ArrayPlan,
         precedent: &mut Option<Arc<Precedent>>,
     ) -> Result<()> {
@@ -407,7 +407,7 @@ impl<'a, W: Write> AtWork<'a, '_, W> {
             tolerance: plan.tolerance.clone(),
             mode: plan.mode,
             variable: Some(index),
-            decoded: if self.in_stream { Decoded::Dropped } else { decoded },
+            fate: if self.in_stream { Fate::Dropped } else { fate },
             numbers: None,
             precedent: None,
         };
@@ -433,8 +433,8 @@ impl<'a, W: Write> AtWork<'a, '_, W> {
             let variable = &self.body.variables[index];
             let len = variable.block_box(k).1.iter().product::<u64>() * variable.dtype.size() as u64;
             let Some(bytes) = first_block.take().or_else(|| self.read(len)) else { break };
-            let decoded = if self.lossy { Decoded::Hashed } else { Decoded::Dropped };
-            self.block(index, k, (bytes, decoded), plan, &mut precedent)?;
+            let fate = if self.lossy { Fate::Hashed } else { Fate::Dropped };
+            self.block(index, k, (bytes, fate), plan, &mut precedent)?;
         }
         Ok(())
     }

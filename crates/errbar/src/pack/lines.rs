@@ -4,10 +4,11 @@ use std::io::Write;
 use std::ops::Range;
 
 use errbar_dissect::Lines;
+use errbar_format::Result;
 use errbar_format::record::Segment;
-use errbar_format::{Error, Kind, Result};
 
 use super::file::AtWork;
+use super::load::changed;
 use super::plan::ArrayPlan;
 
 /// Bytes of text that are read at once.
@@ -53,7 +54,6 @@ impl<W: Write> AtWork<'_, '_, W> {
 
     /// The file is not what it was when it was looked at.
     fn changed(&mut self) {
-        let changed = Error::new(Kind::Io, "changed while it was read; not packed").at(self.at);
-        self.problem.get_or_insert(changed);
+        self.problem.get_or_insert(changed().at(self.at));
     }
 }

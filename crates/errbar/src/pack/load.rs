@@ -135,10 +135,15 @@ pub(super) fn is_plain(layout: &Layout) -> bool {
 /// That a file was not written to since `before`.
 pub(super) fn still_the_same(file: &File, before: &Metadata) -> Result<()> {
     match file.metadata() {
-        Ok(now) if source::changed(before, &now) => Err(Error::new(Kind::Io, "changed while it was read; not packed")),
+        Ok(now) if source::changed(before, &now) => Err(changed()),
         Ok(_) => Ok(()),
         Err(e) => Err(unreadable(e)),
     }
+}
+
+/// A file is not what it was.
+pub(super) fn changed() -> Error {
+    Error::new(Kind::Io, "changed while it was read; not packed")
 }
 
 pub(crate) fn unreadable(e: io::Error) -> Error {

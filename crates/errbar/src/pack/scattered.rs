@@ -9,7 +9,7 @@ use errbar_dissect::{Array, Holds, Place, ReadAt};
 use errbar_format::Result;
 use errbar_format::record::Segment;
 
-use super::blocks::Decoded;
+use super::blocks::Fate;
 use super::chunks::ChunkReader;
 use super::file::{AtWork, SMALL_GAP, record_bytes};
 use super::load::unreadable;
@@ -53,7 +53,7 @@ impl<W: Write> AtWork<'_, '_, W> {
         let mut precedent = None;
         for k in 0..self.body.variables[index].n_blocks().unwrap_or(0) {
             let (spool, at) = spooled.place(k);
-            self.block(index, k, (spooled.block(k)?, Decoded::Spooled(spool, at)), plan, &mut precedent)?;
+            self.block(index, k, (spooled.block(k)?, Fate::Spooled(spool, at)), plan, &mut precedent)?;
         }
         Ok(())
     }
@@ -117,11 +117,11 @@ impl<W: Write> AtWork<'_, '_, W> {
                 // Others may have come between.
                 self.body.variables[index].first_block = self.run.blocks.next_block();
             }
-            let decoded = match plans[index].spooled.as_ref().map(|spooled| spooled.place(k)) {
-                Some((spool, at)) => Decoded::Spooled(spool, at),
-                None => Decoded::Dropped,
+            let fate = match plans[index].spooled.as_ref().map(|spooled| spooled.place(k)) {
+                Some((spool, at)) => Fate::Spooled(spool, at),
+                None => Fate::Dropped,
             };
-            self.block(index, k, (column, decoded), &plans[index], precedent)?;
+            self.block(index, k, (column, fate), &plans[index], precedent)?;
         }
         Ok(())
     }
@@ -159,7 +159,7 @@ impl<W: Write> AtWork<'_, '_, W> {
         for k in 0..self.body.variables[index].n_blocks().unwrap_or(0) {
             let (origin, shape) = self.body.variables[index].block_box(k);
             match reader.read(&origin, &shape) {
-                Ok(bytes) => self.block(index, k, (bytes, Decoded::Dropped), plan, &mut None)?,
+                Ok(bytes) => self.block(index, k, (bytes, Fate::Dropped), plan, &mut None)?,
                 Err(problem) => return Ok(Err(problem)),
             }
         }

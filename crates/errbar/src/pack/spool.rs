@@ -1,6 +1,6 @@
-//! The elements of arrays that stand scattered in their file, gathered in one without a name: a bound
-//! is worked out from all of an array, more than once, and what decoding gives stands in their place
-//! until the file is put together.
+//! Files without a name. The elements of arrays that stand scattered in their file are gathered in one: a
+//! bound is worked out from all of an array, more than once, and what decoding gives stands in their place
+//! until the file is put together. Deflated content is inflated to another.
 
 use std::fs::File;
 use std::io;
@@ -39,6 +39,11 @@ impl Spool {
 
     pub(crate) fn read(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
         self.file.read_exact_at(buffer, at)
+    }
+
+    /// The file itself.
+    pub(crate) fn file(&self) -> &Arc<File> {
+        &self.file
     }
 }
 
@@ -109,5 +114,5 @@ pub(crate) fn block_len(variable: &Variable, k: u64) -> u64 {
 }
 
 pub(crate) fn failed(e: io::Error) -> Error {
-    Error::io("cannot use the temporary folder", e)
+    Error::io("cannot use the temporary folder", e).advise("give TMPDIR a folder with more room")
 }

@@ -7,18 +7,21 @@ use std::sync::Arc;
 use errbar_codec::Values;
 use errbar_codec::deflate::{Deflater, Inflater, Step};
 use errbar_dissect::{Holds, Inside, Layout, Place, ReadAt, Window, Wrapper, gzip_header_len};
+use errbar_format::Result;
 use errbar_format::record::Deflate;
-use errbar_format::{Error, Result};
 
 use super::Packer;
 use super::chunks::{MOST_SPARSE, SAMPLE, WORTH};
 use super::file::variable;
 use super::load::{SMALL_FILE, unreadable};
+use super::spool::{Spool, failed};
 use crate::parallel::{Lane, Pool};
 use crate::planner::{encode_best, encode_bytes};
 use crate::policy::Mode;
 use crate::probe;
 
+/// What most programs tell zlib.
+const USUAL: Deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
 /// The levels that zlib may have been told, the likeliest first. One that is not the right one shows in
 /// the first block of a stream.
 const LEVELS: [u8; 9] = [6, 9, 1, 4, 5, 2, 3, 7, 8];
@@ -51,7 +54,7 @@ pub(super) struct Undone {
 #[derive(Default)]
 pub(super) struct Streams {
     /// The temporary file, without a name, that they were inflated to.
-    spool: Option<Arc<File>>,
+    spool: Option<Spool>,
     /// By the place in the file at which they begin.
     undone: HashMap<u64, Undone>,
 }
@@ -59,7 +62,7 @@ pub(super) struct Streams {
 impl Streams {
     /// The stream that begins at this byte of the file, and the file that its content is in.
     pub(super) fn at(&self, offset: u64) -> Option<(&Undone, &Arc<File>)> {
-        self.undone.get(&offset).zip(self.spool.as_ref())
+        self.undone.get(&offset).zip(self.spool.as_ref().map(Spool::file))
     }
 
     /// What all of them hold.
@@ -70,7 +73,7 @@ impl Streams {
 
 /// A stream that was inflated.
 #[derive(Clone)]
-struct Found {
+struct Inflated {
     inside: Inside,
     offset: u64,
     length: u64,
@@ -90,62 +93,50 @@ pub(super) fn undo(packer: &Packer, pool: &Pool, file: &Arc<File>, mut layout: L
     if streams.is_empty() || mode("") == Mode::Fast {
         return Ok((layout, Streams::default()));
     }
-    let mut spool = Spool { file: tempfile::tempfile().map_err(unspoolable)?, len: 0 };
-    let mut found = Vec::new();
+    let spool = Spool::new()?;
+    let (mut len, mut found) = (0, Vec::new());
     for place in &streams {
         packer.check_cancel()?;
-        inflate_all(file, place, &mut spool, &mut found)?;
+        inflate_all(file, place, (&spool, &mut len), &mut found)?;
     }
-    let spool = Arc::new(spool.file);
-    let recognised = recognise_all(packer, pool, file, &spool, &found)?;
-    let mut undone = HashMap::new();
-    for (found, recognised) in found.into_iter().zip(recognised) {
+    let mut wanted = Vec::new();
+    for stream in found {
         packer.check_cancel()?;
-        let Some((deflate, crc)) = recognised else { continue };
-        let inner = found.inside.dissect(&Window::new(&*spool, found.at, found.plain));
-        let judge = Judge { packer, spool: &spool, found: &found, deflate, mode: mode(found.inside.name()) };
-        let is_undone = match judge.mode {
-            Mode::Fast => false,
-            Mode::Balanced => judge.is_worth_it(&inner)?,
-            Mode::Small => true,
-        };
-        if !is_undone {
-            continue;
+        let content = stream.inside.dissect(&Window::new(&spool, stream.at, stream.plain));
+        let judge = Judge { packer, spool: &spool, stream: &stream, mode: mode(stream.inside.name()) };
+        if judge.is_worth_it(&content)? {
+            wanted.push((stream, content));
         }
-        let places = layout.absorb(found.inside.name(), inner);
-        let places = places.into_iter().map(|place| Place { offset: found.at + place.offset, ..place }).collect();
-        layout.places.push(Place { offset: found.offset, length: found.length, holds: Holds::Stream(Wrapper::Raw, found.inside) });
-        undone.insert(found.offset, Undone { deflate, crc, at: found.at, plain: found.plain, places });
+    }
+    let recognised = recognise_all(packer, pool, (file, &spool), &wanted)?;
+    let mut undone = HashMap::new();
+    for ((stream, content), recognised) in wanted.into_iter().zip(recognised) {
+        let Some((deflate, crc)) = recognised else { continue };
+        let Inflated { inside, offset, length, at, plain } = stream;
+        let places = layout.absorb(inside.name(), content);
+        let places = places.into_iter().map(|place| Place { offset: at + place.offset, ..place }).collect();
+        layout.places.push(Place { offset, length, holds: Holds::Stream(Wrapper::Raw, inside) });
+        undone.insert(offset, Undone { deflate, crc, at, plain, places });
     }
     layout.places.sort_by_key(|place| (place.offset, place.length));
     layout.name_apart();
     Ok((layout, Streams { spool: Some(spool), undone }))
 }
 
-fn unspoolable(e: std::io::Error) -> Error {
-    Error::io("cannot write to the temporary folder, to which deflated content is inflated", e)
-        .advise("give TMPDIR a folder with more room, or choose --mode fast")
-}
-
-/// A file that grows.
-struct Spool {
-    file: File,
-    len: u64,
-}
-
 /// Inflates what stands at a place of the file.
-fn inflate_all(file: &File, place: &Place, spool: &mut Spool, found: &mut Vec<Found>) -> Result<()> {
+/// `spool` has so many bytes already.
+fn inflate_all(file: &File, place: &Place, (spool, len): (&Spool, &mut u64), found: &mut Vec<Inflated>) -> Result<()> {
     let end = place.offset + place.length;
     let Holds::Stream(wrapper, inside) = &place.holds else { return Ok(()) };
     if *wrapper != Wrapper::Gzip {
-        return inflate(file, (place.offset, end), inside, spool, found).map(drop);
+        return inflate(file, (place.offset, end), inside, (spool, len), found).map(drop);
     }
     let mut at = place.offset;
     while at < end {
         let mut head = vec![0; (end - at).min(MAX_HEADER) as usize];
         file.read_at(&mut head, at).map_err(|e| unreadable(e).at(at))?;
-        let Some(len) = gzip_header_len(&head) else { break };
-        let Some(stream_end) = inflate(file, (at + len as u64, end), inside, spool, found)? else { break };
+        let Some(header) = gzip_header_len(&head) else { break };
+        let Some(stream_end) = inflate(file, (at + header as u64, end), inside, (spool, &mut *len), found)? else { break };
         // The checksum and the length of the content.
         at = stream_end + 8;
     }
@@ -154,7 +145,13 @@ fn inflate_all(file: &File, place: &Place, spool: &mut Spool, found: &mut Vec<Fo
 
 /// Inflates a stream that begins at `from` and ends at `to` or before it; gives where it ends. Nothing
 /// where that is no stream, or would be too much.
-fn inflate(file: &File, (from, to): (u64, u64), inside: &Inside, spool: &mut Spool, found: &mut Vec<Found>) -> Result<Option<u64>> {
+fn inflate(
+    file: &File,
+    (from, to): (u64, u64),
+    inside: &Inside,
+    (spool, len): (&Spool, &mut u64),
+    found: &mut Vec<Inflated>,
+) -> Result<Option<u64>> {
     if found.len() >= MAX_STREAMS {
         return Ok(None);
     }
@@ -167,13 +164,13 @@ fn inflate(file: &File, (from, to): (u64, u64), inside: &Inside, spool: &mut Spo
         }
         let Ok(Step { taken, made, ends }) = inflater.step(&input[have.clone()], &mut output) else { return Ok(None) };
         (at, have.start) = (at + taken as u64, have.start + taken);
-        let next = spool.len + plain;
+        let next = *len + plain;
         plain += made as u64;
         // Almost all of what is far larger than its stream is not there.
-        if spool.len + plain > MAX_PLAIN || plain / MOST_SPARSE > at - from + SAMPLE {
+        if *len + plain > MAX_PLAIN || plain / MOST_SPARSE > at - from + SAMPLE {
             return Ok(None);
         }
-        std::os::unix::fs::FileExt::write_all_at(&spool.file, &output[..made], next).map_err(unspoolable)?;
+        spool.write(&output[..made], next)?;
         if ends {
             break;
         }
@@ -183,8 +180,8 @@ fn inflate(file: &File, (from, to): (u64, u64), inside: &Inside, spool: &mut Spo
         }
     }
     if plain > 0 {
-        found.push(Found { inside: inside.clone(), offset: from, length: at - from, at: spool.len, plain });
-        spool.len += plain;
+        found.push(Inflated { inside: inside.clone(), offset: from, length: at - from, at: *len, plain });
+        *len += plain;
     }
     Ok(Some(at))
 }
@@ -193,18 +190,17 @@ fn inflate(file: &File, (from, to): (u64, u64), inside: &Inside, spool: &mut Spo
 fn recognise_all(
     packer: &Packer,
     pool: &Pool,
-    file: &Arc<File>,
-    spool: &Arc<File>,
-    found: &[Found],
+    (file, spool): (&Arc<File>, &Spool),
+    wanted: &[(Inflated, Layout)],
 ) -> Result<Vec<Option<(Deflate, u32)>>> {
-    let Some((first, rest)) = found.split_first() else { return Ok(Vec::new()) };
+    let Some(((first, _), rest)) = wanted.split_first() else { return Ok(Vec::new()) };
     // Streams of one file mostly have one writer.
     let mut results = vec![recognise(file, spool, first, None)?];
     let likely = results[0].map(|(deflate, _)| deflate);
     let mut lane = Lane::on(pool);
-    for stream in rest {
+    for (stream, _) in rest {
         packer.check_cancel()?;
-        let (file, spool, stream) = (Arc::clone(file), Arc::clone(spool), stream.clone());
+        let (file, spool, stream) = (Arc::clone(file), spool.clone(), stream.clone());
         if let Some(result) = lane.submit(move || recognise(&file, &spool, &stream, likely))? {
             results.push(result?);
         }
@@ -216,10 +212,12 @@ fn recognise_all(
 }
 
 /// The first settings with which a stream is made again to its last bit.
-fn recognise(file: &File, spool: &File, stream: &Found, likely: Option<Deflate>) -> Result<Option<(Deflate, u32)>> {
-    let of = |mem_level| LEVELS.map(|level| Deflate { level, mem_level, window_bits: 15, strategy: 0 });
+fn recognise(file: &File, spool: &Spool, stream: &Inflated, likely: Option<Deflate>) -> Result<Option<(Deflate, u32)>> {
+    let of = |mem_level| LEVELS.map(|level| Deflate { level, mem_level, ..USUAL });
     let all = MEM_LEVELS.into_iter().flat_map(of);
-    for deflate in likely.into_iter().chain(all) {
+    // One that was tried is not tried again.
+    let others = all.filter(|settings| Some(*settings) != likely);
+    for deflate in likely.into_iter().chain(others) {
         if let Some(crc) = comes_back(file, spool, stream, deflate)? {
             return Ok(Some((deflate, crc)));
         }
@@ -228,7 +226,7 @@ fn recognise(file: &File, spool: &File, stream: &Found, likely: Option<Deflate>)
 }
 
 /// The CRC-32 of a stream, if it is what zlib makes of its content with these settings.
-fn comes_back(file: &File, spool: &File, stream: &Found, settings: Deflate) -> Result<Option<u32>> {
+fn comes_back(file: &File, spool: &Spool, stream: &Inflated, settings: Deflate) -> Result<Option<u32>> {
     let mut deflater = Deflater::new(settings)?;
     let (mut crc, mut compared) = (crc32fast::Hasher::new(), 0);
     let (mut made, mut expected) = (Vec::new(), Vec::new());
@@ -248,7 +246,7 @@ fn comes_back(file: &File, spool: &File, stream: &Found, settings: Deflate) -> R
     let mut at = 0;
     while at < stream.plain {
         let len = (stream.plain - at).min(PIECE as u64) as usize;
-        spool.read_at(&mut piece[..len], stream.at + at).map_err(unspoolable)?;
+        spool.read(&mut piece[..len], stream.at + at).map_err(failed)?;
         deflater.write(&piece[..len], &mut made)?;
         at += len as u64;
         if !is_same(&mut made)? {
@@ -259,27 +257,32 @@ fn comes_back(file: &File, spool: &File, stream: &Found, settings: Deflate) -> R
     Ok((is_same(&mut made)? && compared == stream.length).then(|| crc.finalize()))
 }
 
-/// A stream that can be made again, of which is to be told whether that is worth it.
+/// A stream of which is to be told whether undoing it is worth it.
 struct Judge<'a> {
     packer: &'a Packer,
-    spool: &'a File,
-    found: &'a Found,
-    deflate: Deflate,
+    spool: &'a Spool,
+    stream: &'a Inflated,
     mode: Mode,
 }
 
 impl Judge<'_> {
-    /// Whether coding the content, told from some of it, saves enough of the stream.
+    /// Whether it is worth it in this mode: in balanced, whether coding the content, told from some of it,
+    /// saves enough of the stream.
     fn is_worth_it(&self, inner: &Layout) -> Result<bool> {
+        match self.mode {
+            Mode::Fast => return Ok(false),
+            Mode::Small => return Ok(true),
+            Mode::Balanced => {}
+        }
         // Columns of text gain more than any text does.
-        if self.found.plain <= SMALL_FILE || inner.places.iter().any(|place| matches!(place.holds, Holds::Lines(..))) {
+        if self.stream.plain <= SMALL_FILE || inner.places.iter().any(|place| matches!(place.holds, Holds::Lines(..))) {
             return Ok(true);
         }
         let whole = inner.places.iter().filter_map(|place| match place.holds {
             Holds::Array(array) => Some((place, array)),
             _ => None,
         });
-        let largest = whole.max_by_key(|(place, _)| place.length).filter(|(place, _)| place.length >= self.found.plain / 2);
+        let largest = whole.max_by_key(|(place, _)| place.length).filter(|(place, _)| place.length >= self.stream.plain / 2);
         let (stored, coded) = match largest {
             Some((place, array)) => self.sample_of_array(inner, place, array)?,
             None => self.sample_of_bytes()?,
@@ -287,11 +290,11 @@ impl Judge<'_> {
         Ok((coded as f64) < (1.0 - WORTH) * stored as f64)
     }
 
-    /// Bytes of a part of the content: deflated, and coded by `code`.
+    /// Bytes of a part of the content: deflated as most programs do it, and coded by `code`.
     fn sample(&self, at: u64, len: u64, code: impl FnOnce(Vec<u8>) -> Result<usize>) -> Result<(usize, usize)> {
         let mut bytes = vec![0; len as usize];
-        self.spool.read_at(&mut bytes, self.found.at + at).map_err(unspoolable)?;
-        let (mut deflater, mut stored) = (Deflater::new(self.deflate)?, Vec::new());
+        self.spool.read(&mut bytes, self.stream.at + at).map_err(failed)?;
+        let (mut deflater, mut stored) = (Deflater::new(USUAL)?, Vec::new());
         deflater.write(&bytes, &mut stored)?;
         deflater.finish(&mut stored)?;
         Ok((stored.len(), code(bytes)?))
@@ -315,8 +318,8 @@ impl Judge<'_> {
     }
 
     fn sample_of_bytes(&self) -> Result<(usize, usize)> {
-        let len = self.found.plain.min(SAMPLE);
-        self.sample((self.found.plain - len) / 2, len, |bytes| {
+        let len = self.stream.plain.min(SAMPLE);
+        self.sample((self.stream.plain - len) / 2, len, |bytes| {
             let (mut coded, mut at) = (0, 0);
             for part in probe::parts(&bytes) {
                 let part_bytes = bytes[at..at + part.len].to_vec();

@@ -10,7 +10,7 @@ use errbar_dissect::ReadAt;
 use errbar_format::record::{BlockPlace, Receipt, Variable};
 use errbar_format::{Error, Kind, Result};
 
-use crate::pack::{Decoded, Job, block_len, code, unreadable};
+use crate::pack::{Fate, Job, block_len, code, unreadable};
 use crate::parallel::{Lane, Pool};
 use crate::planner::{Planner, encode_best, sample};
 use crate::policy::Mode;
@@ -117,7 +117,7 @@ impl Trials<'_> {
                 tolerance: tolerance.clone(),
                 mode: self.mode,
                 variable: None,
-                decoded: Decoded::Dropped,
+                fate: Fate::Dropped,
                 numbers: None,
                 precedent: None,
             };
