@@ -64,9 +64,7 @@ impl Roles {
         let by_name = matches!(variable, "time_whole" | "coord" | "coordx" | "coordy" | "coordz");
         by_name || self.auxiliary.contains(variable) || variable.eq_ignore_ascii_case("time")
     }
-}
 
-impl Roles {
     /// How the values of `variable` are packed, if they are.
     pub(crate) fn packing(&self, variable: &str) -> Option<Packing> {
         let [scale, offset] = PACKING.map(|attribute| self.packing.get(&(variable.to_owned(), attribute)).copied());
