@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod input;
 mod interrupt;
+mod memory;
 mod message;
 mod output;
 mod progress;
@@ -16,6 +17,7 @@ mod variables;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memory::keep_freed();
     let cli = match args::parse() {
         Ok(cli) => cli,
         Err(code) => return code.into(),

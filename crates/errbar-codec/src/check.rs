@@ -8,6 +8,7 @@ use errbar_format::{Error, Result};
 
 use crate::codes::Word;
 use crate::float::Float;
+use crate::simd::{Work, widest};
 use crate::{Values, Words, with_words};
 
 /// What may be lost of a variable.
@@ -152,16 +153,16 @@ pub fn compare(original: &Values, decoded: &Values, tolerance: &Tolerance) -> Re
         return Err(differs("decoded values have another type or shape"));
     }
     let float = Float::of(original.dtype)?;
-    let mut comparer = Comparer { float, tolerance, tally: Tally::default(), violations: Vec::new() };
+    let comparer = &mut Comparer { float, tolerance, tally: Tally::default(), violations: Vec::new() };
     // One loop a type: the conversion to binary64 is most of the work.
     match (float, &original.bits.words, &decoded.bits.words) {
-        (Float::F32, Words::U32(a), Words::U32(b)) => comparer.all(a, b, |w| f64::from(f32::from_bits(w))),
-        (Float::F64, Words::U64(a), Words::U64(b)) => comparer.all(a, b, f64::from_bits),
-        (Float::F16, Words::U16(a), Words::U16(b)) => comparer.all(a, b, |w| Float::F16.to_f64(w.into())),
-        (Float::BF16, Words::U16(a), Words::U16(b)) => comparer.all(a, b, |w| Float::BF16.to_f64(w.into())),
+        (Float::F32, Words::U32(a), Words::U32(b)) => widest(Comparing { comparer, a, b, to_f64: |w: u32| f64::from(f32::from_bits(w)) }),
+        (Float::F64, Words::U64(a), Words::U64(b)) => widest(Comparing { comparer, a, b, to_f64: f64::from_bits }),
+        (Float::F16, Words::U16(a), Words::U16(b)) => widest(Comparing { comparer, a, b, to_f64: |w: u16| Float::F16.to_f64(w.into()) }),
+        (Float::BF16, Words::U16(a), Words::U16(b)) => widest(Comparing { comparer, a, b, to_f64: |w: u16| Float::BF16.to_f64(w.into()) }),
         _ => return Err(differs("words of another width than their type's")),
     }
-    Ok(Comparison { receipt: comparer.tally.receipt(tolerance), violations: comparer.violations })
+    Ok(Comparison { receipt: comparer.tally.receipt(tolerance), violations: std::mem::take(&mut comparer.violations) })
 }
 
 /// Words looked at together.
@@ -177,7 +178,25 @@ struct Comparer<'a> {
     violations: Vec<u32>,
 }
 
+/// A comparison of words of one type.
+struct Comparing<'a, 'b, W, T> {
+    comparer: &'a mut Comparer<'b>,
+    a: &'a [W],
+    b: &'a [W],
+    to_f64: T,
+}
+
+impl<W: Word, T: Fn(W) -> f64> Work for Comparing<'_, '_, W, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.comparer.all(self.a, self.b, self.to_f64);
+    }
+}
+
 impl Comparer<'_> {
+    #[inline(always)]
     fn all<W: Word>(&mut self, a: &[W], b: &[W], to_f64: impl Fn(W) -> f64) {
         let limit = self.tolerance.limit;
         let regions: Vec<(f64, f64, f64)> = self.tolerance.regions().collect();
@@ -193,6 +212,7 @@ impl Comparer<'_> {
         }
     }
 
+    #[inline(always)]
     fn runs<W: Word>(&mut self, a: &[W], b: &[W], to_f64: &impl Fn(W) -> f64, allows: impl Fn(f64, f64) -> bool) {
         for (run, (a, b)) in a.chunks(RUN).zip(b.chunks(RUN)).enumerate() {
             if !self.plain(run * RUN, a, b, to_f64, &allows) {
@@ -275,6 +295,7 @@ impl Tally {
     }
 
     /// As [`Tally::add`] for each of `errors`, the first of them at `at`, a multiple of the lanes.
+    #[inline(always)]
     fn add_run(&mut self, at: usize, errors: &[f64; RUN]) {
         self.finite += RUN as u64;
         let mut largest = [0.0; LANES];

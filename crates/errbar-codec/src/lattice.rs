@@ -100,9 +100,23 @@ impl Present<'_> {
 
     /// A lattice of a unit above `known`.
     fn affine(&self, limit: f64, known: f64) -> Option<Lattice> {
-        let mut sample = self.sample(SAMPLE);
-        sample.sort_unstable_by(f64::total_cmp);
-        sample.dedup();
+        let sorted = |n: usize| {
+            let mut sample = self.sample(n);
+            sample.sort_unstable_by(f64::total_cmp);
+            sample.dedup();
+            sample
+        };
+        // What a few values rule out need not be looked for among many.
+        let glance = sorted(GLANCE);
+        let is_ruled_out = |tolerance: f64| {
+            let tolerance = at_least_rounding(&glance, tolerance, self.float);
+            let gaps = gaps(&glance, tolerance);
+            gaps.len() > GLANCE / 4 && common_divisor(&gaps, tolerance).is_none()
+        };
+        if is_ruled_out(0.0) && (limit == 0.0 || is_ruled_out(limit / 16.0)) {
+            return None;
+        }
+        let sample = sorted(SAMPLE);
         let line = |tolerance| Line::through(&sample, tolerance, self.float).filter(|line| line.unit > known.max(FINE * limit) * 1.01);
         let fits = |line: Option<Line>| {
             let (lattice, worst) = self.believe(line?)?;
@@ -158,10 +172,10 @@ impl Line {
     /// The line no value of a sorted sample is farther from than `tolerance` or a few units in the
     /// last place.
     fn through(sample: &[f64], tolerance: f64, float: Float) -> Option<Line> {
-        let [low, .., high] = sample else { return None };
-        let tolerance = tolerance.max(2.0 * float.spacing(low.abs().max(high.abs())));
-        let unit = common_divisor(sample, tolerance)?;
-        let (offset, unit) = line_through(sample, refine(sample, unit, tolerance)?)?;
+        let tolerance = at_least_rounding(sample, tolerance, float);
+        let gaps = gaps(sample, tolerance);
+        let unit = common_divisor(&gaps, tolerance)?;
+        let (offset, unit) = line_through(sample, refine(sample, &gaps, unit, tolerance)?)?;
         let unit = decimal_near(unit).unwrap_or(unit);
         let from_zero = sample.iter().map(|&x| x - nearest_integer((x - offset) / unit) * unit);
         let (low, high) = from_zero.fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));
@@ -217,18 +231,26 @@ fn lowest_bit(x: f64) -> i32 {
     exponent(x) - 52 + fraction.trailing_zeros() as i32
 }
 
-/// What all gaps of a sorted sample are nearly multiples of; nothing if it is near the tolerance.
-fn common_divisor(sample: &[f64], tolerance: f64) -> Option<f64> {
+/// A tolerance, or a few units in the last place of a sorted sample, whichever is more.
+fn at_least_rounding(sample: &[f64], tolerance: f64, float: Float) -> f64 {
+    let largest = sample.first().map_or(0.0, |low| low.abs().max(sample[sample.len() - 1].abs()));
+    tolerance.max(2.0 * float.spacing(largest))
+}
+
+/// The gaps of a sorted sample that are more than rounding, the short ones first.
+fn gaps(sample: &[f64], tolerance: f64) -> Vec<f64> {
     let mut gaps: Vec<f64> = sample.windows(2).map(|pair| pair[1] - pair[0]).filter(|&gap| gap > 2.0 * tolerance).collect();
-    if gaps.len() < 2 {
-        return None;
-    }
     gaps.sort_unstable_by(f64::total_cmp);
-    let mut divisor = gaps[0];
+    gaps
+}
+
+/// What all sorted gaps are nearly multiples of; nothing if it is near the tolerance.
+fn common_divisor(gaps: &[f64], tolerance: f64) -> Option<f64> {
+    let &[mut divisor, _, ..] = gaps else { return None };
     // A gap of many divisors tells the divisor more precisely than the least of all gaps does.
     let (mut products, mut squares) = (divisor, 1.0f64);
     for &gap in gaps.iter().take(GAPS) {
-        let k = (gap / divisor).round_ties_even();
+        let k = nearest_integer(gap / divisor);
         let slack = 2.0 * tolerance * (1.0 + k / squares.sqrt());
         if slack < divisor / 4.0 && (gap - k * divisor).abs() <= slack {
             products += gap * k;
@@ -251,18 +273,16 @@ fn common_divisor(sample: &[f64], tolerance: f64) -> Option<f64> {
     Some(divisor)
 }
 
-/// A better divisor: by least squares on the gaps, the short ones first, whose multiples are sure.
-fn refine(sample: &[f64], divisor: f64, tolerance: f64) -> Option<f64> {
-    let mut gaps: Vec<f64> = sample.windows(2).map(|pair| pair[1] - pair[0]).filter(|&gap| gap > 2.0 * tolerance).collect();
-    gaps.sort_unstable_by(f64::total_cmp);
+/// A better divisor: by least squares on the sorted gaps, the short ones first, whose multiples are sure.
+fn refine(sample: &[f64], gaps: &[f64], divisor: f64, tolerance: f64) -> Option<f64> {
     let (mut unit, mut products, mut squares) = (divisor, 0.0, 0.0);
     let mut add = |distance: f64, unit: f64| {
-        let k = (distance / unit).round_ties_even();
+        let k = nearest_integer(distance / unit);
         products += distance * k;
         squares += k * k;
         (k, products / squares)
     };
-    for gap in gaps {
+    for &gap in gaps {
         let (k, better) = add(gap, unit);
         if (gap - k * unit).abs() > 2.0 * tolerance + 0.05 * unit {
             return None;
@@ -272,7 +292,7 @@ fn refine(sample: &[f64], divisor: f64, tolerance: f64) -> Option<f64> {
     let mut last = 0.0;
     for x in sample {
         let distance = x - sample[0];
-        if (distance / unit).round_ties_even() > last {
+        if nearest_integer(distance / unit) > last {
             (last, unit) = add(distance, unit);
         }
     }
@@ -285,7 +305,7 @@ fn line_through(sample: &[f64], unit: f64) -> Option<(f64, f64)> {
     let n = sample.len() as f64;
     let (mut k_sum, mut x_sum, mut kk, mut kx) = (0.0, 0.0, 0.0, 0.0);
     for &x in sample {
-        let (x, k) = (x - first, ((x - first) / unit).round_ties_even());
+        let (x, k) = (x - first, nearest_integer((x - first) / unit));
         k_sum += k;
         x_sum += x;
         kk += k * k;

@@ -1,7 +1,6 @@
 //! Least-squares fits to samples, for writers; the same on every machine.
 
 /// Samples of what is predicted and of what predicts it, by column.
-#[derive(Default)]
 pub(crate) struct Samples {
     /// What is to be predicted.
     pub(crate) target: Vec<f64>,
@@ -51,6 +50,12 @@ pub(crate) fn bits(residuals: &[f64], limit: f64) -> f64 {
 const PIECE: usize = 512;
 
 impl Samples {
+    /// None yet, with room for about so many of so many columns.
+    pub(crate) fn with_capacity(n: usize, n_columns: usize) -> Samples {
+        let room = || Vec::with_capacity(n);
+        Samples { target: room(), columns: (0..n_columns).map(|_| room()).collect() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.target.len()
     }
@@ -77,17 +82,18 @@ impl Samples {
             let mut weighted = [0.0; PIECE];
             let weighted = &mut weighted[..piece.len()];
             let column = |j: usize| &self.columns[j.min(k - 1)][piece.clone()];
-            for i in 0..k {
-                for ((to, x), w) in weighted.iter_mut().zip(column(i)).zip(&weights[piece.clone()]) {
+            // The target is a last row, which is multiplied with every column.
+            for i in 0..=k {
+                let (row, sums) = if i < k { (column(i), &mut a[i * k..][..i + 1]) } else { (&self.target[piece.clone()], &mut b[..]) };
+                for ((to, x), w) in weighted.iter_mut().zip(row).zip(&weights[piece.clone()]) {
                     *to = x * w;
                 }
                 // As many columns at a time as hide the time that an addition takes.
-                for j in (0..i + 1).step_by(4) {
+                for (j, sums) in sums.chunks_mut(4).enumerate() {
+                    let j = 4 * j;
                     let dots = dots(weighted, [column(j), column(j + 1), column(j + 2), column(j + 3)]);
-                    a[i * k + j..][..(i + 1 - j).min(4)].iter_mut().zip(dots).for_each(|(sum, dot)| *sum += dot);
+                    sums.iter_mut().zip(dots).for_each(|(sum, dot)| *sum += dot);
                 }
-                let [dot, ..] = dots(weighted, [&self.target[piece.clone()]; 4]);
-                b[i] += dot;
             }
         }
         for i in 0..k {

@@ -218,6 +218,7 @@ impl<T: Copy + Default> Grid<T> {
     }
 
     /// Copies the points of `class` out of this grid.
+    #[inline(always)]
     pub fn split(&self, level: u8, class: u8) -> Grid<T> {
         let even = Grid::<T>::strides(class_extents(self.n, level, 0), self.halo);
         let mut part = Grid::at(class_extents(self.n, level, class), self.halo, even);
@@ -243,6 +244,7 @@ impl<T: Copy + Default> Grid<T> {
 
     /// The classes of every level, which are the classes of the coarser grid of the level before, and
     /// the coarsest grid last. Class 0 of a level, the next coarser grid, is left empty.
+    #[inline(always)]
     pub fn pyramid(self, levels: &[u8]) -> Vec<Vec<Grid<T>>> {
         let mut rest = self;
         let mut pyramid = Vec::with_capacity(levels.len() + 1);

@@ -93,7 +93,7 @@ impl Quantizer for Lattice {
             wanted => lattice::Lattice::from_bytes(wanted).ok_or_else(|| bad_params("lattice can be asked for one alone"))?,
         };
         let step = found.unit * found.stride;
-        let multiple = |bits: u64| ((float.to_f64(bits) - found.offset) / step).round_ties_even();
+        let multiple = |bits: u64| lattice::nearest_integer((float.to_f64(bits) - found.offset) / step);
         let multiples: Vec<f64> = with_words!(&values.bits.words, v => v.iter().map(|w| multiple(w.to_u64())).collect());
         let is_absent = |i: usize| absent.as_ref().is_some_and(|absent| absent[i]);
         let base = multiples.iter().enumerate().filter(|(i, _)| !is_absent(*i)).fold(f64::MAX, |base, (_, &k)| base.min(k));

@@ -24,16 +24,31 @@ pub use uniform::Uniform;
 use crate::Words;
 use crate::codes::Word;
 use crate::float::Float;
+use crate::simd::{Work, widest};
+
+/// A word for each code.
+struct EachCode<'a, C, F> {
+    codes: &'a [C],
+    word: F,
+}
+
+impl<C: Word, O: Copy + Default, F: Fn(u64) -> O> Work for EachCode<'_, C, F> {
+    type Output = Vec<O>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<O> {
+        let mut words = vec![O::default(); self.codes.len()];
+        words.iter_mut().zip(self.codes).for_each(|(word, code)| *word = (self.word)(code.to_u64()));
+        words
+    }
+}
 
 /// The words nearest to the values of codes.
 fn words_nearest<C: Word>(codes: &[C], float: Float, value: impl Fn(u64) -> f64) -> Words {
-    fn words_of<C: Word, O>(codes: &[C], word: impl Fn(u64) -> O) -> Vec<O> {
-        codes.iter().map(|code| word(code.to_u64())).collect()
-    }
     match float {
-        Float::F32 => Words::U32(words_of(codes, |code| (value(code) as f32).to_bits())),
-        Float::F64 => Words::U64(words_of(codes, |code| value(code).to_bits())),
-        Float::F16 => Words::U16(words_of(codes, |code| Float::F16.from_f64(value(code)) as u16)),
-        Float::BF16 => Words::U16(words_of(codes, |code| Float::BF16.from_f64(value(code)) as u16)),
+        Float::F32 => Words::U32(widest(EachCode { codes, word: |code| (value(code) as f32).to_bits() })),
+        Float::F64 => Words::U64(widest(EachCode { codes, word: |code| value(code).to_bits() })),
+        Float::F16 => Words::U16(widest(EachCode { codes, word: |code| Float::F16.from_f64(value(code)) as u16 })),
+        Float::BF16 => Words::U16(widest(EachCode { codes, word: |code| Float::BF16.from_f64(value(code)) as u16 })),
     }
 }

@@ -3,6 +3,7 @@ use errbar_format::{DType, Error, Result};
 use crate::codes::Word;
 use crate::float::{Float, with_floats};
 use crate::quantizer::words_nearest;
+use crate::simd::{Work, widest};
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
 use crate::{Codes, Layout, Limit, Tolerance, Values, Words, with_words};
 
@@ -86,6 +87,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         !self.float.is_finite(word.to_u64()) || self.tolerance.is_fill(word.to_u64())
     }
 
+    #[inline(always)]
     fn has_fill(&self, run: &[W]) -> bool {
         self.tolerance.fill.iter().any(|&fill| run.contains(&W::from_u64(fill)))
     }
@@ -100,6 +102,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
     }
 
     /// The least and the largest of the numbers from `low` to `high`, and how many lie elsewhere.
+    #[inline(always)]
     fn range(&self, low: f64, high: f64) -> (f64, f64, usize) {
         // In lanes, so that one number need not wait for another.
         let (mut least, mut largest, mut outside) = ([f64::MAX; LANES], [f64::MIN; LANES], 0);
@@ -132,6 +135,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
 
     /// The step, and the least base and width that serve nearly all multiples: a few that lie far
     /// away are cheaper as exact values than as width of all the others.
+    #[inline(always)]
     fn grid(&self) -> Grid {
         let sample = self.sample();
         let step = step_for(self.float, &sample, self.limit);
@@ -161,6 +165,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
     }
 
     /// Codes on a grid, and the positions that no code serves.
+    #[inline(always)]
     fn codes<C: Word>(&self, grid: &Grid, narrow: impl Fn(f64) -> f64) -> (Words, Vec<u32>) {
         // What is sure of the limit is not of others.
         let sure = self.tolerance.limit == Limit::Abs(self.limit);
@@ -230,6 +235,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         Some(C::from_u64((multiple - grid.base) as u64))
     }
 
+    #[inline(always)]
     fn quantize(&self, narrow: impl Fn(f64) -> f64) -> Result<(Params, Words, Vec<u32>)> {
         let grid = self.grid();
         if !(grid.step.is_finite() && grid.step > 0.0) {
@@ -242,6 +248,21 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
             _ => self.codes::<u64>(&grid, narrow),
         };
         Ok((Params { step: grid.step, base: grid.base as i64, width: grid.width }, words, exact))
+    }
+}
+
+/// Numbers to quantize; `narrow` rounds to their type.
+struct Quantizing<'a, W, T, N> {
+    numbers: Numbers<'a, W, T>,
+    narrow: N,
+}
+
+impl<W: Word, T: Fn(W) -> f64, N: Fn(f64) -> f64> Work for Quantizing<'_, W, T, N> {
+    type Output = Result<(Params, Words, Vec<u32>)>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        self.numbers.quantize(self.narrow)
     }
 }
 
@@ -278,7 +299,7 @@ impl Quantizer for Uniform {
         };
         let float = Float::of(values.dtype)?;
         let (params, words, exact) = with_floats!(float, &values.bits.words, (words, to_f64, narrow) => {
-            Numbers { words, float, to_f64, tolerance, limit }.quantize(narrow)
+            widest(Quantizing { numbers: Numbers { words, float, to_f64, tolerance, limit }, narrow })
         })??;
         Quantized::of_words(params.to_bytes(), words, exact, values, tolerance)
     }

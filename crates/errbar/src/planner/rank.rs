@@ -9,6 +9,8 @@ use crate::policy::Mode;
 
 /// Words of a sample: enough for stable estimates, little beside a block.
 pub(super) const SAMPLE_WORDS: usize = 1 << 14;
+/// Words of a sample where little is left to code, and smaller ones tell nothing.
+const WIDE_WORDS: usize = 8 * SAMPLE_WORDS;
 /// How many times smaller what all candidates are glanced at is: what is far from the best shows.
 const GLANCE: usize = 2;
 
@@ -23,7 +25,7 @@ const RARE: f64 = 0.06;
 /// Samples of one block that cost so many times each other tell different things.
 const UNLIKE: f64 = 4.0;
 /// Samples at most.
-const LOOKS: usize = 2;
+const LOOKS: usize = 1;
 const SMALL_LOOKS: usize = 3;
 const MOST_NEAR: usize = 5;
 /// … of which so many are compared on the whole block where it matters most.
@@ -131,13 +133,22 @@ impl Ranking {
         let near = match (mode, ranking.is_rare(n_words)) {
             // Samples tell next to nothing here, and the whole is soon coded.
             (Mode::Small, true) => ranking.within(RARE_WHOLE).min(MOST_NEAR),
-            (_, true) => ranking.within(RARE_WHOLE).min(MOST_WHOLE),
+            (_, true) => ranking.winners().max(ranking.within(RARE_NEAR)).min(MOST_WHOLE),
             _ => ranking.near(n_words).min(MOST_WHOLE),
         };
         // Nor do they where words repeat others: they do so in places.
         let some_repeat = candidates.iter().any(|plan| repeats::tells(plan));
         let near = if some_repeat { ranking.with_twin(&candidates, near, mode) } else { near };
-        if near > 1 && (mode == Mode::Small || some_repeat || ranking.is_rare(n_words)) {
+        let is_rare = ranking.is_rare(n_words);
+        if near > 1 && is_rare && mode != Mode::Small && !some_repeat && n_words > 4 * WIDE_WORDS {
+            // The whole would tell little more than a large part of it, at several times the cost.
+            for part in sample::boxes(values, tolerance, WIDE_WORDS, 1) {
+                let Ranking { order, looks, .. } = &mut ranking;
+                order[..near].iter().for_each(|&i| looks[i] = vec![cost(i, &part)]);
+                ranking.is_glance = false;
+                ranking.sort(near);
+            }
+        } else if near > 1 && (mode == Mode::Small || some_repeat || is_rare) {
             let Ranking { order, looks, coded, .. } = &mut ranking;
             for &i in &order[..near] {
                 let whole = pipeline::code(registry, candidates[i], values, Some(tolerance)).ok();
@@ -183,6 +194,19 @@ impl Ranking {
             looks => looks,
         };
         if looks.is_empty() { f64::MAX } else { looks.iter().sum::<f64>() / looks.len() as f64 }
+    }
+
+    /// Puts those first that came out best of any sample, and gives their number.
+    fn winners(&mut self) -> usize {
+        let n_looks = self.looks.iter().map(Vec::len).max().unwrap_or(0);
+        let look = |i: usize, k: usize| self.looks[i].get(k).copied().unwrap_or(f64::MAX);
+        let best: Vec<f64> = (0..n_looks).map(|k| (0..self.looks.len()).map(|i| look(i, k)).fold(f64::MAX, f64::min)).collect();
+        let wins = |i: usize| (0..n_looks).any(|k| look(i, k) < f64::MAX && look(i, k) <= best[k]);
+        let (mut order, others): (Vec<usize>, Vec<usize>) = self.order.iter().partition(|&&i| wins(i));
+        let count = order.len();
+        order.extend(others);
+        self.order = order;
+        count
     }
 
     /// What the first would take.

@@ -24,7 +24,7 @@ const TREND_ROWS: usize = 8;
 /// quiet.
 #[inline(always)]
 pub(super) fn weights(template: &Template, own: &Grid<u16>, classes: &[Grid<u16>], n_samples: usize) -> [u8; GROUPS] {
-    let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); GROUPS] };
+    let mut samples = Samples::with_capacity(n_samples + RUN, GROUPS);
     for (row, first, len) in sample_runs(own.n, n_samples) {
         samples.target.extend(own.row(row)[first..first + len].iter().map(|&m| f64::from(m)));
         let has_trend = !template[GROUPS - 1].is_empty();

@@ -94,7 +94,7 @@ pub(super) fn interpolating<R: Real>(
     n_samples: usize,
 ) -> Taps {
     let limit = step.to_f64() / 2.0;
-    let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); groups.len().saturating_sub(1)] };
+    let mut samples = Samples::with_capacity(n_samples + RUN, groups.len().saturating_sub(1));
     let (mut first_mean, mut run) = ([0.0; RUN], [0.0; RUN]);
     for (row, first, len) in sample_runs(original.n, n_samples) {
         let absent = absent.map(|a| &a.row(row)[first..first + len]);
@@ -143,7 +143,7 @@ pub(super) fn causal<R: Real>(predicted: &Grid<R>, original: &Grid<R>, absent: O
         }
     }
     let errors = [errors];
-    let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); groups.len()] };
+    let mut samples = Samples::with_capacity(n_samples + RUN, groups.len());
     let mut run = [0.0; RUN];
     for (row, first, len) in sample_runs(n, n_samples) {
         let absent = absent.map(|a| &a.row(row)[first..first + len]);

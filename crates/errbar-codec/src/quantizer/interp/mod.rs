@@ -41,48 +41,41 @@ impl Interp {
     }
 }
 
-struct Quantizing<R> {
+/// Quantizes in working numbers of one type.
+struct Quantizing<'a, R> {
     plan: Plan<R>,
-    grid: Grid<R>,
-    absent: Option<Grid<bool>>,
+    values: &'a Values,
+    head: &'a Params,
+    fold: &'a Fold,
+    absent: Option<&'a [bool]>,
     n_samples: usize,
 }
 
-impl<R: Real> Work for Quantizing<R> {
-    type Output = (Vec<u32>, Vec<Taps>);
+impl<R: Real> Work for Quantizing<'_, R> {
+    type Output = Result<(Vec<u32>, Vec<Taps>)>;
     #[inline(always)]
     fn run(self) -> Self::Output {
-        self.plan.quantize(self.grid, self.absent, self.n_samples)
+        let grid = values::to_grid(self.values, self.fold, self.head, self.absent)?;
+        let absent = self.absent.map(|absent| self.fold.grid(absent));
+        Ok(self.plan.quantize(grid, absent, self.n_samples))
     }
 }
 
 struct Reconstructing<'a, R> {
     plan: Plan<R>,
     words: &'a [u32],
-    taps: &'a [Taps],
+    float: Float,
+    params: &'a Params,
+    fold: &'a Fold,
 }
 
 impl<R: Real> Work for Reconstructing<'_, R> {
-    type Output = Grid<R>;
+    type Output = Words;
     #[inline(always)]
-    fn run(self) -> Grid<R> {
-        self.plan.reconstruct(self.words, self.taps)
+    fn run(self) -> Words {
+        let grid = self.plan.reconstruct(self.words, &self.params.taps);
+        values::from_grid(&grid, self.float, self.fold, self.params)
     }
-}
-
-/// Quantizes in working numbers of one type.
-fn quantize<R: Real>(values: &Values, head: &Params, fold: &Fold, absent: Option<&[bool]>, n_samples: usize) -> Result<(Vec<u32>, Params)> {
-    let grid: Grid<R> = values::to_grid(values, fold, head, absent)?;
-    let absent = absent.map(|absent| fold.grid(absent));
-    let plan = head.plan::<R>(fold.n);
-    let (words, taps) = widest(Quantizing { plan, grid, absent, n_samples });
-    Ok((words, Params { taps, ..head.clone() }))
-}
-
-fn reconstruct<R: Real>(words: &[u32], float: Float, params: &Params, fold: &Fold) -> Words {
-    let plan: Plan<R> = params.plan(fold.n);
-    let grid = widest(Reconstructing { plan, words, taps: &params.taps });
-    values::from_grid(&grid, float, fold, params)
 }
 
 impl Interp {
@@ -98,12 +91,14 @@ impl Interp {
         let survey = values::Survey::of(values, float, tolerance);
         let absent = survey.absent.as_deref();
         let head = wanted.serve(&survey, Present { values, float, absent }, limit)?;
-        let (words, params) = match head.double {
-            true => quantize::<f64>(values, &head, &fold, absent, n_samples),
-            false => quantize::<f32>(values, &head, &fold, absent, n_samples),
+        let (head, fold) = (&head, &fold);
+        let (words, taps) = match head.double {
+            true => widest(Quantizing::<f64> { plan: head.plan(fold.n), values, head, fold, absent, n_samples }),
+            false => widest(Quantizing::<f32> { plan: head.plan(fold.n), values, head, fold, absent, n_samples }),
         }?;
+        let params = Params { taps, ..head.clone() };
         let levels = params.levels(fold.n);
-        let scan = absent.map(|absent| scanned(absent, &fold, &levels));
+        let scan = absent.map(|absent| scanned(absent, fold, &levels));
         let codes = code_layout(fold.n, levels, scan).codes(Words::U32(words));
         let params = params.to_bytes(fold.n);
         if params.len() > MAX_PARAMS {
@@ -193,14 +188,14 @@ impl Quantizer for Interp {
     fn reconstruct(&self, codes: Codes, dtype: DType, layout: &Layout, params: &[u8]) -> Result<Codes> {
         let float = Float::of(dtype)?;
         let (head, _) = Params::head(params)?;
-        let fold = Fold::new(&layout.dims, head.rotated);
-        let params = Params::parse(params, fold.n)?;
+        let fold = &Fold::new(&layout.dims, head.rotated);
+        let params = &Params::parse(params, fold.n)?;
         let Words::U32(words) = &codes.words else {
             return Err(Error::corrupt("EB-C02", "interp takes words of four bytes"));
         };
         let words = match params.double {
-            true => reconstruct::<f64>(words, float, &params, &fold),
-            false => reconstruct::<f32>(words, float, &params, &fold),
+            true => widest(Reconstructing::<f64> { plan: params.plan(fold.n), words, float, params, fold }),
+            false => widest(Reconstructing::<f32> { plan: params.plan(fold.n), words, float, params, fold }),
         };
         Ok(Codes::plain(layout.dims.clone(), words))
     }

@@ -113,6 +113,7 @@ impl Survey {
 }
 
 /// Working numbers of values; those of absent ones are 0.
+#[inline(always)]
 pub(super) fn to_grid<R: Real>(values: &Values, fold: &Fold, params: &Params, absent: Option<&[bool]>) -> Result<Grid<R>> {
     let float = Float::of(values.dtype)?;
     let place = |x: f64| match params.lattice {
@@ -134,6 +135,7 @@ pub(super) fn to_grid<R: Real>(values: &Values, fold: &Fold, params: &Params, ab
 }
 
 /// Bit patterns of values from working numbers.
+#[inline(always)]
 pub(super) fn from_grid<R: Real>(grid: &Grid<R>, float: Float, fold: &Fold, params: &Params) -> Words {
     let value = |x: R| match params.lattice {
         None => x.to_f64(),

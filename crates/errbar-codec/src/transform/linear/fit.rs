@@ -158,12 +158,13 @@ pub(super) fn sample<W: Word>(words: &[W], n: Extents, scan: &Scan, number: impl
     let back = |offset: Offset| -> usize { (0..DIMS).map(|d| offset[d] as isize * strides[d] as isize).sum::<isize>().unsigned_abs() };
     // Only dimensions that there are.
     let used: Vec<usize> = (0..TAPS).filter(|&k| (0..DIMS).all(|d| OFFSETS[k][d] == 0 || n[d] > 1)).collect();
-    let mut samples = Samples { target: Vec::new(), columns: vec![Vec::new(); used.len()] };
     let mut values = Vec::new();
     // As many that are there as there would be if all were.
     let gone = absent.map_or(0, |absent| absent.iter().filter(|absent| **absent).count());
     let more = if repeats.is_some() { (words.len() / (words.len() - gone).max(1)).clamp(1, MOST_MORE) } else { 1 };
-    for (row, first, len) in sample_runs(n, (words.len() / SHARE).clamp(LEAST, SAMPLES) * more) {
+    let n_samples = (words.len() / SHARE).clamp(LEAST, SAMPLES);
+    let mut samples = Samples::with_capacity(n_samples, used.len());
+    for (row, first, len) in sample_runs(n, n_samples * more) {
         let start = (0..DIMS - 1).map(|d| row[d] * strides[d]).sum::<usize>();
         let has_row = |offset: Offset| (0..DIMS - 1).all(|d| (0..n[d] as i64).contains(&(row[d] as i64 + i64::from(offset[d]))));
         let is_inside =
