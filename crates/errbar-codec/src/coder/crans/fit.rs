@@ -10,7 +10,7 @@ use crate::polyphase::{DIMS, Grid, HALO, RUN, sample_runs};
 const SAMPLES: RangeInclusive<usize> = 3072..=6144;
 const SHARE: usize = 16;
 /// … where they only serve an estimate.
-pub(super) const FEW_SAMPLES: usize = 768;
+pub(super) const FEW_SAMPLES: usize = 384;
 
 /// Samples that decide the weights of a class of so many words: they cost time, and the more words there
 /// are, the more they save.

@@ -6,10 +6,22 @@ use super::template::{Group, TAP_UNIT, causal_groups, fixed_taps};
 use crate::least_squares::{Samples, bits};
 use crate::polyphase::{DIMS, Grid, RUN, sample_runs};
 
-/// Samples that decide the taps of a class; more change little.
-pub(super) const SAMPLES: usize = 4096;
-/// … where they only serve an estimate.
-pub(super) const FEW_SAMPLES: usize = 1024;
+/// How much is done to find the taps of a class.
+#[derive(Clone, Copy)]
+pub(super) struct Effort {
+    /// Samples that decide.
+    samples: usize,
+    /// Rounds of least squares.
+    rounds: usize,
+}
+
+impl Effort {
+    /// More changes little.
+    pub(super) const FULL: Effort = Effort { samples: 4096, rounds: 2 };
+    /// What serves an estimate.
+    pub(super) const LITTLE: Effort = Effort { samples: 1024, rounds: 1 };
+}
+
 /// Bits of a tap in the parameters, with some of what it costs to be wrong.
 const TAP_BITS: f64 = 16.0;
 
@@ -38,13 +50,13 @@ impl Fitted {
     }
 }
 
-/// Taps by least squares, once more with weights that come nearer to least absolute residuals; the
-/// better of both. `noise` is that of [`Samples::solve`].
+/// Taps by least squares, in the second round with weights that come nearer to least absolute residuals;
+/// the better of both. `noise` is that of [`Samples::solve`].
 #[inline(always)]
-fn fit(samples: &Samples, limit: f64, noise: &[f64]) -> Option<Fitted> {
+fn fit(samples: &Samples, limit: f64, noise: &[f64], rounds: usize) -> Option<Fitted> {
     let mut weights = vec![1.0; samples.len()];
     let mut best: Option<Fitted> = None;
-    for _ in 0..2 {
+    for _ in 0..rounds {
         let Some(solution) = samples.solve(&weights, noise) else { break };
         let taps: Vec<i16> = solution.iter().map(|t| (t.clamp(-MOST, MOST) * TAP_UNIT).round_ties_even() as i16).collect();
         let rounded: Vec<f64> = taps.iter().map(|&t| f64::from(t) / TAP_UNIT).collect();
@@ -91,12 +103,12 @@ pub(super) fn interpolating<R: Real>(
     original: &Grid<R>,
     absent: Option<&Grid<bool>>,
     step: R,
-    n_samples: usize,
+    effort: Effort,
 ) -> Taps {
     let limit = step.to_f64() / 2.0;
-    let mut samples = Samples::with_capacity(n_samples + RUN, groups.len().saturating_sub(1));
+    let mut samples = Samples::with_capacity(effort.samples + RUN, groups.len().saturating_sub(1));
     let (mut first_mean, mut run) = ([0.0; RUN], [0.0; RUN]);
-    for (row, first, len) in sample_runs(original.n, n_samples) {
+    for (row, first, len) in sample_runs(original.n, effort.samples) {
         let absent = absent.map(|a| &a.row(row)[first..first + len]);
         let (base, run) = (&mut first_mean[..len], &mut run[..len]);
         mean(&groups[0], grids, row, first, base);
@@ -116,7 +128,7 @@ pub(super) fn interpolating<R: Real>(
     let (shape, least) = if linear < cubic * 0.999 { (Shape::Linear, linear) } else { (Shape::Cubic, cubic) };
     let taps = samples.columns.len();
     if samples.len() >= 4 * taps + 16
-        && let Some(fitted) = fit(&samples, limit, &[])
+        && let Some(fitted) = fit(&samples, limit, &[], effort.rounds)
         && (least - fitted.bits) * share > TAP_BITS * taps as f64 + 8.0
     {
         return Taps { shape: Shape::Fitted, interpolating: fitted.taps, causal: Vec::new() };
@@ -126,7 +138,7 @@ pub(super) fn interpolating<R: Real>(
 
 /// Taps of the errors before a point, or none where they do not pay.
 #[inline(always)]
-pub(super) fn causal<R: Real>(predicted: &Grid<R>, original: &Grid<R>, absent: Option<&Grid<bool>>, step: R, n_samples: usize) -> Vec<i16> {
+pub(super) fn causal<R: Real>(predicted: &Grid<R>, original: &Grid<R>, absent: Option<&Grid<bool>>, step: R, effort: Effort) -> Vec<i16> {
     let n = original.n;
     let groups = causal_groups(n);
     if groups.is_empty() || original.len() < 64 {
@@ -143,9 +155,9 @@ pub(super) fn causal<R: Real>(predicted: &Grid<R>, original: &Grid<R>, absent: O
         }
     }
     let errors = [errors];
-    let mut samples = Samples::with_capacity(n_samples + RUN, groups.len());
+    let mut samples = Samples::with_capacity(effort.samples + RUN, groups.len());
     let mut run = [0.0; RUN];
-    for (row, first, len) in sample_runs(n, n_samples) {
+    for (row, first, len) in sample_runs(n, effort.samples) {
         let absent = absent.map(|a| &a.row(row)[first..first + len]);
         let run = &mut run[..len];
         for (column, group) in samples.columns.iter_mut().zip(&groups) {
@@ -163,7 +175,7 @@ pub(super) fn causal<R: Real>(predicted: &Grid<R>, original: &Grid<R>, absent: O
     let share = original.len() as f64 / samples.len().max(1) as f64;
     let without = bits(&samples.target, limit);
     let calm = |fitted: Fitted| if absent.is_some() { fitted.calmed(&samples, limit) } else { fitted };
-    match fit(&samples, limit, &noise).map(calm) {
+    match fit(&samples, limit, &noise, effort.rounds).map(calm) {
         Some(fitted) if (without - fitted.bits) * share > TAP_BITS * groups.len() as f64 + 8.0 => fitted.taps,
         _ => Vec::new(),
     }

@@ -133,10 +133,9 @@ impl<R: Real> Plan<R> {
         coarse
     }
 
-    /// The codes of a grid, those of absent points zero, and the taps chosen for every class, from so
-    /// many samples.
+    /// The codes of a grid, those of absent points zero, and the taps chosen for every class.
     #[inline(always)]
-    pub(super) fn quantize(&self, original: Grid<R>, absent: Option<Grid<bool>>, n_samples: usize) -> (Vec<u32>, Vec<Taps>) {
+    pub(super) fn quantize(&self, original: Grid<R>, absent: Option<Grid<bool>>, effort: choose::Effort) -> (Vec<u32>, Vec<Taps>) {
         let mut words = vec![0; original.len()];
         let mut free = words.as_mut_slice();
         let mut take = |n: usize| {
@@ -165,11 +164,11 @@ impl<R: Real> Plan<R> {
             for &class in &classes(level)[1..] {
                 let (x, is_absent) = (&originals[l][usize::from(class)], absence(l, class));
                 let groups = template(self.n, level, class);
-                let mut taps = choose::interpolating(groups, class, &parts, x, is_absent, self.step, n_samples);
+                let mut taps = choose::interpolating(groups, class, &parts, x, is_absent, self.step, effort);
                 let kernel = Kernel::new(groups, &taps.weights(groups, class), &parts[0]);
                 let mut predicted: Grid<R> = parts[0].beside(x.n);
                 kernel.add(&parts, &mut predicted);
-                taps.causal = choose::causal(&predicted, x, is_absent, self.step, n_samples);
+                taps.causal = choose::causal(&predicted, x, is_absent, self.step, effort);
                 let mut causal = Causal::new(&predicted, &taps);
                 let mut part = predicted.beside(x.n);
                 for row in x.each_row() {

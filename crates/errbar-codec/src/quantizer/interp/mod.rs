@@ -11,6 +11,7 @@ use std::sync::Arc;
 use errbar_format::limits::MAX_PARAMS;
 use errbar_format::{DType, Error, Result};
 
+use self::choose::Effort;
 use self::levels::Plan;
 use self::params::{Params, Wanted, Wish};
 use self::real::Real;
@@ -48,7 +49,7 @@ struct Quantizing<'a, R> {
     head: &'a Params,
     fold: &'a Fold,
     absent: Option<&'a [bool]>,
-    n_samples: usize,
+    effort: Effort,
 }
 
 impl<R: Real> Work for Quantizing<'_, R> {
@@ -57,7 +58,7 @@ impl<R: Real> Work for Quantizing<'_, R> {
     fn run(self) -> Self::Output {
         let grid = values::to_grid(self.values, self.fold, self.head, self.absent)?;
         let absent = self.absent.map(|absent| self.fold.grid(absent));
-        Ok(self.plan.quantize(grid, absent, self.n_samples))
+        Ok(self.plan.quantize(grid, absent, self.effort))
     }
 }
 
@@ -79,8 +80,8 @@ impl<R: Real> Work for Reconstructing<'_, R> {
 }
 
 impl Interp {
-    /// As [`Quantizer::quantize`], with taps from so many samples of a class.
-    fn quantize_by(values: &Values, tolerance: &Tolerance, wanted: &[u8], n_samples: usize) -> Result<Quantized> {
+    /// As [`Quantizer::quantize`], with taps from as much effort.
+    fn quantize_by(values: &Values, tolerance: &Tolerance, wanted: &[u8], effort: Effort) -> Result<Quantized> {
         let Some(limit) = tolerance.limit.absolute().filter(|limit| *limit > 0.0) else {
             return Err(Error::usage("interp serves absolute limits only"));
         };
@@ -93,8 +94,8 @@ impl Interp {
         let head = wanted.serve(&survey, Present { values, float, absent }, limit)?;
         let (head, fold) = (&head, &fold);
         let (words, taps) = match head.double {
-            true => widest(Quantizing::<f64> { plan: head.plan(fold.n), values, head, fold, absent, n_samples }),
-            false => widest(Quantizing::<f32> { plan: head.plan(fold.n), values, head, fold, absent, n_samples }),
+            true => widest(Quantizing::<f64> { plan: head.plan(fold.n), values, head, fold, absent, effort }),
+            false => widest(Quantizing::<f32> { plan: head.plan(fold.n), values, head, fold, absent, effort }),
         }?;
         let params = Params { taps, ..head.clone() };
         let levels = params.levels(fold.n);
@@ -162,11 +163,11 @@ impl Stage for Interp {
 
 impl Quantizer for Interp {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
-        Interp::quantize_by(values, tolerance, wanted, choose::SAMPLES)
+        Interp::quantize_by(values, tolerance, wanted, Effort::FULL)
     }
 
     fn rehearse(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
-        Interp::quantize_by(values, tolerance, wanted, choose::FEW_SAMPLES)
+        Interp::quantize_by(values, tolerance, wanted, Effort::LITTLE)
     }
 
     fn names_every_miss(&self) -> bool {
