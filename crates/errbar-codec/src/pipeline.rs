@@ -135,11 +135,9 @@ fn quantize<'a>(
     }
     for record in &mut pipeline.transforms {
         let transform = registry.transform(record)?;
-        if let Some(chosen) = transform.chooses(&codes, &record.params) {
-            record.params = chosen;
-        }
         check_absent(transform, &codes.scan)?;
-        codes = Cow::Owned(transform.forward(codes.into_owned(), &record.params)?);
+        let (params, transformed) = transform.fit(codes.into_owned(), &record.params)?;
+        (record.params, codes) = (params, Cow::Owned(transformed));
     }
     Ok(Quantized { pipeline, codes, exact })
 }

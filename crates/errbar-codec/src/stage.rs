@@ -128,6 +128,17 @@ pub trait Transform: Stage {
         None
     }
 
+    /// The parameters that [`Transform::chooses`] gives, or else those that are wanted, and the codes that
+    /// [`Transform::forward`] makes with them: for a stage to do in one go what both would do.
+    ///
+    /// # Errors
+    /// Those of [`Transform::forward`].
+    fn fit(&self, codes: Codes, wanted: &[u8]) -> Result<(Vec<u8>, Codes)> {
+        let params = self.chooses(&codes, wanted).unwrap_or_else(|| wanted.to_vec());
+        let codes = self.forward(codes, &params)?;
+        Ok((params, codes))
+    }
+
     /// Whether absent words stay what they are: not to be written. All other transforms are given
     /// codes none of which is absent.
     fn keeps_absent(&self) -> bool {

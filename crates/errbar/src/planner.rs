@@ -185,6 +185,15 @@ fn proven(
     pipeline::prove(registry, coded, values, Some(tolerance))
 }
 
+/// What is allowed for a block: that no bit is lost where nothing is said.
+fn tolerance_of<'a>(values: &Values, tolerance: Option<&'a Tolerance>) -> Result<Cow<'a, Tolerance>> {
+    match tolerance.filter(|_| values.dtype.is_float()) {
+        Some(tolerance) => tolerance.for_block(values),
+        None if values.dtype == DType::Bytes => Ok(Cow::Owned(Tolerance::exact(Vec::new()))),
+        None => Ok(Cow::Owned(Tolerance::exact(lossless::fill(values)))),
+    }
+}
+
 /// Codes a block as its precedent was if it is like that, or else with the best of the planner's
 /// candidates, by their size on a sample; and says what it was chosen over, if there was another.
 ///
@@ -198,12 +207,7 @@ pub fn encode_best(
     mode: Mode,
     precedent: Option<&Precedent>,
 ) -> Result<(Encoded, Option<Choice>)> {
-    let tolerance = match tolerance.filter(|_| values.dtype.is_float()) {
-        Some(tolerance) => tolerance.for_block(values)?,
-        None if values.dtype == DType::Bytes => Cow::Owned(Tolerance::exact(Vec::new())),
-        None => Cow::Owned(Tolerance::exact(lossless::fill(values))),
-    };
-    let tolerance = &*tolerance;
+    let tolerance = &*tolerance_of(values, tolerance)?;
     if let Some(followed) = precedent.and_then(|precedent| precedent.follow(registry, values, tolerance, mode)) {
         return Ok(followed);
     }

@@ -134,6 +134,7 @@ pub fn check_transform(stage: &dyn Transform) -> Result<(), String> {
     each_case(stage, |params, case| {
         if let Some(own) = chosen(&case.values.bits) {
             transform_case(stage, &own, &case.values.bits)?;
+            fits_as_chosen(stage, own, &case.values.bits)?;
         }
         transform_case(stage, params, &case.values.bits)
     })?;
@@ -144,6 +145,15 @@ pub fn check_transform(stage: &dyn Transform) -> Result<(), String> {
         }
         scanned_transform_case(stage, params, codes)
     })
+}
+
+/// Whether fitting gives what choosing and transforming give.
+fn fits_as_chosen(stage: &dyn Transform, own: Vec<u8>, codes: &Codes) -> Result<(), String> {
+    let forward = stage.forward(codes.clone(), &own).map_err(|e| e.to_string())?;
+    match stage.fit(codes.clone(), &[]).map_err(|e| e.to_string())? == (own, forward) {
+        true => Ok(()),
+        false => Err("fit gives something else than chooses and forward".to_owned()),
+    }
 }
 
 /// Runs `round_trip` over codes with levels and absent words, with the stage's own examples of

@@ -61,9 +61,9 @@ impl Job {
     /// for it and those behind it: where it stands decides, whatever the threads.
     pub(crate) fn follow(&mut self, registry: &Registry, planner: &dyn Planner, before: &mut Option<Arc<Precedent>>, k: u64, n: u64) {
         if k.is_multiple_of(PRECEDENT_BLOCKS) {
-            let tolerance = self.tolerance.as_deref().filter(|_| k + 1 < n);
-            let values = tolerance.and_then(|_| Values::from_bytes(self.dtype, self.big_endian, &self.shape, &self.bytes[..]).ok());
-            *before = values.and_then(|values| Precedent::of(registry, planner, &values, tolerance, self.mode)).map(Arc::new);
+            let values = || Values::from_bytes(self.dtype, self.big_endian, &self.shape, &self.bytes[..]).ok();
+            let precedent = |values| Precedent::of(registry, planner, &values, self.tolerance.as_deref(), self.mode);
+            *before = if k + 1 < n { values().and_then(precedent).map(Arc::new) } else { None };
         }
         self.precedent.clone_from(before);
     }

@@ -1,11 +1,11 @@
 //! Blocks of one variable are mostly alike: one of several is planned, and the others are coded as it was.
 
-use errbar_codec::pipeline::{self, Encoded};
-use errbar_codec::{Registry, Tolerance, Values};
+use errbar_codec::pipeline::{self, Encoded, NONE};
+use errbar_codec::{DType, Registry, Tolerance, Values, quantizer};
 use errbar_format::record::PipelineRecord;
 
 use super::rank::{Ranking, SAMPLE_WORDS};
-use super::{Choice, Planner, is_constant, proven, sample};
+use super::{Choice, Planner, is_constant, proven, sample, tolerance_of};
 use crate::policy::Mode;
 
 /// Blocks that follow each other and may have one precedent.
@@ -24,34 +24,48 @@ pub struct Precedent {
     choice: Option<Choice>,
 }
 
-/// Whether what a plan wants holds for other values too: a lattice or a palette found in some may not.
-fn is_general(plan: &PipelineRecord) -> bool {
-    match plan.quantizer.name.as_str() {
+/// A plan for other values too, if what it wants holds for them: a lattice or a palette found in some may
+/// not.
+fn general(plan: &PipelineRecord, dtype: DType) -> Option<PipelineRecord> {
+    let mut plan = plan.clone();
+    let is_general = match plan.quantizer.name.as_str() {
         "interp" => plan.quantizer.params.len() <= 1,
-        "uniform" | "log" | "bitround" => plan.quantizer.params.is_empty(),
+        "uniform" | "log" | "bitround" | NONE => plan.quantizer.params.is_empty(),
+        "order" => {
+            // Least and unit are each block's own.
+            if plan.quantizer.params != quantizer::Order::whole(dtype) {
+                plan.quantizer.params.clear();
+            }
+            true
+        }
         _ => false,
-    }
+    };
+    is_general.then_some(plan)
 }
 
 impl Precedent {
     /// The plan of a block under a tolerance, if others could share it: deterministic, as all plans are.
     pub fn of(registry: &Registry, planner: &dyn Planner, values: &Values, tolerance: Option<&Tolerance>, mode: Mode) -> Option<Precedent> {
-        let tolerance = tolerance.filter(|tolerance| values.dtype.is_float() && !tolerance.is_exact())?;
-        // The fast mode plans by a glance as it is.
-        if mode == Mode::Fast || *tolerance.for_block(values).ok()? != *tolerance || is_constant(&values.bits.words) {
+        let of_block = tolerance_of(values, tolerance).ok()?;
+        let is_own = tolerance.is_some_and(|tolerance| values.dtype.is_float() && *of_block != *tolerance);
+        // The fast mode plans by a glance as it is; where size is all that counts, exact words of each block
+        // are looked at.
+        let is_planned_by_block = mode == Mode::Fast || of_block.is_exact() && mode == Mode::Small || values.dtype == DType::Bytes;
+        if is_planned_by_block || is_own || is_constant(&values.bits.words) {
             return None;
         }
-        let families = planner.families(values, tolerance, mode);
+        let families = planner.families(values, &of_block, mode);
         let candidates: Vec<&PipelineRecord> = families.iter().flatten().collect();
-        if candidates.iter().any(|plan| plan.quantizer.name == "lattice") {
+        // Under a bound what blocks have of their own is mostly worth to be looked for.
+        if !of_block.is_exact() && candidates.iter().any(|plan| general(plan, values.dtype).is_none()) {
             return None;
         }
-        let ranking = Ranking::new(registry, &families, values, tolerance, mode);
+        let ranking = Ranking::new(registry, &families, values, &of_block, mode);
         let best = *ranking.order.first()?;
-        let plan = candidates.get(best).filter(|plan| is_general(plan))?;
+        let plan = general(candidates.get(best)?, values.dtype)?;
         let choice = Choice::new(&candidates, &ranking.order, &ranking.looks, best);
-        let cost = cost(registry, plan, values, tolerance)?;
-        Some(Precedent { plan: (*plan).clone(), cost, choice })
+        let cost = cost(registry, &plan, values, &of_block)?;
+        Some(Precedent { plan, cost, choice })
     }
 
     /// Codes a block as the precedent was, if it is like that.
@@ -110,6 +124,11 @@ mod tests {
         let (encoded, _) =
             encode_best(&registry, &CorePlanner, &other, Some(&tolerance), Mode::Balanced, Some(&precedent)).expect("planned by itself");
         assert!(encoded.payload.len() < other.bits.layout().bytes());
-        assert!(of(&like, None).is_none() && of(&like, Some(&Tolerance::exact(Vec::new()))).is_none());
+        let exact = of(&like, None).expect("integers in their order");
+        assert!(exact.plan.quantizer.name == "order" && exact.plan.quantizer.params.is_empty());
+        let (encoded, _) =
+            exact.follow(&registry, &waves(3 * 96 * 96, 10.0), &Tolerance::exact(Vec::new()), Mode::Balanced).expect("alike");
+        assert_eq!((encoded.receipt, encoded.decoded), (None, waves(3 * 96 * 96, 10.0)));
+        assert!(Precedent::of(&registry, &CorePlanner, &like, None, Mode::Small).is_none());
     }
 }

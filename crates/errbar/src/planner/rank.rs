@@ -28,8 +28,10 @@ const UNLIKE: f64 = 4.0;
 const LOOKS: usize = 1;
 const SMALL_LOOKS: usize = 3;
 const MOST_NEAR: usize = 5;
-/// … of which so many are compared on the whole block where it matters most.
+/// … of which so many are compared on the whole block where it matters most, and so many where one of them
+/// is the twin of another.
 const MOST_WHOLE: usize = 3;
+const MOST_WITH_TWIN: usize = 2;
 /// How far from the best one may be that stands for a family whose others are looked at.
 const FAMILY: f64 = 1.3;
 const SMALL_FAMILY: f64 = 3.0;
@@ -167,7 +169,7 @@ impl Ranking {
     /// Puts the twin of the first that tells repeats, if the first does not, among the `near` that are
     /// compared on the whole block, and gives the number of these then.
     fn with_twin(&mut self, candidates: &[&PipelineRecord], near: usize, mode: Mode) -> usize {
-        let near = if mode == Mode::Small { near } else { near.min(MOST_WHOLE - 1) };
+        let near = if mode == Mode::Small { near } else { near.min(MOST_WITH_TWIN - 1) };
         // Where samples repeat much, the whole does, too; not the other way round.
         let first = self.order.first().filter(|&&first| !repeats::tells(candidates[first]));
         let place = first.and_then(|&first| repeats::twin(candidates, first));

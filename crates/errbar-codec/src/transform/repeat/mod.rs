@@ -7,7 +7,7 @@ use errbar_format::{Error, Result};
 
 use crate::binary::{Reader, Writer};
 use crate::bytes::take;
-use crate::codes::{Repeats, Word};
+use crate::codes::{Repeats, Scan, Word};
 use crate::polyphase::folded;
 use crate::stage::{Stage, Transform, bad_params};
 use crate::{Codes, Layout, with_words};
@@ -60,21 +60,41 @@ fn given<W: Word>(words: &[W], distances: &[usize], absent: Option<&[bool]>) -> 
     (0..words.len()).map(back).collect()
 }
 
-/// Parameters for words of a layout, and how many of the words repeat others.
-fn params<W: Word>(words: &[W], layout: &Layout) -> Result<(Vec<u8>, usize)> {
+/// What a look at all words finds: which of them repeat others, how many do, and the parameters that say so.
+struct Found {
+    params: Vec<u8>,
+    repeats: Repeats,
+    repeated: usize,
+}
+
+/// What repeats among words of a layout; nothing if hardly any word does.
+fn find<W: Word>(words: &[W], layout: &Layout) -> Option<Found> {
     let (n, absent) = (folded(&layout.dims), layout.scan.absent.as_deref());
     let distances = find::distances(words, n, absent);
+    if distances.is_empty() {
+        return None;
+    }
     let mut params = vec![distances.len() as u8];
     params.extend(distances.iter().flat_map(|&distance| (distance as u32).to_le_bytes()));
-    let mut repeated = 0;
-    if !distances.is_empty() {
-        let given = given(words, &distances, absent);
-        repeated = given.iter().filter(|&&back| back > 0).count();
-        let mut writer = Writer::default();
-        map::code(&mut writer, n, &distances, absent, Some(&given))?;
-        params.extend(writer.finish());
+    let given = given(words, &distances, absent);
+    let repeated = given.iter().filter(|&&back| back > 0).count();
+    let mut writer = Writer::default();
+    let repeats = map::code(&mut writer, n, &distances, absent, Some(&given)).ok()?;
+    params.extend(writer.finish());
+    (repeated > 0).then_some(Found { params, repeats, repeated })
+}
+
+/// The scan of codes of which those that repeat others are left out.
+fn scan_without(input: &Layout, repeats: Repeats) -> Scan {
+    let mut scan = input.scan.clone();
+    if repeats.back.iter().any(|&back| back > 0) {
+        let absent = input.scan.absent.as_deref();
+        let is_absent = |at: usize| absent.is_some_and(|absent| absent[at]);
+        let gone = |(at, &back): (usize, &u32)| back > 0 || is_absent(at);
+        scan.absent = Some(repeats.back.iter().enumerate().map(gone).collect());
+        scan.repeats = Some(Arc::new(repeats));
     }
-    Ok((params, repeated))
+    scan
 }
 
 impl Repeat {
@@ -87,8 +107,8 @@ impl Repeat {
     /// What it takes to tell of a code that it is the same as one before, in bits, the mean of all that
     /// are; none if few are.
     pub fn price(codes: &Codes) -> Option<f64> {
-        let (params, repeated) = with_words!(&codes.words, v => params(v, &codes.layout())).ok()?;
-        (repeated > 0).then(|| 8.0 * params.len() as f64 / repeated as f64)
+        let found = with_words!(&codes.words, v => find(v, &codes.layout()))?;
+        Some(8.0 * found.params.len() as f64 / found.repeated as f64)
     }
 }
 
@@ -126,8 +146,18 @@ impl Stage for Repeat {
 
 impl Transform for Repeat {
     fn chooses(&self, codes: &Codes, _: &[u8]) -> Option<Vec<u8>> {
-        let (params, repeated) = with_words!(&codes.words, v => params(v, &codes.layout())).ok()?;
-        (repeated > 0).then_some(params)
+        with_words!(&codes.words, v => find(v, &codes.layout())).map(|found| found.params)
+    }
+
+    fn fit(&self, mut codes: Codes, wanted: &[u8]) -> Result<(Vec<u8>, Codes)> {
+        let layout = codes.layout();
+        match with_words!(&codes.words, v => find(v, &layout)) {
+            Some(Found { params, repeats, .. }) => {
+                codes.scan = scan_without(&layout, repeats);
+                Ok((params, codes))
+            }
+            None => Ok((wanted.to_vec(), self.forward(codes, wanted)?)),
+        }
     }
 
     fn grows(&self) -> bool {
@@ -145,14 +175,7 @@ impl Transform for Repeat {
     fn output(&self, input: &Layout, params: &[u8]) -> Result<Layout> {
         let ((distances, bits), absent) = (parse(params)?, input.scan.absent.as_deref());
         let repeats = map::code(&mut Reader::new(bits), folded(&input.dims), &distances, absent, None)?;
-        let mut output = input.clone();
-        if repeats.back.iter().any(|&back| back > 0) {
-            let is_absent = |at: usize| absent.is_some_and(|absent| absent[at]);
-            let gone = |(at, &back): (usize, &u32)| back > 0 || is_absent(at);
-            output.scan.absent = Some(repeats.back.iter().enumerate().map(gone).collect());
-            output.scan.repeats = Some(Arc::new(repeats));
-        }
-        Ok(output)
+        Ok(Layout { scan: scan_without(input, repeats), ..input.clone() })
     }
 
     fn forward(&self, mut codes: Codes, params: &[u8]) -> Result<Codes> {
