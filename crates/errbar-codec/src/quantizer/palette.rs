@@ -16,6 +16,8 @@ const MOST: usize = 1 << 16;
 const REPEATS: usize = 8;
 /// Words that tell quickly that there are too many different ones.
 const GLANCE: usize = 4096;
+/// Bits of numbers that are their own places in a table.
+const DIRECT_BITS: u32 = 16;
 /// Level of pco for the list of numbers.
 const LEVEL: u8 = 8;
 
@@ -62,7 +64,7 @@ impl Numbers {
         let is_absent = |i: usize| absent.is_some_and(|absent| absent[i]);
         let numbers = |step: usize| (0..words.len()).step_by(step).filter(move |&i| !is_absent(i)).map(|i| kind.ordered(words[i]));
         let stride = (words.len() / GLANCE).max(1);
-        let mut places = Places::new();
+        let mut places = Places::new(W::BITS);
         let seen = numbers(stride).filter(|&number| places.find(number).is_some()).count();
         if places.numbers.len() > seen / 2 {
             return None;
@@ -78,16 +80,24 @@ impl Numbers {
 struct Places {
     numbers: Vec<u64>,
     /// One more than the place of a number; 0 where there is none. A power of two of them, twice as
-    /// many as numbers at least.
+    /// many as numbers at least, or one for each number that there can be.
     slots: Vec<u32>,
+    /// Whether numbers are their own slots.
+    is_direct: bool,
 }
 
 impl Places {
-    fn new() -> Places {
-        Places { numbers: Vec::new(), slots: vec![0; 1024] }
+    /// For numbers of so many bits.
+    fn new(bits: u32) -> Places {
+        let is_direct = bits <= DIRECT_BITS;
+        Places { numbers: Vec::new(), slots: vec![0; if is_direct { 1 << bits } else { 1024 }], is_direct }
     }
 
+    #[inline(always)]
     fn slot(&self, number: u64) -> usize {
+        if self.is_direct {
+            return number as usize;
+        }
         let mask = self.slots.len() - 1;
         let mut at = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize & mask;
         while self.slots[at] != 0 && self.numbers[self.slots[at] as usize - 1] != number {
@@ -107,7 +117,7 @@ impl Places {
         }
         self.numbers.push(number);
         self.slots[at] = self.numbers.len() as u32;
-        if 2 * self.numbers.len() > self.slots.len() {
+        if !self.is_direct && 2 * self.numbers.len() > self.slots.len() {
             self.slots = vec![0; 2 * self.slots.len()];
             for place in 0..self.numbers.len() {
                 let at = self.slot(self.numbers[place]);
@@ -163,7 +173,7 @@ impl Quantizer for Palette {
                 .ok_or_else(|| Error::usage("the values have too many different numbers for a palette"))?,
             wanted => Numbers::parse(wanted, dtype)?,
         };
-        let mut places = Places::new();
+        let mut places = Places::new(8 * dtype.word() as u32);
         for &number in &numbers.0 {
             places.find(number);
         }

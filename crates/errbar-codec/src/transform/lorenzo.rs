@@ -1,6 +1,7 @@
 use errbar_format::Result;
 
 use crate::codes::Word;
+use crate::simd::{Work, widest};
 use crate::stage::{Stage, Transform, bad_params};
 use crate::{Codes, Layout, with_words};
 
@@ -22,6 +23,7 @@ fn axes<'a>(dims: &'a [usize], params: &[u8]) -> Result<&'a [usize]> {
 const RUN: usize = 1024;
 
 /// Zigzag codes of the differences in a run of codes, the first one's to zero.
+#[inline(always)]
 pub(super) fn difference_row<W: Word>(row: &mut [W]) {
     let mut before = W::from_u64(0);
     for code in row {
@@ -32,6 +34,7 @@ pub(super) fn difference_row<W: Word>(row: &mut [W]) {
 }
 
 /// Inverse of [`difference_row`].
+#[inline(always)]
 pub(super) fn sum_row<W: Word>(row: &mut [W]) {
     let mut sum = W::from_u64(0);
     // The sum must wait for every code before it; the rest of the work need not.
@@ -44,34 +47,45 @@ pub(super) fn sum_row<W: Word>(row: &mut [W]) {
     }
 }
 
-fn difference<W: Word>(codes: &mut [W], axes: &[usize]) {
-    if codes.is_empty() {
-        return;
-    }
-    for axis in 0..axes.len() - 1 {
-        let row: usize = axes[axis + 1..].iter().product();
-        for plane in codes.chunks_exact_mut(axes[axis] * row) {
-            // Backwards: a row's predecessor must still be whole.
-            for at in (row..plane.len()).step_by(row).rev() {
-                let (before, here) = plane[at - row..at + row].split_at_mut(row);
-                here.iter_mut().zip(before).for_each(|(code, &mut before)| *code = code.wsub(before));
-            }
-        }
-    }
-    codes.chunks_exact_mut(axes[axes.len() - 1]).for_each(difference_row);
+/// Both directions. An axis takes part as soon as a plane across it is complete, while its words are near.
+struct Pass<'a, W> {
+    codes: &'a mut [W],
+    axes: &'a [usize],
+    forward: bool,
 }
 
-fn sum<W: Word>(codes: &mut [W], axes: &[usize]) {
-    if codes.is_empty() {
-        return;
-    }
-    codes.chunks_exact_mut(axes[axes.len() - 1]).for_each(sum_row);
-    for axis in (0..axes.len() - 1).rev() {
-        let row: usize = axes[axis + 1..].iter().product();
-        for plane in codes.chunks_exact_mut(axes[axis] * row) {
-            for at in (row..plane.len()).step_by(row) {
-                let (before, here) = plane[at - row..at + row].split_at_mut(row);
-                here.iter_mut().zip(before).for_each(|(code, &mut before)| *code = code.wadd(before));
+impl<W: Word> Work for Pass<'_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Pass { codes, axes, forward } = self;
+        if codes.is_empty() {
+            return;
+        }
+        let width = axes[axes.len() - 1];
+        // The words of a plane across each other axis, the innermost first.
+        let planes = (0..axes.len() - 1).rev().map(|axis| (axes[axis], axes[axis + 1..].iter().product::<usize>()));
+        let planes: Vec<(usize, usize)> = planes.collect();
+        let completes = |end: usize, &(n, plane): &(usize, usize)| end.is_multiple_of(plane) && !(end / plane - 1).is_multiple_of(n);
+        let neighbours = |codes: &mut [W], end: usize, plane: usize, change: fn(W, W) -> W| {
+            let (before, here) = codes[end - 2 * plane..end].split_at_mut(plane);
+            here.iter_mut().zip(before).for_each(|(code, &mut before)| *code = change(*code, before));
+        };
+        if forward {
+            // Backwards: what is before must still be whole.
+            for end in (1..=codes.len() / width).rev().map(|row| row * width) {
+                for place in planes.iter().rev().filter(|place| completes(end, place)) {
+                    neighbours(codes, end, place.1, |code, before| code.wsub(before));
+                }
+                difference_row(&mut codes[end - width..end]);
+            }
+        } else {
+            for end in (1..=codes.len() / width).map(|row| row * width) {
+                sum_row(&mut codes[end - width..end]);
+                for place in planes.iter().filter(|place| completes(end, place)) {
+                    neighbours(codes, end, place.1, |code, before| code.wadd(before));
+                }
             }
         }
     }
@@ -114,13 +128,13 @@ impl Transform for Lorenzo {
 
     fn forward(&self, mut codes: Codes, params: &[u8]) -> Result<Codes> {
         let axes = axes(&codes.dims, params)?;
-        with_words!(&mut codes.words, v => difference(v, axes));
+        with_words!(&mut codes.words, v => widest(Pass { codes: v, axes, forward: true }));
         Ok(codes)
     }
 
     fn inverse(&self, mut codes: Codes, _: &Layout, params: &[u8]) -> Result<Codes> {
         let axes = axes(&codes.dims, params)?;
-        with_words!(&mut codes.words, v => sum(v, axes));
+        with_words!(&mut codes.words, v => widest(Pass { codes: v, axes, forward: false }));
         Ok(codes)
     }
 }
@@ -133,7 +147,7 @@ mod tests {
     fn a_plane_leaves_its_corner_and_two_edges() {
         let mut codes: Vec<u16> = (0..3 * 4 * 5).map(|i| (100 + 10 * (i / 20) + 7 * (i / 5 % 4) + 3 * (i % 5)) as u16).collect();
         let original = codes.clone();
-        difference(&mut codes, &[4, 5]);
+        Pass { codes: &mut codes, axes: &[4, 5], forward: true }.run();
         let expected = |i: usize| match (i / 5 % 4, i % 5) {
             (0, 0) => 2 * (100 + 10 * (i / 20)),
             (0, _) => 6,
@@ -141,7 +155,7 @@ mod tests {
             _ => 0,
         };
         assert!(codes.iter().enumerate().all(|(i, &code)| usize::from(code) == expected(i)));
-        sum(&mut codes, &[4, 5]);
+        Pass { codes: &mut codes, axes: &[4, 5], forward: false }.run();
         assert_eq!(codes, original);
     }
 }
