@@ -124,11 +124,24 @@ mod tests {
         let (encoded, _) =
             encode_best(&registry, &CorePlanner, &other, Some(&tolerance), Mode::Balanced, Some(&precedent)).expect("planned by itself");
         assert!(encoded.payload.len() < other.bits.layout().bytes());
-        let exact = of(&like, None).expect("integers in their order");
-        assert!(exact.plan.quantizer.name == "order" && exact.plan.quantizer.params.is_empty());
-        let (encoded, _) =
-            exact.follow(&registry, &waves(3 * 96 * 96, 10.0), &Tolerance::exact(Vec::new()), Mode::Balanced).expect("alike");
-        assert_eq!((encoded.receipt, encoded.decoded), (None, waves(3 * 96 * 96, 10.0)));
-        assert!(Precedent::of(&registry, &CorePlanner, &like, None, Mode::Small).is_none());
+    }
+
+    #[test]
+    fn exact_blocks_share_a_plan_but_not_their_range() {
+        let registry = Registry::core();
+        let counts = |first: usize| {
+            let noise = |i: usize| (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58;
+            let number = |i: usize| (1e4 + first as f64 + 5e3 * ((i / 96) as f64 * 0.07).sin() * ((i % 96) as f64 * 0.05).cos()) as u64;
+            let words = Words::U16((first..first + 96 * 96).map(|i| (number(i) + noise(i)) as u16).collect());
+            Values { dtype: DType::U16, bits: Codes::plain(vec![96, 96], words) }
+        };
+        let of = |mode| Precedent::of(&registry, &CorePlanner, &counts(0), None, mode);
+        let precedent = of(Mode::Balanced).expect("a plan for integers");
+        assert!(precedent.plan.quantizer.params.is_empty(), "{:?}", precedent.plan);
+        let other = counts(2 * 96 * 96);
+        let exact = Tolerance::exact(Vec::new());
+        let (encoded, _) = precedent.follow(&registry, &other, &exact, Mode::Balanced).expect("alike");
+        assert_eq!((encoded.receipt, encoded.decoded), (None, other));
+        assert!(of(Mode::Small).is_none());
     }
 }
