@@ -100,6 +100,7 @@ fn cost(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: 
 mod tests {
     use super::*;
     use crate::planner::{CorePlanner, encode_best};
+    use errbar_codec::conformance::SplitMix64;
     use errbar_codec::{Codes, DType, Limit, Words};
     use errbar_format::record::Bound;
 
@@ -129,16 +130,16 @@ mod tests {
     #[test]
     fn exact_blocks_share_a_plan_but_not_their_range() {
         let registry = Registry::core();
-        let counts = |first: usize| {
-            let noise = |i: usize| (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58;
-            let number = |i: usize| (1e4 + first as f64 + 5e3 * ((i / 96) as f64 * 0.07).sin() * ((i % 96) as f64 * 0.05).cos()) as u64;
-            let words = Words::U16((first..first + 96 * 96).map(|i| (number(i) + noise(i)) as u16).collect());
-            Values { dtype: DType::U16, bits: Codes::plain(vec![96, 96], words) }
+        let counts = |seed: u64| {
+            let wave =
+                |i: usize| (1e4 * (seed as f64 + 1.0) + 5e3 * ((i / 96) as f64 * 0.07).sin() * ((i % 96) as f64 * 0.05).cos()) as u64;
+            let words = SplitMix64(seed).take(96 * 96).enumerate().map(|(i, noise)| (wave(i) + (noise >> 58)) as u16).collect();
+            Values { dtype: DType::U16, bits: Codes::plain(vec![96, 96], Words::U16(words)) }
         };
         let of = |mode| Precedent::of(&registry, &CorePlanner, &counts(0), None, mode);
         let precedent = of(Mode::Balanced).expect("a plan for integers");
         assert!(precedent.plan.quantizer.params.is_empty(), "{:?}", precedent.plan);
-        let other = counts(2 * 96 * 96);
+        let other = counts(1);
         let exact = Tolerance::exact(Vec::new());
         let (encoded, _) = precedent.follow(&registry, &other, &exact, Mode::Balanced).expect("alike");
         assert_eq!((encoded.receipt, encoded.decoded), (None, other));
