@@ -33,15 +33,18 @@ impl Costs {
             let start = group * GROUP * CELL;
             let n = rows.len() / (PLAIN + 1);
             let part = &bytes[start..start + n * CELL];
+            let counts = counts(part);
+            let planes = if are_even(&counts) { None } else { Some(Planes::new(&counts)) };
+            let Some(planes) = planes.filter(|planes| !planes.are_noise(part.len())) else {
+                // There is no other state, whatever it costs.
+                rows.chunks_mut(PLAIN + 1).for_each(|row| row[PLAIN] = 8 * CELL as u32);
+                continue;
+            };
             // Every cell has the share of the group's bytes that it would have alone.
             let plain = plain_bits(part);
             let alone: Vec<u64> = part.chunks(CELL).map(|cell| matched(cell, 1)).collect();
             let sum = alone.iter().sum::<u64>().max(1);
             rows.chunks_mut(PLAIN + 1).zip(alone).for_each(|(row, alone)| row[PLAIN] = (plain * alone / sum) as u32);
-            let planes = Planes::new(part);
-            if planes.are_noise(part.len()) {
-                continue;
-            }
             for (i, form) in FORMS.iter().enumerate().filter(|(_, form)| planes.may_be(form)) {
                 let split = planes.bits(form) / n as u64;
                 for (cell, row) in rows.chunks_mut(PLAIN + 1).enumerate() {
@@ -136,12 +139,31 @@ fn entropy(counts: &[u32; 256]) -> u64 {
     bits as u64 + used * 4
 }
 
+/// How often each byte stands at every position modulo 8.
+type Counts = [[u32; 256]; 8];
+
+fn counts(bytes: &[u8]) -> Counts {
+    let mut counts = [[0u32; 256]; 8];
+    for eight in bytes.chunks_exact(8) {
+        counts.iter_mut().zip(eight).for_each(|(counts, &byte)| counts[usize::from(byte)] += 1);
+    }
+    counts
+}
+
+/// Whether all bytes are about as frequent as each other, so that [`Planes::are_noise`] need not be asked:
+/// two bytes of one position are seldom the same. Entropy is at least the logarithm of how seldom.
+fn are_even(counts: &Counts) -> bool {
+    counts.iter().all(|counts| {
+        let (n, pairs) = counts.iter().fold((0, 0), |(n, pairs), &count| (n + u64::from(count), pairs + u64::from(count).pow(2)));
+        pairs * EVEN <= n * n
+    })
+}
+
+/// 2^7.75.
+const EVEN: u64 = 215;
+
 impl Planes {
-    fn new(bytes: &[u8]) -> Planes {
-        let mut counts = [[0u32; 256]; 8];
-        for eight in bytes.chunks_exact(8) {
-            counts.iter_mut().zip(eight).for_each(|(counts, &byte)| counts[usize::from(byte)] += 1);
-        }
+    fn new(counts: &Counts) -> Planes {
         let pooled = |width: usize| {
             let plane = |k: usize| {
                 let mut sum = [0; 256];
