@@ -385,8 +385,8 @@ impl<'a, W: Write> AtWork<'a, '_, W> {
         Ok(true)
     }
 
-    /// The `k`-th block of a variable, numbered as the next one. Under a bound it may follow the plan of
-    /// another, `precedent`.
+    /// The `k`-th block of a variable, numbered as the next one. It may follow the plan of another,
+    /// `precedent`.
     pub(super) fn block(
         &mut self,
         index: usize,
