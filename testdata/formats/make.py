@@ -462,7 +462,7 @@ def grib():
         if get("packingType") == "grid_ieee":
             return values.astype("f4" if get("precision") == 1 else "f8")
         scaled = (values * 10.0 ** get("decimalScaleFactor") - get("referenceValue")) / 2.0 ** get("binaryScaleFactor")
-        return np.rint(scaled).astype(f"u{get('bitsPerValue') // 8}")
+        return np.rint(scaled).astype(next(f"u{size}" for size in (1, 2, 4) if get("bitsPerValue") <= 8 * size))
 
     def write(file, sample, messages):
         with open(HERE / file, "wb") as out:
@@ -484,20 +484,25 @@ def grib():
                 keys = keys if eccodes.codes_get(message, "edition") == 1 else ["discipline", "parameterCategory", "parameterNumber"]
                 name = ".".join(str(eccodes.codes_get(message, key, int)) for key in keys)
                 values = packed(message)
-                if eccodes.codes_get(message, "bitsPerValue") % 8 == 0:
-                    found.setdefault((name, values.dtype.str), []).append(values)
+                found.setdefault((name, values.dtype.str, eccodes.codes_get(message, "bitsPerValue")), []).append(values)
                 eccodes.codes_release(message)
-        for (name, _), values in found.items():
+        for (name, _, _), values in found.items():
             yield file, name, np.stack(values) if len(values) > 1 else values[0]
 
     first = {"indicatorOfParameter": 167, "table2Version": 128}
     yield from write("grib-1.grib", "regular_ll_sfc_grib1", [(16, "grid_simple", first), (12, "grid_simple", first), (16, "grid_simple", first)])
+    yield from write("grib-1-bits.grib", "regular_ll_sfc_grib1", [
+        (bits, "grid_simple", {"indicatorOfParameter": bits, "table2Version": 128}) for bits in (1, 7, 12, 24, 30, 12)
+    ])
     second = {"parameterCategory": 0, "parameterNumber": 4}
     yield from write("grib-2.grib", "regular_ll_sfc_grib2", [
         (8, "grid_simple", second),
         (16, "grid_simple", second),
         (None, "grid_ieee", second),
         (8, "grid_simple", second),
+    ])
+    yield from write("grib-2-bits.grib", "regular_ll_sfc_grib2", [
+        (bits, "grid_simple", {"parameterCategory": 0, "parameterNumber": bits}) for bits in (3, 9, 9, 17, 24)
     ])
 
 

@@ -42,6 +42,12 @@ fn unfiltered(stored: &[u8], filters: &[Filter], skipped: u32) -> Vec<u8> {
                 bytes = inflated;
             }
             Filter::Fletcher32 => bytes.truncate(bytes.len() - 4),
+            Filter::Bits { width } => {
+                let bit = |at: usize| u32::from(bytes[at / 8] >> (7 - at % 8) & 1);
+                let numbers = 0..bytes.len() * 8 / usize::from(width);
+                let number = |k| (0..usize::from(width)).fold(0, |number, i| number << 1 | bit(k * usize::from(width) + i));
+                bytes = numbers.flat_map(|k| number(k).to_be_bytes()[4 - Filter::word_of(width)..].to_vec()).collect();
+            }
             Filter::Shuffle { item } => {
                 let items = bytes.len() / item as usize;
                 let whole = items * item as usize;
