@@ -874,6 +874,32 @@ def hdf5():
         data.create_dataset("extensible", (140000,), "u1", chunks=(1,), maxshape=(None,))[133200:133210] = smooth((10,), "u1")
     yield from read("hdf5-pages.h5")
 
+    point = np.dtype([("x", "<f4"), ("y", ">f8")], align=True)
+    colours = h5py.enum_dtype({"red": 1, "a colour of a long name": 2}, "u1")
+    record = np.dtype([
+        ("id", "<u2"), ("label", "S5"), ("at", point), ("v", "<f4", (2, 3)), ("many", point, (2,)), ("colour", colours), ("c", "<c8"),
+    ])  # fmt: skip
+    for file, version in [("hdf5-records-earliest.h5", "earliest"), ("hdf5-records-latest.h5", "latest")]:
+        with h5py.File(HERE / file, "w", libver=version) as data:
+            for name, shape in [("line", (30,)), ("plane", (4, 5)), ("one", ())]:
+                values = np.zeros(shape, record)
+                for n, field in enumerate(["id", "colour", "c", "v"]):
+                    values[field] = smooth((*values[field].shape, 2), values[field].dtype, 50 + n)[..., 1]
+                values["at"]["x"], values["at"]["y"] = smooth((*shape, 2))[..., 0], smooth((*shape, 3))[..., 2]
+                data.create_dataset(f"table/{name}" if name == "one" else name, data=values)
+            data["wave"] = smooth((40, 2), "<c16")
+            data.create_dataset("waves", data=smooth((40, 30), ">c8"), chunks=(16, 30), compression=4, shuffle=True)
+        with h5py.File(HERE / file) as data:
+            for name in ["line", "plane", "table/one"]:
+                values = data[name][()].reshape(-1)
+                # A scalar is one record, and records are numbered in the order of storage.
+                shown = f"/{name}" if "/" in name else name
+                for field in ["id", "colour", "c", "v"]:
+                    yield file, f"{shown}/{field}", values[field]
+                for field in ["x", "y"]:
+                    yield file, f"{shown}/at/{field}", values["at"][field]
+            yield from ((file, name, data[name][()]) for name in ["wave", "waves"])
+
 
 def netcdf4():
     import netCDF4
