@@ -177,3 +177,36 @@ fn chunks_of_zarr_3_are_marked_unless_they_are_keyed_as_those_of_2() {
     let Holds::Stream(Wrapper::Gzip, Inside::Array(array)) = &found.places[0].holds else { panic!("{found:?}") };
     assert_eq!((array.dtype, &array.shape[..], by), (DType::U16, &[2, 3][..], "zarr"));
 }
+
+#[test]
+fn headers_cut_or_changed_anywhere_do_not_panic() {
+    let zarray = format!("{ZARRAY}}}");
+    let zarr_json = format!("{ZARR_JSON}}}");
+    let nrrd = "NRRD0004\ntype: short\ndimension: 2\nsizes: 3 4\nendian: little\nencoding: gzip\ndata file: a.raw\n";
+    let mhd = format!("{META}ElementDataFile = a.raw\n");
+    for (path, up, name, header) in [
+        ("a.img", 0, "a.hdr", ENVI.as_bytes().to_vec()),
+        ("a.img", 0, "a.hdr", nifti(b"ni1\0", &[2, 3, 4], 0.0)),
+        ("a.raw", 0, "a.mhd", mhd.into_bytes()),
+        ("a.raw", 0, "a.nhdr", nrrd.into()),
+        ("t/2.1", 0, ".zarray", zarray.into_bytes()),
+        ("t/c/2/1", 2, "zarr.json", zarr_json.into_bytes()),
+    ] {
+        // Without what contains a panic.
+        let look = |header: &[u8]| {
+            let siblings = siblings(&[(up, name, header)]);
+            let components: Vec<&[u8]> = path.as_bytes().split(|&byte| byte == b'/').collect();
+            let found = zarr::described(&components, &siblings).or_else(|| pair::described(components[components.len() - 1], &siblings));
+            found.map(|described| described.dissect(&&[0; 64][..]))
+        };
+        assert!(look(&header).is_some(), "{path}");
+        for at in 0..header.len() {
+            look(&header[..at]);
+            for value in [0, 1, b'-', b'9', b'[', 0x7f, 0xff] {
+                let mut changed = header.clone();
+                changed[at] = value;
+                look(&changed);
+            }
+        }
+    }
+}
