@@ -346,7 +346,7 @@ SEGMENT = one_of(
     stream={"segments": u32, "deflate": record(level=u8, mem_level=u8, window_bits=u8, strategy=u8), "length": u64, "crc": u32},
     lines={"first": u32, "length": u64, "cells": many(CELL), "end": blob},
 )
-FILTER = one_of(shuffle={"item": u32}, deflate={"level": u8, "mem_level": u8}, fletcher32={})
+FILTER = one_of(shuffle={"item": u32}, deflate={"level": u8, "mem_level": u8}, fletcher32={}, bits={"width": u8})
 CHUNKS = record(shape=many(u64), filters=many(FILTER), padding=blob)
 VARIABLE = record(
     name=text, dtype=dtype, big_endian=flag, column_major=flag, shape=many(u64), block_shape=many(u64), first_block=u64,
@@ -506,11 +506,11 @@ def check_chunks(v: Any) -> None:
     whole = len(chunk) == len(v.shape) and all(c > 0 and (b % c == 0 or b >= n) for c, b, n in zip(chunk, v.block_shape, v.shape))
     if not whole or len(v.chunks.padding) != v.dtype.size or product(*boxes(v.shape, chunk)) is None:
         raise corrupt("EB-V04", "chunks do not fit the blocks")
-    possible = [
-        f.kind == "fletcher32" or (f.kind == "shuffle" and f.item > 0) or (f.kind == "deflate" and f.level <= 9 and 1 <= f.mem_level <= 9)
-        for f in filters
-    ]
-    if not all(possible) or sum(f.kind == "deflate" for f in filters) > 1:
+    possible = {
+        "shuffle": lambda f: f.item > 0, "deflate": lambda f: f.level <= 9 and 1 <= f.mem_level <= 9,
+        "fletcher32": lambda f: True, "bits": lambda f: 1 <= f.width <= 32,
+    }  # fmt: skip
+    if not all(possible[f.kind](f) for f in filters) or sum(f.kind == "deflate" for f in filters) > 1:
         raise corrupt("EB-V04", "filter has impossible parameters, or a stream is put into another")
 
 
@@ -951,6 +951,11 @@ def apply_filter(f: Any, data: bytes) -> bytes:
         case "deflate":
             stream = zlib.compressobj(f.level, zlib.DEFLATED, 15, f.mem_level, zlib.Z_DEFAULT_STRATEGY)
             return stream.compress(data) + stream.flush()
+        case "bits":
+            word = 1 if f.width <= 8 else 2 if f.width <= 16 else 4
+            whole = len(data) // word * word
+            bits = np.unpackbits(np.frombuffer(data[:whole], np.uint8).reshape(-1, word), axis=1)
+            return np.packbits(bits[:, 8 * word - f.width :]).tobytes() + data[whole:]
         case _:
             return data + fletcher32(data).to_bytes(4, "little")
 

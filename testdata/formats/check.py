@@ -119,8 +119,50 @@ def numpy(path):
     yield from found.items() if isinstance(found, np.lib.npyio.NpzFile) else [("", found)]
 
 
+def envi(path):
+    from spectral.io import envi as rasters
+
+    yield "data", np.asarray(rasters.open(str(path.with_suffix(".hdr"))).open_memmap(interleave="source"))
+
+
+def pair(path):
+    yield from nifti(path.with_suffix(".hdr"))
+
+
+def metaimage(path):
+    import SimpleITK as sitk
+
+    yield "data", sitk.GetArrayFromImage(sitk.ReadImage(path.with_suffix(".mhd")))
+
+
+def nrrd(path):
+    import nrrd as nearly_raw
+
+    yield "data", nearly_raw.read(str(path.with_suffix(".nhdr")))[0]
+
+
+def zarr(path):
+    import zarr as chunked
+
+    root = next(folder for folder in path.parents if (folder / ".zarray").exists() or (folder / "zarr.json").exists())
+    yield "data", np.asarray(chunked.open_array(root, mode="r")[...])
+
+
+def beside(path):
+    """What reads a file whose header is another one."""
+    header = path.with_suffix(".hdr")
+    if header.exists() and header != path:
+        return [envi if header.read_bytes().startswith(b"ENVI") else pair]
+    for suffix, read in [(".mhd", metaimage), (".nhdr", nrrd)]:
+        if path.with_suffix(suffix).exists():
+            return [read]
+    return [zarr] if any(folder.suffix == ".zarr" for folder in path.parents) else []
+
+
 def reader(path):
-    """What reads a file, by its first bytes."""
+    """What reads a file, by the header beside it or by its first bytes."""
+    if found := beside(path):
+        return found
     with open(path, "rb") as file:
         head = file.read(4096)
     if b"\x89HDF\r\n\x1a\n" in (head[at : at + 8] for at in (0, 512, 1024, 2048)):

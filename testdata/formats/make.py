@@ -8,6 +8,7 @@ the type where NumPy has no name for it.
 """
 
 import datetime
+import shutil
 import zlib
 from pathlib import Path
 from unittest import mock
@@ -250,6 +251,81 @@ def metaimage():
         yield file, "", sitk.GetArrayFromImage(sitk.ReadImage(HERE / file))
 
 
+def pairs():
+    """Headers that stand beside their data."""
+    import nibabel
+    import nrrd
+    import SimpleITK as sitk
+    from spectral.io import envi
+
+    for interleave, dtype, order in [("bsq", "f4", 0), ("bil", "i2", 1), ("bip", "u2", 0)]:
+        header = HERE / f"envi-{interleave}.hdr"
+        envi.save_image(str(header), smooth((5, 6, 4), dtype), dtype=dtype, interleave=interleave, byteorder=order, ext=".img", force=True)
+        yield f"envi-{interleave}.img", "", np.asarray(envi.open(str(header)).open_memmap(interleave="source"))
+
+    for file, values, compressed in [("meta.mhd", smooth((3, 4, 5), "i2"), False), ("meta-z.mhd", smooth((6, 7, 8), "u2"), True)]:
+        sitk.WriteImage(sitk.GetImageFromArray(values), HERE / file, useCompression=compressed)
+        data = file.replace("mhd", "zraw" if compressed else "raw")
+        if compressed:
+            # SimpleITK's own zlib is another one, whose streams stay bytes.
+            stream, header = zlib.compress(values.tobytes(), 6), (HERE / file).read_text().splitlines(keepends=True)
+            (HERE / data).write_bytes(stream)
+            size = [f"CompressedDataSize = {len(stream)}\n" if line.startswith("CompressedDataSize") else line for line in header]
+            (HERE / file).write_text("".join(size))
+        yield data, "", sitk.GetArrayFromImage(sitk.ReadImage(HERE / file))
+
+    now = mock.Mock()
+    now.utcnow.return_value = datetime.datetime(2000, 1, 1)
+    for file, encoding in [("detached.nhdr", "raw"), ("detached-gzip.nhdr", "gzip")]:
+        with mock.patch("nrrd.writer.datetime", now):
+            nrrd.write(str(HERE / file), smooth((7, 5, 4), ">f4"), {"encoding": encoding}, detached_header=True)
+        data = file.replace("nhdr", "raw" if encoding == "raw" else "raw.gz")
+        yield data, "", nrrd.read(str(HERE / file))[0]
+
+    for file, image in [
+        ("pair-1.hdr", nibabel.Nifti1Pair(smooth((6, 5, 4), "<f4"), np.eye(4))),
+        ("pair-2.hdr", nibabel.Nifti2Pair(smooth((6, 5, 3), "<i2"), np.eye(4))),
+        ("analyze.hdr", nibabel.AnalyzeImage(smooth((4, 5, 6), ">i2"), np.eye(4), nibabel.AnalyzeHeader(endianness=">"))),
+    ]:
+        nibabel.save(image, HERE / file)
+        yield file.replace("hdr", "img"), "", np.asarray(nibabel.load(HERE / file).dataobj.get_unscaled())
+
+
+def zarr():
+    import itertools
+
+    import numcodecs
+    import zarr
+
+    def made(file, **options):
+        shutil.rmtree(HERE / file, ignore_errors=True)
+        values = options.pop("values")
+        array = zarr.create_array(HERE / file, shape=values.shape, dtype=values.dtype, fill_value=0, **options)
+        array[...] = values
+        return array
+
+    second, third = {"zarr_format": 2}, {"zarr_format": 3}
+    nested = {"name": "v2", "separator": "/"}
+    for file, options in [
+        ("zarr-2.zarr", dict(second, values=smooth((5, 6), "<f4"), chunks=(2, 4), compressors=None)),
+        ("zarr-2-nested.zarr", dict(second, values=smooth((5, 6), ">i2"), chunks=(3, 6), order="F", compressors=None, chunk_key_encoding=nested)),
+        ("zarr-2-gzip.zarr", dict(second, values=smooth((8, 9), "<u2"), chunks=(8, 9), compressors=numcodecs.GZip(6))),
+        ("zarr-2-zlib.zarr", dict(second, values=smooth((9,), "<i8"), chunks=(9,), compressors=numcodecs.Zlib(9))),
+        ("zarr-3.zarr", dict(third, values=smooth((4, 3, 5), "<f8"), chunks=(2, 3, 5), compressors=None, dimension_names=["t", "y", "x"])),
+        ("zarr-3-dots.zarr", dict(third, values=smooth((4, 6), "<u4"), chunks=(4, 3), compressors=None, chunk_key_encoding={"name": "default", "separator": "."})),
+        ("zarr-3-gzip.zarr", dict(third, values=smooth((6, 7), "<f4"), chunks=(6, 7), compressors=zarr.codecs.GzipCodec(level=6))),
+        ("zarr-3-scalar.zarr", dict(third, values=np.array(3.5, "<f4"), chunks=(), compressors=None)),
+    ]:
+        array = made(file, **options)
+        for index in itertools.product(*map(range, array.cdata_shape)):
+            key = array.metadata.encode_chunk_key(index)
+            # A chunk at a face is as long as the others, filled up.
+            chunk = np.zeros(array.chunks, array.dtype)
+            inside = array[tuple(slice(i * n, (i + 1) * n) for i, n in zip(index, array.chunks))]
+            chunk[tuple(map(slice, np.shape(inside)))] = inside
+            yield f"{file}/{key}", file, chunk
+
+
 def gguf():
     import gguf
 
@@ -462,7 +538,7 @@ def grib():
         if get("packingType") == "grid_ieee":
             return values.astype("f4" if get("precision") == 1 else "f8")
         scaled = (values * 10.0 ** get("decimalScaleFactor") - get("referenceValue")) / 2.0 ** get("binaryScaleFactor")
-        return np.rint(scaled).astype(f"u{get('bitsPerValue') // 8}")
+        return np.rint(scaled).astype(next(f"u{size}" for size in (1, 2, 4) if get("bitsPerValue") <= 8 * size))
 
     def write(file, sample, messages):
         with open(HERE / file, "wb") as out:
@@ -484,20 +560,25 @@ def grib():
                 keys = keys if eccodes.codes_get(message, "edition") == 1 else ["discipline", "parameterCategory", "parameterNumber"]
                 name = ".".join(str(eccodes.codes_get(message, key, int)) for key in keys)
                 values = packed(message)
-                if eccodes.codes_get(message, "bitsPerValue") % 8 == 0:
-                    found.setdefault((name, values.dtype.str), []).append(values)
+                found.setdefault((name, values.dtype.str, eccodes.codes_get(message, "bitsPerValue")), []).append(values)
                 eccodes.codes_release(message)
-        for (name, _), values in found.items():
+        for (name, _, _), values in found.items():
             yield file, name, np.stack(values) if len(values) > 1 else values[0]
 
     first = {"indicatorOfParameter": 167, "table2Version": 128}
     yield from write("grib-1.grib", "regular_ll_sfc_grib1", [(16, "grid_simple", first), (12, "grid_simple", first), (16, "grid_simple", first)])
+    yield from write("grib-1-bits.grib", "regular_ll_sfc_grib1", [
+        (bits, "grid_simple", {"indicatorOfParameter": bits, "table2Version": 128}) for bits in (1, 7, 12, 24, 30, 12)
+    ])
     second = {"parameterCategory": 0, "parameterNumber": 4}
     yield from write("grib-2.grib", "regular_ll_sfc_grib2", [
         (8, "grid_simple", second),
         (16, "grid_simple", second),
         (None, "grid_ieee", second),
         (8, "grid_simple", second),
+    ])
+    yield from write("grib-2-bits.grib", "regular_ll_sfc_grib2", [
+        (bits, "grid_simple", {"parameterCategory": 0, "parameterNumber": bits}) for bits in (3, 9, 9, 17, 24)
     ])
 
 
@@ -793,6 +874,32 @@ def hdf5():
         data.create_dataset("extensible", (140000,), "u1", chunks=(1,), maxshape=(None,))[133200:133210] = smooth((10,), "u1")
     yield from read("hdf5-pages.h5")
 
+    point = np.dtype([("x", "<f4"), ("y", ">f8")], align=True)
+    colours = h5py.enum_dtype({"red": 1, "a colour of a long name": 2}, "u1")
+    record = np.dtype([
+        ("id", "<u2"), ("label", "S5"), ("at", point), ("v", "<f4", (2, 3)), ("many", point, (2,)), ("colour", colours), ("c", "<c8"),
+    ])  # fmt: skip
+    for file, version in [("hdf5-records-earliest.h5", "earliest"), ("hdf5-records-latest.h5", "latest")]:
+        with h5py.File(HERE / file, "w", libver=version) as data:
+            for name, shape in [("line", (30,)), ("plane", (4, 5)), ("one", ())]:
+                values = np.zeros(shape, record)
+                for n, field in enumerate(["id", "colour", "c", "v"]):
+                    values[field] = smooth((*values[field].shape, 2), values[field].dtype, 50 + n)[..., 1]
+                values["at"]["x"], values["at"]["y"] = smooth((*shape, 2))[..., 0], smooth((*shape, 3))[..., 2]
+                data.create_dataset(f"table/{name}" if name == "one" else name, data=values)
+            data["wave"] = smooth((40, 2), "<c16")
+            data.create_dataset("waves", data=smooth((40, 30), ">c8"), chunks=(16, 30), compression=4, shuffle=True)
+        with h5py.File(HERE / file) as data:
+            for name in ["line", "plane", "table/one"]:
+                values = data[name][()].reshape(-1)
+                # A scalar is one record, and records are numbered in the order of storage.
+                shown = f"/{name}" if "/" in name else name
+                for field in ["id", "colour", "c", "v"]:
+                    yield file, f"{shown}/{field}", values[field]
+                for field in ["x", "y"]:
+                    yield file, f"{shown}/at/{field}", values["at"][field]
+            yield from ((file, name, data[name][()]) for name in ["wave", "waves"])
+
 
 def netcdf4():
     import netCDF4
@@ -857,7 +964,7 @@ def table():
 
 
 FORMATS = [
-    netcdf3, fits, nifti, npz, safetensors, sound, mrc, nrrd, metaimage, gguf, images, sac, ply,
+    netcdf3, fits, nifti, npz, safetensors, sound, mrc, nrrd, metaimage, pairs, zarr, gguf, images, sac, ply,
     tiff, dicom, segy, pp, grib, las, molecules, vtk, mat, arrow, hdf5, netcdf4, table,
 ]
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use errbar_format::limits::MAX_PARAMS;
 use errbar_format::record::{PipelineRecord, Receipt, StageRecord};
 use errbar_format::{DType, Error, Result};
 
@@ -138,6 +139,10 @@ fn quantize<'a>(
         check_absent(transform, &codes.scan)?;
         let (params, transformed) = transform.fit(codes.into_owned(), &record.params)?;
         (record.params, codes) = (params, Cow::Owned(transformed));
+    }
+    // No reader takes more.
+    if let Some(stage) = [&pipeline.quantizer].into_iter().chain(&pipeline.transforms).find(|stage| stage.params.len() > MAX_PARAMS) {
+        return Err(Error::limit("EB-B03", format!("{} takes {} bytes of parameters", stage.name, stage.params.len())));
     }
     Ok(Quantized { pipeline, codes, exact })
 }

@@ -1,10 +1,11 @@
-//! GRIB editions 1 and 2 (WMO Manual on Codes, WMO-No. 306): messages with simple packing whose
-//! integers take whole machine words, or with IEEE values.
+//! GRIB editions 1 and 2 (WMO Manual on Codes, WMO-No. 306): messages with simple packing, or with
+//! IEEE values.
 
+use errbar_format::limits::MAX_BLOCK;
 use errbar_format::{DType, Result};
 
 use crate::numbers::Numbers;
-use crate::stack::Stacks;
+use crate::stack::{Stacks, packed_bytes};
 use crate::{Array, Dissector, Layout, ReadAt, not_this};
 
 /// Bytes looked at in one go for the next message, at most.
@@ -38,7 +39,7 @@ impl Dissector for Grib {
         stacks.add_to(&mut layout);
         match layout.arrays.is_empty() {
             false => Ok(layout),
-            true => Err(not_this("no message that is packed in whole words")),
+            true => Err(not_this("no message with simple packing or IEEE values")),
         }
     }
 }
@@ -72,14 +73,25 @@ fn message(file: &dyn ReadAt, start: u64, stacks: &mut Stacks) -> Result<u64> {
     }
     // A message in sections that contradict one another is bytes; the next one may be sound.
     let found = if long { second(file, head.u8(6)?, start + 16, end - 4) } else { first(file, start + 8, end - 4) };
-    for (offset, array) in found.unwrap_or_default() {
-        stacks.add(offset, array)?;
+    for Field { offset, array, width } in found.unwrap_or_default() {
+        // Numbers that are packed stand in a chunk, others need not.
+        if width.is_none() || array.bytes().is_some_and(|bytes| bytes <= MAX_BLOCK) {
+            stacks.add_packed(offset, array, width)?;
+        }
     }
     Ok(end)
 }
 
+/// The values of a message, from `offset` on.
+struct Field {
+    offset: u64,
+    array: Array,
+    /// Bits of a number, if that is not its type's.
+    width: Option<u8>,
+}
+
 /// The array of an edition 1 message whose sections lie in `at..end`.
-fn first(file: &dyn ReadAt, mut at: u64, end: u64) -> Result<Vec<(u64, Array)>> {
+fn first(file: &dyn ReadAt, mut at: u64, end: u64) -> Result<Vec<Field>> {
     let product = Numbers::read(file, at, 28, true)?;
     let flags = product.u8(7)?;
     at += u24(&product, 0)?;
@@ -98,16 +110,16 @@ fn first(file: &dyn ReadAt, mut at: u64, end: u64) -> Result<Vec<(u64, Array)>> 
     if kind & 0xd0 != 0 || length < 11 || at + length > end {
         return Err(not_this("not simple packing"));
     }
-    let (dtype, size) = packed(bits)?;
+    let packing = Packing::simple(bits)?;
     let unused = u64::from(kind & 15);
-    let count = ((length - 11) * 8).checked_sub(unused).ok_or_else(|| not_this("fewer bits than unused ones"))? / 8 / size;
+    let count = ((length - 11) * 8).checked_sub(unused).ok_or_else(|| not_this("fewer bits than unused ones"))? / u64::from(bits);
     let name = format!("{}.{}", product.u8(8)?, product.u8(3)?);
-    Ok(vec![(at + 11, Array::new(name, dtype, size > 1, shape(grid, count)))])
+    Ok(vec![packing.field(at + 11, name, shape(grid, count))])
 }
 
 /// The arrays of an edition 2 message whose sections lie in `at..end`. Sections 2 to 7 may stand
 /// several times.
-fn second(file: &dyn ReadAt, discipline: u8, mut at: u64, end: u64) -> Result<Vec<(u64, Array)>> {
+fn second(file: &dyn ReadAt, discipline: u8, mut at: u64, end: u64) -> Result<Vec<Field>> {
     let (mut grid, mut name, mut packing) = (None, String::new(), None);
     let mut found = Vec::new();
     for _ in 0..MAX_MESSAGES {
@@ -127,19 +139,19 @@ fn second(file: &dyn ReadAt, discipline: u8, mut at: u64, end: u64) -> Result<Ve
             }
             5 => {
                 let section = Numbers::read(file, at, length.min(21), true)?;
-                let types = match section.u16(9)? {
-                    0 => packed(section.u8(19)?).ok(),
-                    4 => [(DType::F32, 4), (DType::F64, 8)].get(usize::from(section.u8(11)?.wrapping_sub(1))).copied(),
+                let found = match section.u16(9)? {
+                    0 => Packing::simple(section.u8(19)?).ok(),
+                    4 => Packing::ieee(section.u8(11)?),
                     _ => None,
                 };
-                packing = types.map(|(dtype, size)| (dtype, size, u64::from(section.u32(5).unwrap_or(0))));
+                packing = found.map(|packing| (packing, u64::from(section.u32(5).unwrap_or(0))));
             }
             7 => {
-                if let Some((dtype, size, count)) = packing
+                if let Some((packing, count)) = packing
                     && count > 0
-                    && count * size == length - 5
+                    && packing.bytes(count) == Some(length - 5)
                 {
-                    found.push((at + 5, Array::new(name.clone(), dtype, size > 1, shape(grid, count))));
+                    found.push(packing.field(at + 5, name.clone(), shape(grid, count)));
                 }
             }
             _ => {}
@@ -176,13 +188,39 @@ fn shape(grid: Option<(u64, u64, u8)>, count: u64) -> Vec<u64> {
     }
 }
 
-/// The integers of simple packing and their bytes, if they take whole machine words.
-fn packed(bits: u8) -> Result<(DType, u64)> {
-    match bits {
-        8 => Ok((DType::U8, 1)),
-        16 => Ok((DType::U16, 2)),
-        32 => Ok((DType::U32, 4)),
-        _ => Err(not_this("packed integers do not take whole words")),
+/// What the values of a message are.
+#[derive(Clone, Copy)]
+struct Packing {
+    dtype: DType,
+    /// Bits of a number, if that is not its type's.
+    width: Option<u8>,
+}
+
+impl Packing {
+    /// The integers of simple packing.
+    fn simple(bits: u8) -> Result<Packing> {
+        let dtype = match bits {
+            1..=8 => DType::U8,
+            9..=16 => DType::U16,
+            17..=32 => DType::U32,
+            _ => return Err(not_this("packed integers of no bits, or of more than 32")),
+        };
+        Ok(Packing { dtype, width: Some(bits).filter(|bits| usize::from(*bits) != 8 * dtype.size()) })
+    }
+
+    /// The values of IEEE packing.
+    fn ieee(precision: u8) -> Option<Packing> {
+        let dtype = [DType::F32, DType::F64].get(usize::from(precision.wrapping_sub(1)))?;
+        Some(Packing { dtype: *dtype, width: None })
+    }
+
+    /// What `count` values take.
+    fn bytes(self, count: u64) -> Option<u64> {
+        packed_bytes(count, self.width.unwrap_or(8 * self.dtype.size() as u8))
+    }
+
+    fn field(self, offset: u64, name: String, shape: Vec<u64>) -> Field {
+        Field { offset, array: Array::new(name, self.dtype, self.dtype.size() > 1, shape), width: self.width }
     }
 }
 
@@ -192,6 +230,8 @@ fn u24(numbers: &Numbers, at: usize) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use errbar_format::record::Filter;
+
     use super::*;
     use crate::dissect;
 
@@ -245,12 +285,15 @@ mod tests {
     }
 
     #[test]
-    fn integers_of_whole_words_are_arrays() {
+    fn integers_are_arrays_of_the_smallest_type() {
         assert_eq!(shapes(&one(16, 0x80, 0, &[1; 12])), [("167.128".into(), DType::U16, vec![2, 3])]);
         assert_eq!(shapes(&one(8, 0x80, 8, &[1; 7])), [("167.128".into(), DType::U8, vec![2, 3])]);
         assert_eq!(shapes(&one(16, 0, 0, &[1; 12])), [("167.128".into(), DType::U16, vec![6])]);
         assert_eq!(shapes(&one(16, 0xc0, 0, &[1; 8])), [("167.128".into(), DType::U16, vec![4])]);
-        for (bits, kind) in [(12, 0), (24, 0), (0, 0), (16, 0x80), (16, 0x40), (16, 0x10)] {
+        assert_eq!(shapes(&one(12, 0x80, 8, &[1; 10])), [("167.128".into(), DType::U16, vec![2, 3])]);
+        assert_eq!(shapes(&one(24, 0x80, 0, &[1; 18])), [("167.128".into(), DType::U32, vec![2, 3])]);
+        assert_eq!(shapes(&one(1, 0x80, 10, &[1; 2])), [("167.128".into(), DType::U8, vec![2, 3])]);
+        for (bits, kind) in [(33, 0), (0, 0), (16, 0x80), (16, 0x40), (16, 0x10), (24, 0x40)] {
             assert_eq!(shapes(&one(bits, 0x80, kind, &[1; 12])), [], "{bits} {kind}");
         }
     }
@@ -261,9 +304,20 @@ mod tests {
         let found = shapes(&two(&again));
         assert_eq!(found, [("0.3.5".into(), DType::U16, vec![2, 2, 3]), ("0.3.5#2".into(), DType::F32, vec![2, 3])]);
         assert_eq!(shapes(&two(&field(4, 2, 48)))[0].1, DType::F64);
-        for sections in [field(3, 16, 12), field(0, 12, 9), field(4, 3, 24), field(0, 16, 11), field(0, 16, 0)] {
+        assert_eq!(shapes(&two(&field(0, 12, 9))), [("0.3.5".into(), DType::U16, vec![2, 3])]);
+        for sections in [field(3, 16, 12), field(0, 12, 8), field(4, 3, 24), field(0, 16, 11), field(0, 16, 0)] {
             assert_eq!(shapes(&two(&sections)), []);
         }
+    }
+
+    #[test]
+    fn packed_numbers_stand_in_chunks_of_their_own() {
+        let messages = [one(12, 0x80, 8, &[1; 10]), one(12, 0x80, 0, &[1; 9]), one(11, 0x80, 6, &[1; 9])].concat();
+        let (layout, _) = dissect(&&messages[..], &[&Grib]);
+        let found = layout.arrays.iter().map(|array| (array.shape.clone(), array.chunks.clone().expect("chunks").filters));
+        let bits = |width| vec![Filter::Bits { width }];
+        assert_eq!(found.collect::<Vec<_>>(), [(vec![2, 2, 3], bits(12)), (vec![2, 3], bits(11))]);
+        assert_eq!(layout.places.iter().map(|place| place.length).collect::<Vec<_>>(), [9; 3]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use errbar_format::{Error, Result};
 
 mod aiff;
 mod arrow;
+mod beside;
 mod bmp;
 mod cf;
 mod cursor;
@@ -56,6 +57,7 @@ mod zlib;
 
 pub use aiff::Aiff;
 pub use arrow::Arrow;
+pub use beside::{Described, FORMATS as DESCRIBED_FORMATS, MAX_HEADER, Siblings, described};
 pub use bmp::Bmp;
 pub use dcd::Dcd;
 pub use dicom::Dicom;

@@ -1,4 +1,4 @@
-//! MetaImage with its data in the same file (the documentation of MetaIO, itk.org/Wiki/MetaIO).
+//! MetaImage, with its data in the same file or in another one (the documentation of MetaIO, itk.org/Wiki/MetaIO).
 
 use errbar_format::{DType, Result};
 
@@ -24,42 +24,65 @@ impl Dissector for MetaImage {
 
     fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
         let mut cursor = Cursor::new(file, 0, false);
-        let (mut dtype, mut shape, mut dimensions, mut channels) = (None, None, None, 1u64);
-        let (mut big_endian, mut binary, mut compressed) = (false, false, false);
-        for _ in 0..MAX_LINES {
-            let line = cursor.line()?;
-            let Some((key, value)) = line.split_once('=') else { return Err(not_this("line without a value")) };
-            let value = value.trim();
-            let is_true = value.eq_ignore_ascii_case("true");
-            match key.trim() {
-                "NDims" => dimensions = value.parse().ok(),
-                "DimSize" => shape = value.split_whitespace().rev().map(|size| size.parse().ok()).collect::<Option<Vec<u64>>>(),
-                "ElementType" => dtype = self::dtype(value),
-                "ElementNumberOfChannels" => channels = value.parse().map_err(|_| not_this("channels are not a number"))?,
-                "BinaryData" => binary = is_true,
-                "BinaryDataByteOrderMSB" | "ElementByteOrderMSB" => big_endian = is_true,
-                "CompressedData" => compressed = is_true,
-                "HeaderSize" if value != "0" => return Err(not_this("data begin elsewhere")),
-                // By definition the last line of a header.
-                "ElementDataFile" if value.eq_ignore_ascii_case("LOCAL") => {
-                    let (Some(dtype), Some(mut shape), true) = (dtype, shape, binary) else {
-                        return Err(not_this("no binary array of a type known here"));
-                    };
-                    if dimensions != Some(shape.len()) {
-                        return Err(not_this("other sizes than dimensions"));
-                    }
-                    if channels > 1 {
-                        shape.push(channels);
-                    }
-                    let array = Array::new("", dtype, big_endian && dtype.size() > 1, shape);
-                    return if compressed { compressed_array(array, file.size(), cursor.at) } else { Ok(Layout::of(array, cursor.at)) };
-                }
-                "ElementDataFile" => return Err(not_this("data are in other files")),
-                _ => (),
-            }
+        let header = header(&mut cursor)?;
+        match (header.data_file.as_str(), header.skipped) {
+            (file, _) if !file.eq_ignore_ascii_case("LOCAL") => Err(not_this("data are in other files")),
+            (_, Some(0)) if header.compressed => compressed_array(header.array, file.size(), cursor.at),
+            (_, Some(0)) => Ok(Layout::of(header.array, cursor.at)),
+            _ => Err(not_this("data begin elsewhere")),
         }
-        Err(not_this("header is too long"))
     }
+}
+
+/// What a header says.
+pub(crate) struct Header {
+    pub(crate) array: Array,
+    /// Whether the elements stand in a zlib stream.
+    pub(crate) compressed: bool,
+    /// Bytes before the data in their file; nothing where the data end with it.
+    pub(crate) skipped: Option<u64>,
+    /// The file with the data.
+    pub(crate) data_file: String,
+}
+
+/// Reads a header to its last line.
+pub(crate) fn header(cursor: &mut Cursor) -> Result<Header> {
+    let (mut dtype, mut shape, mut dimensions, mut channels) = (None, None, None, 1u64);
+    // Images are binary where nothing is said.
+    let (mut big_endian, mut binary, mut compressed, mut skipped) = (false, true, false, Some(0));
+    for _ in 0..MAX_LINES {
+        let line = cursor.line()?;
+        let Some((key, value)) = line.split_once('=') else { return Err(not_this("line without a value")) };
+        let value = value.trim();
+        let is_true = value.eq_ignore_ascii_case("true");
+        match key.trim() {
+            "NDims" => dimensions = value.parse().ok(),
+            "DimSize" => shape = value.split_whitespace().rev().map(|size| size.parse().ok()).collect::<Option<Vec<u64>>>(),
+            "ElementType" => dtype = self::dtype(value),
+            "ElementNumberOfChannels" => channels = value.parse().map_err(|_| not_this("channels are not a number"))?,
+            "BinaryData" => binary = is_true,
+            "BinaryDataByteOrderMSB" | "ElementByteOrderMSB" => big_endian = is_true,
+            "CompressedData" => compressed = is_true,
+            "HeaderSize" if value == "-1" => skipped = None,
+            "HeaderSize" => skipped = Some(value.parse().map_err(|_| not_this("size of a header is not a number"))?),
+            // By definition the last line of a header.
+            "ElementDataFile" => {
+                let (Some(dtype), Some(mut shape), true) = (dtype, shape, binary) else {
+                    return Err(not_this("no binary array of a type known here"));
+                };
+                if dimensions != Some(shape.len()) {
+                    return Err(not_this("other sizes than dimensions"));
+                }
+                if channels > 1 {
+                    shape.push(channels);
+                }
+                let array = Array::new("", dtype, big_endian && dtype.size() > 1, shape);
+                return Ok(Header { array, compressed, skipped, data_file: value.to_owned() });
+            }
+            _ => (),
+        }
+    }
+    Err(not_this("header is too long"))
 }
 
 /// An array in the zlib stream that begins at `at`.

@@ -1,5 +1,5 @@
-//! NIfTI-1 and NIfTI-2 in one file (the headers `nifti1.h` and `nifti2.h` of the NIfTI Data Format
-//! Working Group).
+//! NIfTI-1 and NIfTI-2, in one file or in a pair of them (the headers `nifti1.h` and `nifti2.h` of the
+//! NIfTI Data Format Working Group).
 
 use errbar_format::{DType, Result};
 
@@ -20,41 +20,60 @@ impl Dissector for Nifti {
     }
 
     fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
-        let mut header = Numbers::read(file, 0, 352, false)?;
-        header.big_endian = !matches!(header.u32(0)?, 348 | 540);
-        let (dims, code, bits, data, packing) = match header.u32(0)? {
-            348 => {
-                let dims = (0..8).map(|i| header.i16(40 + 2 * i).map(i64::from)).collect::<Result<Vec<_>>>()?;
-                let data = header.f32(108)?;
-                if data.fract() != 0.0 || !(0.0..1e9).contains(&data) {
-                    return Err(not_this("the data's offset is not a number of bytes"));
-                }
-                (dims, header.u16(70)?, header.u16(72)?, data as u64, [112, 116].map(|at| header.f32(at).map(f64::from)))
-            }
-            540 => {
-                let dims = (0..8).map(|i| header.i64(16 + 8 * i)).collect::<Result<Vec<_>>>()?;
-                (dims, header.u16(12)?, header.u16(14)?, header.u64(168)?, [176, 184].map(|at| header.f64(at)))
-            }
-            _ => return Err(not_this("header of another length")),
-        };
-        if data < u64::from(header.u32(0)?) + 4 {
-            return Err(not_this("data begin inside the header"));
-        }
-        let n_dims = usize::try_from(dims[0]).ok().filter(|n| (1..=7).contains(n)).ok_or_else(|| not_this("no dimensions"))?;
-        let extents = dims[1..=n_dims].iter().map(|&extent| u64::try_from(extent));
-        let mut shape = extents.rev().collect::<std::result::Result<Vec<_>, _>>().map_err(|_| not_this("negative extent"))?;
-        let (dtype, parts) = dtype(code).ok_or_else(|| not_this("elements of no type known here"))?;
-        if parts > 1 {
-            shape.push(parts);
-        }
-        if u64::from(bits) != 8 * parts * dtype.size() as u64 {
-            return Err(not_this("bits of an element are not those of its type"));
-        }
-        let big_endian = header.big_endian && dtype.size() > 1;
-        let [slope, intercept] = packing;
-        let packing = Packing::of(Some(slope?), Some(intercept?));
-        Ok(Layout::of(Array { column_major: true, packing, ..Array::new("", dtype, big_endian, shape) }, data))
+        let (array, data) = header(file, Data::Behind)?;
+        Ok(Layout::of(array, data))
     }
+}
+
+/// Where the data of a header are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Data {
+    /// In the same file.
+    Behind,
+    /// In a file of their own.
+    Elsewhere,
+}
+
+/// The array that a header describes, and where it begins in its file.
+pub(crate) fn header(file: &dyn ReadAt, whence: Data) -> Result<(Array, u64)> {
+    let mut header = Numbers::read(file, 0, 348, false)?;
+    header.big_endian = !matches!(header.u32(0)?, 348 | 540);
+    let (dims, code, bits, data, packing) = match header.u32(0)? {
+        348 => {
+            let dims = (0..8).map(|i| header.i16(40 + 2 * i).map(i64::from)).collect::<Result<Vec<_>>>()?;
+            let data = header.f32(108)?;
+            if data.fract() != 0.0 || !(0.0..1e9).contains(&data) {
+                return Err(not_this("the data's offset is not a number of bytes"));
+            }
+            let packing = [112, 116].map(|at| header.f32(at).map(f64::from));
+            // Analyze has no intercept, and for a slope what SPM has put into a field without a use.
+            let is_nifti = whence == Data::Behind || header.bytes(344, 4)? == b"ni1\0";
+            let packing = if is_nifti { packing } else { [header.f32(112).map(f64::from), Ok(0.0)] };
+            (dims, header.u16(70)?, header.u16(72)?, data as u64, packing)
+        }
+        540 if whence == Data::Behind || header.bytes(4, 8)? == b"ni2\0\r\n\x1a\n" => {
+            let dims = (0..8).map(|i| header.i64(16 + 8 * i)).collect::<Result<Vec<_>>>()?;
+            (dims, header.u16(12)?, header.u16(14)?, header.u64(168)?, [176, 184].map(|at| header.f64(at)))
+        }
+        _ => return Err(not_this("header of another length")),
+    };
+    if whence == Data::Behind && data < u64::from(header.u32(0)?) + 4 {
+        return Err(not_this("data begin inside the header"));
+    }
+    let n_dims = usize::try_from(dims[0]).ok().filter(|n| (1..=7).contains(n)).ok_or_else(|| not_this("no dimensions"))?;
+    let extents = dims[1..=n_dims].iter().map(|&extent| u64::try_from(extent));
+    let mut shape = extents.rev().collect::<std::result::Result<Vec<_>, _>>().map_err(|_| not_this("negative extent"))?;
+    let (dtype, parts) = dtype(code).ok_or_else(|| not_this("elements of no type known here"))?;
+    if parts > 1 {
+        shape.push(parts);
+    }
+    if u64::from(bits) != 8 * parts * dtype.size() as u64 {
+        return Err(not_this("bits of an element are not those of its type"));
+    }
+    let big_endian = header.big_endian && dtype.size() > 1;
+    let [slope, intercept] = packing;
+    let packing = Packing::of(Some(slope?), Some(intercept?));
+    Ok((Array { column_major: true, packing, ..Array::new("", dtype, big_endian, shape) }, data))
 }
 
 /// Type of an element and how many of them make one voxel.

@@ -108,7 +108,8 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn parse_descr(descr: &str) -> Option<(DType, bool)> {
+/// The type that NumPy describes so, and whether its bytes are big-endian.
+pub(crate) fn parse_descr(descr: &str) -> Option<(DType, bool)> {
     let order = descr.chars().next()?;
     let dtype = match descr.get(1..)? {
         "b1" => DType::Bool,

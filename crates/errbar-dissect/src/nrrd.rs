@@ -1,4 +1,4 @@
-//! NRRD with its data attached, raw or in gzip ("Definition of NRRD File Format", teem.sourceforge.net/nrrd).
+//! NRRD with its data attached or in another file, raw or in gzip ("Definition of NRRD File Format", teem.sourceforge.net/nrrd).
 
 use errbar_format::{DType, Result};
 
@@ -23,41 +23,10 @@ impl Dissector for Nrrd {
 
     fn dissect(&self, file: &dyn ReadAt) -> Result<Layout> {
         let mut cursor = Cursor::new(file, 0, false);
-        cursor.line()?;
-        let (mut dtype, mut shape, mut dimension, mut big_endian) = (None, None, None, None);
-        let (mut encoding, mut skipped, mut lines) = (None, 0i64, 0u64);
-        for n in 0.. {
-            let line = cursor.line()?;
-            if line.is_empty() {
-                break;
-            }
-            if n > MAX_LINES {
-                return Err(not_this("header is too long"));
-            }
-            // Comments have no colon that counts; `key:=value` is the user's own.
-            let Some((key, value)) = line.split_once(':').filter(|(key, value)| !key.starts_with('#') && !value.starts_with('=')) else {
-                continue;
-            };
-            let value = value.trim();
-            match key.trim().to_ascii_lowercase().as_str() {
-                "type" => dtype = self::dtype(value),
-                "dimension" => dimension = value.parse().ok(),
-                "sizes" => shape = value.split_whitespace().rev().map(|size| size.parse().ok()).collect::<Option<Vec<u64>>>(),
-                "endian" => big_endian = Some(value.eq_ignore_ascii_case("big")),
-                "encoding" => encoding = Encoding::named(value),
-                "byte skip" | "byteskip" => skipped = value.parse().map_err(|_| not_this("byte skip is not a number"))?,
-                "line skip" | "lineskip" => lines = value.parse().map_err(|_| not_this("line skip is not a number"))?,
-                "data file" | "datafile" => return Err(not_this("data are in another file")),
-                _ => (),
-            }
+        let Header { array, encoding, skipped, lines, data_file } = header(&mut cursor)?;
+        if data_file.is_some() {
+            return Err(not_this("data are in another file"));
         }
-        let (Some(dtype), Some(shape), Some(encoding)) = (dtype, shape, encoding) else {
-            return Err(not_this("no array of a type and an encoding known here"));
-        };
-        if dimension != Some(shape.len()) || (big_endian.is_none() && dtype.size() > 1) {
-            return Err(not_this("sizes or byte order are missing"));
-        }
-        let array = Array { column_major: true, ..Array::new("", dtype, big_endian == Some(true) && dtype.size() > 1, shape) };
         for _ in 0..lines.min(MAX_LINES) {
             cursor.line()?;
         }
@@ -77,9 +46,64 @@ impl Dissector for Nrrd {
     }
 }
 
+/// What a header says.
+pub(crate) struct Header {
+    pub(crate) array: Array,
+    pub(crate) encoding: Encoding,
+    /// Bytes before the data, behind `lines`; −1: the data end with their file.
+    pub(crate) skipped: i64,
+    /// Lines before the data.
+    pub(crate) lines: u64,
+    /// The file with the data, if that is another one.
+    pub(crate) data_file: Option<String>,
+}
+
+/// Reads a header to the empty line behind it, or to its end where the data are in another file.
+pub(crate) fn header(cursor: &mut Cursor) -> Result<Header> {
+    cursor.line()?;
+    let (mut dtype, mut shape, mut dimension, mut big_endian) = (None, None, None, None);
+    let (mut encoding, mut skipped, mut lines, mut data_file) = (None, 0i64, 0u64, None);
+    for n in 0.. {
+        let line = match cursor.line() {
+            Err(_) if data_file.is_some() => break,
+            line => line?,
+        };
+        if line.is_empty() {
+            break;
+        }
+        if n > MAX_LINES {
+            return Err(not_this("header is too long"));
+        }
+        // Comments have no colon that counts; `key:=value` is the user's own.
+        let Some((key, value)) = line.split_once(':').filter(|(key, value)| !key.starts_with('#') && !value.starts_with('=')) else {
+            continue;
+        };
+        let value = value.trim();
+        match key.trim().to_ascii_lowercase().as_str() {
+            "type" => dtype = self::dtype(value),
+            "dimension" => dimension = value.parse().ok(),
+            "sizes" => shape = value.split_whitespace().rev().map(|size| size.parse().ok()).collect::<Option<Vec<u64>>>(),
+            "endian" => big_endian = Some(value.eq_ignore_ascii_case("big")),
+            "encoding" => encoding = Encoding::named(value),
+            "byte skip" | "byteskip" => skipped = value.parse().map_err(|_| not_this("byte skip is not a number"))?,
+            "line skip" | "lineskip" => lines = value.parse().map_err(|_| not_this("line skip is not a number"))?,
+            "data file" | "datafile" => data_file = Some(value.to_owned()),
+            _ => (),
+        }
+    }
+    let (Some(dtype), Some(shape), Some(encoding)) = (dtype, shape, encoding) else {
+        return Err(not_this("no array of a type and an encoding known here"));
+    };
+    if dimension != Some(shape.len()) || (big_endian.is_none() && dtype.size() > 1) {
+        return Err(not_this("sizes or byte order are missing"));
+    }
+    let array = Array { column_major: true, ..Array::new("", dtype, big_endian == Some(true) && dtype.size() > 1, shape) };
+    Ok(Header { array, encoding, skipped, lines, data_file })
+}
+
 /// How the elements stand in the file.
-#[derive(Clone, Copy, PartialEq)]
-enum Encoding {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Encoding {
     Raw,
     Gzip,
 }

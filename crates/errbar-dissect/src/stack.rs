@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use errbar_format::limits::MAX_BLOCK;
+use errbar_format::record::Filter;
 use errbar_format::{DType, Result};
 
 use crate::layout::{MAX_PLACES, MAX_RECORD};
@@ -13,13 +14,13 @@ use crate::{Array, Chunks, Holds, Layout, Place, not_this};
 const MIN_PLACE: u64 = 64;
 
 /// What pieces of one array have in common.
-type Key = (String, DType, bool, Vec<u64>);
+type Key = (String, DType, bool, Vec<u64>, Option<u8>);
 
-/// Pieces of equal name, type and shape. They become one array, with the number of the piece in the
+/// Pieces of equal name, type, shape and packing. They become one array, with the number of the piece in the
 /// file as its first index; a piece without its like is an array of its own shape.
 #[derive(Default)]
 pub(crate) struct Stacks {
-    stacks: Vec<(Array, Vec<u64>)>,
+    stacks: Vec<(Array, Option<u8>, Vec<u64>)>,
     places: HashMap<Key, usize>,
     pieces: usize,
 }
@@ -27,43 +28,68 @@ pub(crate) struct Stacks {
 impl Stacks {
     /// Adds a piece that begins at `offset`.
     pub(crate) fn add(&mut self, offset: u64, piece: Array) -> Result<()> {
+        self.add_packed(offset, piece, None)
+    }
+
+    /// Adds a piece whose numbers take so many bits each, from `offset` on, if that is not their words'.
+    /// Its numbers must fit a chunk.
+    pub(crate) fn add_packed(&mut self, offset: u64, piece: Array, width: Option<u8>) -> Result<()> {
         self.pieces += 1;
         if self.pieces > MAX_PLACES {
             return Err(not_this("too many pieces of arrays"));
         }
-        let key = (piece.name.clone(), piece.dtype, piece.big_endian, piece.shape.clone());
+        let key = (piece.name.clone(), piece.dtype, piece.big_endian, piece.shape.clone(), width);
         let next = self.stacks.len();
         let at = *self.places.entry(key).or_insert(next);
         if at == next {
-            self.stacks.push((piece, Vec::new()));
+            self.stacks.push((piece, width, Vec::new()));
         }
-        self.stacks[at].1.push(offset);
+        self.stacks[at].2.push(offset);
         Ok(())
     }
 
     /// Adds the arrays to `layout`.
     pub(crate) fn add_to(self, layout: &mut Layout) {
-        for (piece, offsets) in self.stacks {
-            let length = piece.bytes().unwrap_or(u64::MAX);
-            let follow = offsets.windows(2).all(|pair| pair[0].checked_add(length) == Some(pair[1]));
-            let shape = [&[offsets.len() as u64], &piece.shape[..]].concat();
-            if offsets.len() == 1 || (length > MAX_BLOCK && !follow) {
-                offsets.iter().for_each(|offset| layout.array(*offset, piece.clone()));
-            } else if follow {
-                layout.array(offsets[0], Array { shape, ..piece });
-            } else {
-                let array = layout.arrays.len();
-                let zero = vec![0; piece.dtype.size()];
-                let chunks = Chunks { shape: [&[1], &piece.shape[..]].concat(), filters: Vec::new(), fill: zero.clone(), padding: zero };
-                layout.arrays.push(Array { shape, chunks: Some(chunks), ..piece });
-                layout.places.extend((0..).zip(offsets).map(|(index, offset)| Place {
-                    offset,
-                    length,
-                    holds: Holds::Chunk { array, index, skipped: 0 },
-                }));
+        for (piece, width, offsets) in self.stacks {
+            let plain = piece.bytes().unwrap_or(u64::MAX);
+            if width.is_none() {
+                let follow = offsets.windows(2).all(|pair| pair[0].checked_add(plain) == Some(pair[1]));
+                let shape = [&[offsets.len() as u64], &piece.shape[..]].concat();
+                if offsets.len() == 1 || (plain > MAX_BLOCK && !follow) {
+                    offsets.iter().for_each(|offset| layout.array(*offset, piece.clone()));
+                    continue;
+                }
+                if follow {
+                    layout.array(offsets[0], Array { shape, ..piece });
+                    continue;
+                }
             }
+            in_chunks(layout, piece, width, &offsets);
         }
     }
+}
+
+/// Adds an array each of whose pieces is a chunk.
+fn in_chunks(layout: &mut Layout, piece: Array, width: Option<u8>, offsets: &[u64]) {
+    let plain = piece.bytes().unwrap_or(u64::MAX);
+    let packed = |width| packed_bytes(plain / piece.dtype.size() as u64, width).unwrap_or(u64::MAX);
+    let length = width.map_or(plain, packed);
+    let filters = width.map(|width| Filter::Bits { width }).into_iter().collect();
+    let stacked = |n: u64| if offsets.len() == 1 { piece.shape.clone() } else { [&[n], &piece.shape[..]].concat() };
+    let (shape, chunk, zero) = (stacked(offsets.len() as u64), stacked(1), vec![0; piece.dtype.size()]);
+    let array = layout.arrays.len();
+    let chunks = Chunks { shape: chunk, filters, fill: zero.clone(), padding: zero };
+    layout.arrays.push(Array { shape, chunks: Some(chunks), ..piece });
+    layout.places.extend((0..).zip(offsets).map(|(index, &offset)| Place {
+        offset,
+        length,
+        holds: Holds::Chunk { array, index, skipped: 0 },
+    }));
+}
+
+/// Bytes that `count` numbers of `width` bits take, one behind another.
+pub(crate) fn packed_bytes(count: u64, width: u8) -> Option<u64> {
+    Some(count.checked_mul(u64::from(width))?.div_ceil(8))
 }
 
 /// Adds records as [`Layout::records`] does; where they are too long to be records, the long named

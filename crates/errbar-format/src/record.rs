@@ -341,6 +341,11 @@ pub enum Filter {
     },
     /// The checksum of HDF5's Fletcher-32 filter behind the bytes.
     Fletcher32,
+    /// The low bits of big-endian words, most significant bit first, without a gap between them.
+    Bits {
+        /// Bits of a number, 1 to 32. Its word has 1, 2 or 4 bytes, as few as hold it.
+        width: u8,
+    },
 }
 
 /// An array found inside a file.

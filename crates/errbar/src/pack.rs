@@ -11,6 +11,7 @@ mod plan;
 mod refit;
 mod restore;
 mod scattered;
+mod siblings;
 mod spool;
 mod stream;
 mod units;

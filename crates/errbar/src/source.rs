@@ -20,6 +20,8 @@ pub(crate) struct Found {
     pub(crate) path: Vec<u8>,
     /// What `lstat` says.
     pub(crate) metadata: Metadata,
+    /// Whether it is all that is packed: no other file belongs to it.
+    pub(crate) is_root: bool,
 }
 
 /// Walks a tree in the order of entries: by name, a folder before its contents. Links are not
@@ -37,7 +39,7 @@ pub(crate) fn walk(root: &Path) -> impl Iterator<Item = Result<Found>> + use<> {
         let metadata = item.metadata().map_err(|e| {
             Error::io("cannot be examined", e.into_io_error().unwrap_or_else(|| io::ErrorKind::Other.into())).in_entry(&path)
         })?;
-        Ok(Found { place: item.into_path(), path, metadata })
+        Ok(Found { place: item.into_path(), path, metadata, is_root: root_is_file })
     })
 }
 

@@ -44,9 +44,10 @@ fn in_code() -> Vec<(&'static str, Words)> {
     ]
 }
 
-/// Names of all dissectors; `raw` is made by a policy and stands in no list.
+/// Names of all dissectors; `raw` is made by a policy and stands in no list, some are made by a header
+/// beside the file.
 fn dissectors() -> impl Iterator<Item = &'static str> {
-    errbar_dissect::dissectors().iter().map(|dissector| dissector.name()).chain(["raw"])
+    errbar_dissect::dissectors().iter().map(|dissector| dissector.name()).chain(["raw"]).chain(errbar_dissect::DESCRIBED_FORMATS)
 }
 
 /// A number, flag or text as text.

@@ -19,7 +19,7 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept(
             "accept-chunks",
             chunks(),
-            "chunks past the faces, one missing, one that skips a filter, out of order; every filter, two settings of zlib",
+            "chunks past the faces, one missing, one that skips a filter, out of order; every filter, two settings of zlib; bits of all words",
         ),
         Vector::accept(
             "accept-chunks-under-a-bound",
@@ -128,6 +128,10 @@ fn chunks() -> Archive {
     let deflate = |level, mem_level| Filter::Deflate { level, mem_level };
     let all = (0..9).map(|index| (index, 0)).collect::<Vec<_>>();
     let entries = [
+        chunked("bits-12", &mut b, vec![Filter::Bits { width: 12 }], &all),
+        chunked("bits-30", &mut b, vec![Filter::Bits { width: 30 }, deflate(6, 8)], &[(1, 0)]),
+        chunked("bits-7", &mut b, vec![fletcher, Filter::Bits { width: 7 }], &[(1, 2), (0, 0)]),
+        chunked("bits-behind", &mut b, vec![deflate(6, 8), Filter::Bits { width: 17 }], &[(0, 0)]),
         chunked("checked", &mut b, vec![fletcher, shuffle, deflate(4, 8)], &all),
         chunked("odd", &mut b, vec![Filter::Shuffle { item: 5 }, deflate(9, 1), fletcher], &all),
         chunked("plain", &mut b, vec![], &[(8, 0), (0, 0), (5, 0)]),
@@ -298,6 +302,8 @@ fn broken_chunks() -> Vec<Vector> {
         v04(Kind::Corrupt, "item", |chunks| chunks.filters = vec![Filter::Shuffle { item: 0 }], "an item has bytes"),
         v04(Kind::Corrupt, "level", |chunks| chunks.filters = vec![Filter::Deflate { level: 10, mem_level: 8 }], "levels 0 to 9"),
         v04(Kind::Corrupt, "mem-level", |chunks| chunks.filters = vec![Filter::Deflate { level: 6, mem_level: 0 }], "memory levels 1 to 9"),
+        v04(Kind::Corrupt, "no-bits", |chunks| chunks.filters = vec![Filter::Bits { width: 0 }], "a number has bits"),
+        v04(Kind::Corrupt, "many-bits", |chunks| chunks.filters = vec![Filter::Bits { width: 33 }], "a number has 32 bits at most"),
         v04(
             Kind::Corrupt,
             "two-streams",

@@ -10,14 +10,16 @@ use errbar_format::record::Filter;
 use super::chunks::{Grid, Index, Storage, storage};
 use super::file::{File, UNDEFINED};
 use super::messages::{self, Space};
-use super::object::{Object, kind};
+use super::object::{Message, Object, kind};
+use super::types::{self, Field, Form, Number};
 use crate::layout::MAX_PLACES;
+use crate::strided::Strided;
 use crate::{Array, Chunks, Holds, Layout, Place, not_this};
 
 /// Bytes of chunks that are not stored which an array may have however little of it is stored.
 const MAX_ABSENT: u64 = 1 << 20;
 
-/// Adds the array of a dataset to `layout`. Gives whether it has one.
+/// Adds the array of a dataset to `layout`, or those of the fields of its records. Gives whether it has any.
 ///
 /// # Errors
 /// Where the dataset contradicts itself or the file; nothing is added then.
@@ -28,30 +30,64 @@ pub(super) fn add(file: &File, object: &Object, name: String, layout: &mut Layou
     }
     let at = message(kind::LAYOUT)?;
     let Some(space) = messages::space(&mut message(kind::DATASPACE)?.read(file)?)? else { return Ok(false) };
-    let Some(element) = messages::element(file, message(kind::DATATYPE)?)? else { return Ok(false) };
-    let mut array = Array { auxiliary: element.labels, ..Array::new(name, element.dtype, element.big_endian, space.shape.clone()) };
-    let Some(bytes) = array.bytes().filter(|_| array.is_sound()) else { return Ok(false) };
-    let address = match storage(&mut at.read(file)?)? {
-        Storage::Chunked(index) => return chunked(file, object, &index, &space, array, layout),
-        Storage::Whole(address, len) if len.is_none_or(|len| len == bytes) => address,
-        Storage::Compact(start, len) if len == bytes => {
-            // The header's checksum would have to be made anew.
-            array.sealed = at.checksum.is_some();
-            at.address.saturating_add(start)
+    let element = types::element(file, message(kind::DATATYPE)?)?;
+    let storage = storage(&mut at.read(file)?)?;
+    match element.form {
+        Form::Number(number) => {
+            let array = array(name, number, space.shape.clone());
+            let Some(bytes) = array.bytes().filter(|_| array.is_sound()) else { return Ok(false) };
+            if let Storage::Chunked(index) = &storage {
+                return chunked(file, object, index, &space, array, layout);
+            }
+            let Some(piece) = piece(file, at, &storage, bytes)?.filter(|_| layout.places.len() < MAX_PLACES) else { return Ok(false) };
+            layout.array(piece.offset, Array { sealed: piece.sealed, ..array });
+            Ok(true)
         }
-        Storage::Other => return Ok(false),
+        Form::Record(_) => {
+            let Some(count) = n_elements(&space.shape) else { return Ok(false) };
+            let Some(bytes) = count.checked_mul(element.size).filter(|bytes| *bytes > 0) else { return Ok(false) };
+            let Some(piece) = piece(file, at, &storage, bytes)?.filter(|_| layout.places.len() < MAX_PLACES) else { return Ok(false) };
+            let column = |field: Field| {
+                let shape = [vec![count], field.extents].concat();
+                let array = array(format!("{name}/{}", field.name), field.number, shape).auxiliary();
+                (field.at, Array { sealed: piece.sealed, ..array })
+            };
+            let columns: Vec<_> = element.fields().into_iter().map(column).collect();
+            let before = layout.arrays.len();
+            let records = Strided { start: piece.offset, stride: element.size, count };
+            layout.strided(piece.offset.saturating_add(bytes), records, columns)?;
+            Ok(layout.arrays.len() > before)
+        }
+        Form::Array(..) | Form::Other => Ok(false),
+    }
+}
+
+fn array(name: String, number: Number, shape: Vec<u64>) -> Array {
+    Array { auxiliary: number.labels, ..Array::new(name, number.dtype, number.big_endian, shape) }
+}
+
+/// Where the elements of a dataset lie together.
+struct Piece {
+    offset: u64,
+    /// Whether a checksum in the file covers them.
+    sealed: bool,
+}
+
+/// The place of the `bytes` bytes of a dataset, if it has them in one piece.
+fn piece(file: &File, at: &Message, storage: &Storage, bytes: u64) -> Result<Option<Piece>> {
+    let (address, sealed) = match *storage {
+        Storage::Whole(address, len) if len.is_none_or(|len| len == bytes) => (address, false),
+        // The header's checksum would have to be made anew.
+        Storage::Compact(start, len) if len == bytes => (at.address.saturating_add(start), at.checksum.is_some()),
+        Storage::Chunked(_) | Storage::Other => return Ok(None),
         Storage::Whole(..) | Storage::Compact(..) => return Err(not_this("dataset has another size than its data")),
     };
-    if layout.places.len() >= MAX_PLACES {
-        return Ok(false);
-    }
     match (bytes, address) {
         // An empty array needs no room.
-        (0, _) => layout.array(0, array),
-        (_, UNDEFINED) => return Ok(false),
-        _ => layout.array(file.place(address, bytes)?, array),
+        (0, _) => Ok(Some(Piece { offset: 0, sealed })),
+        (_, UNDEFINED) => Ok(None),
+        _ => Ok(Some(Piece { offset: file.place(address, bytes)?, sealed })),
     }
-    Ok(true)
 }
 
 /// [`add`] for a dataset in chunks.

@@ -1,11 +1,11 @@
-//! The messages of a dataset: its shape, its type, its filters, its fill value.
+//! The messages of a dataset: its shape, its filters, its fill value.
 
+use errbar_format::Result;
 use errbar_format::limits::MAX_FILTERS;
 use errbar_format::record::Filter;
-use errbar_format::{DType, Result};
 
 use super::file::{File, Piece};
-use super::object::{Message, Object, kind};
+use super::object::{Object, kind};
 use crate::not_this;
 
 /// Extents of a dataset and those that it may grow to: `u64::MAX` where there is no limit.
@@ -26,63 +26,6 @@ pub(super) fn space(message: &mut Piece) -> Result<Option<Space>> {
     let shape = (0..rank).map(|_| message.length()).collect::<Result<Vec<_>>>()?;
     let max = if flags & 1 != 0 { (0..rank).map(|_| message.limit()).collect::<Result<_>>()? } else { shape.clone() };
     Ok(Some(Space { shape, max }))
-}
-
-/// How elements are to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Type {
-    pub(super) dtype: DType,
-    pub(super) big_endian: bool,
-    /// Whether the numbers stand for names.
-    pub(super) labels: bool,
-}
-
-/// The type of a dataset's elements; nothing where they are not numbers of a known form.
-pub(super) fn element(file: &File, message: &Message) -> Result<Option<Type>> {
-    match message.shared {
-        false => number(&mut message.read(file)?),
-        true => {
-            let named = Object::read(file, message.shared_with(file)?)?;
-            let message = named.first(kind::DATATYPE).ok_or_else(|| not_this("named type is missing"))?;
-            number(&mut message.read(file)?)
-        }
-    }
-}
-
-/// A datatype message of numbers as they are or of an enumeration.
-fn number(message: &mut Piece) -> Result<Option<Type>> {
-    let (head, bits, size) = (message.u8()?, message.uint(3)?, u64::from(message.u32()?));
-    if head & 15 == 8 {
-        // The type of the values comes first, then their names.
-        let base = if message.clone().u8()? & 15 == 8 { None } else { number(message)? };
-        return Ok(base.filter(|base| base.dtype.size() as u64 == size).map(|base| Type { labels: true, ..base }));
-    }
-    let (offset, precision) = (message.u16()?, u64::from(message.u16()?));
-    if offset != 0 || precision != 8 * size {
-        return Ok(None);
-    }
-    let dtype = match (head & 15, size, bits & 8 != 0) {
-        // Whole numbers, and bits.
-        (0 | 4, 1, false) => DType::U8,
-        (0 | 4, 2, false) => DType::U16,
-        (0 | 4, 4, false) => DType::U32,
-        (0 | 4, 8, false) => DType::U64,
-        (0, 1, true) => DType::I8,
-        (0, 2, true) => DType::I16,
-        (0, 4, true) => DType::I32,
-        (0, 8, true) => DType::I64,
-        // The byte order is not a VAX's, the first bit of the mantissa is implied.
-        (1, ..) if bits & 0x70 == 0x20 => match (bits >> 8, message.u8()?, message.u8()?, message.u8()?, message.u8()?, message.u32()?) {
-            (15, 10, 5, 0, 10, 15) => DType::F16,
-            (15, 7, 8, 0, 7, 127) => DType::BF16,
-            (31, 23, 8, 0, 23, 127) => DType::F32,
-            (63, 52, 11, 0, 52, 1023) => DType::F64,
-            _ => return Ok(None),
-        },
-        _ => return Ok(None),
-    };
-    let found = Type { dtype, big_endian: bits & 1 != 0 && size > 1, labels: false };
-    Ok((dtype.size() as u64 == size).then_some(found))
 }
 
 /// A filter pipeline message, version 1 or 2; nothing where a filter is not known or not as zlib

@@ -23,6 +23,7 @@ mod object;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod types;
 
 /// HDF5 and NetCDF-4.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +73,8 @@ impl Dissector for Hdf5 {
             // Such a dataset has a length and no values.
             let is_bare_dimension = is("NAME", "This is a netCDF dimension but not a netCDF variable");
             if !is_bare_dimension && dataset::add(&file, &object, shown(&path), &mut layout).unwrap_or(false) {
-                paths.push(path);
+                // A dataset of records is an array for each of their fields.
+                paths.resize(layout.arrays.len(), path);
             }
         }
         for (array, path) in layout.arrays.iter_mut().zip(&paths) {

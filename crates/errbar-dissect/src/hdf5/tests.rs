@@ -296,3 +296,87 @@ fn attributes_tell_coordinates_from_measurements() {
     assert_eq!(super::shown("/_nc4_non_coord_x"), "x");
     assert_eq!(super::shown("/a/b"), "/a/b");
 }
+
+/// A compound type of version 3 of these members: name, first byte, type.
+fn compound(size: u8, members: &[(&str, u8, &[u8])]) -> Vec<u8> {
+    let head = [0x36, members.len() as u8, 0, 0, size, 0, 0, 0];
+    let members = members.iter().flat_map(|(name, at, of)| joined(&[name.as_bytes(), &[0, *at], of]));
+    head.into_iter().chain(members).collect()
+}
+
+/// An array type of version 3 along one dimension.
+fn array_of(n: u8, size: u8, of: &[u8]) -> Vec<u8> {
+    joined(&[&[0x3a, 0, 0, 0, size, 0, 0, 0, 1, n, 0, 0, 0], of])
+}
+
+#[test]
+fn numbers_in_records_are_columns() {
+    let labels = joined(&[&[0x38, 2, 0, 0, 1, 0, 0, 0], U8, b"A\0B\0\0\x01"]);
+    let text = [0x13, 0, 0, 0, 3, 0, 0, 0];
+    let inner = compound(5, &[("x", 0, F32), ("y", 4, U8)]);
+    let (three, pairs) = (array_of(3, 12, F32), array_of(2, 10, &inner));
+    let members: &[(&str, u8, &[u8])] =
+        &[("id", 0, U8), ("kind", 1, &labels), ("text", 2, &text), ("at", 8, &inner), ("v", 13, &three), ("p", 25, &pairs), ("z", 35, U8)];
+    let layout = found(&with(&[space(&[2, 2]), element(&compound(36, members)), whole(DATA, 144)], &[0; 144]));
+    let named = layout.arrays.iter().map(|array| (array.name.as_str(), array.dtype, &array.shape[..]));
+    let column = |name, dtype| (name, dtype, &[4][..]);
+    assert_eq!(
+        named.collect::<Vec<_>>(),
+        [
+            column("x/id", DType::U8),
+            column("x/kind", DType::U8),
+            ("", DType::U8, &[4, 6]),
+            column("x/at/x", DType::F32),
+            column("x/at/y", DType::U8),
+            ("x/v", DType::F32, &[4, 3]),
+            ("", DType::U8, &[4, 10]),
+            column("x/z", DType::U8),
+        ]
+    );
+    assert!(layout.arrays.iter().filter(|array| !array.name.is_empty()).all(|array| array.auxiliary));
+    assert_eq!((layout.places.len(), &layout.places[0].holds), (1, &Holds::Records(0..8)));
+}
+
+#[test]
+fn records_of_old_versions() {
+    let second = joined(&[&[0x26, 2, 0, 0, 5, 0, 0, 0], b"a\0\0\0\0\0\0\0", &[0; 4], U8, b"longname\0\0\0\0\0\0\0\0", &[1, 0, 0, 0], F32]);
+    let first = |rank: u8, n: u32| {
+        let shape = joined(&[&[rank], &[0; 11], &n.to_le_bytes(), &[0; 12]]);
+        joined(&[&[0x16, 1, 0, 0, 8, 0, 0, 0], b"a\0\0\0\0\0\0\0", &[0; 4], &shape, F32])
+    };
+    let of = |element_of: &[u8], size: u64| {
+        let arrays = arrays(&with(&[space(&[2]), element(element_of), whole(DATA, 2 * size)], &[0; 20]));
+        arrays.into_iter().map(|array| (array.name, array.shape)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&second, 5), [("x/a".into(), vec![2]), ("x/longname".into(), vec![2])]);
+    assert_eq!(of(&first(1, 2), 8), [("x/a".into(), vec![2, 2])]);
+    assert_eq!(of(&first(0, 9), 8), [("x/a".into(), vec![2]), (String::new(), vec![2, 4])]);
+}
+
+#[test]
+fn records_that_contradict_themselves_are_bytes() {
+    let of = |element_of: &[u8], size: u64| arrays(&with(&[space(&[2]), element(element_of), whole(DATA, 2 * size)], &[0; 64])).len();
+    assert_eq!(of(&compound(5, &[("a", 0, F32), ("b", 4, U8)]), 5), 2);
+    assert_eq!(of(&compound(5, &[("a", 0, F32), ("b", 3, U8)]), 5), 0, "members overlap");
+    assert_eq!(of(&compound(4, &[("a", 0, F32), ("b", 4, U8)]), 4), 0, "past the record");
+    assert_eq!(of(&compound(5, &[("a", 0, F32), ("b", 4, U8)]), 6), 0, "more data than records");
+    assert_eq!(of(&compound(4, &[("t", 0, &[0x13, 0, 0, 0, 4, 0, 0, 0])]), 4), 0, "no numbers");
+    assert_eq!(of(&compound(0, &[]), 0), 0);
+    let deep = (0..40).fold(U8.to_vec(), |of, _| compound(1, &[("d", 0, &of)]));
+    assert_eq!(of(&deep, 1), 0);
+    let deep = (0..8).fold(U8.to_vec(), |of, _| compound(1, &[("d", 0, &of)]));
+    assert_eq!(of(&deep, 1), 1);
+}
+
+#[test]
+fn pairs_of_floats_named_as_parts_are_complex() {
+    let dtype = |element_of: &[u8]| {
+        let found = arrays(&with(&[space(&[2]), element(element_of), whole(DATA, 2 * u64::from(element_of[4]))], &[0; 64]));
+        found.into_iter().map(|array| (array.name, array.dtype)).collect::<Vec<_>>()
+    };
+    assert_eq!(dtype(&compound(8, &[("r", 0, F32), ("i", 4, F32)])), [("x".into(), DType::C64)]);
+    assert_eq!(dtype(&joined(&[&[0x5b, 0, 0, 0, 8, 0, 0, 0], F32])), [("x".into(), DType::C64)]);
+    assert_eq!(dtype(&compound(8, &[("i", 0, F32), ("r", 4, F32)])).len(), 2);
+    assert_eq!(dtype(&compound(9, &[("r", 0, F32), ("i", 4, F32)]))[..2], [("x/r".into(), DType::F32), ("x/i".into(), DType::F32)]);
+    assert_eq!(dtype(&compound(2, &[("r", 0, U8), ("i", 1, U8)])).len(), 2);
+}

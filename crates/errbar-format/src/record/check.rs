@@ -254,13 +254,23 @@ impl Chunks {
 
 impl Filter {
     /// The names of all filters, each at the position that records give it.
-    pub const NAMES: [&str; 3] = ["shuffle", "deflate", "fletcher32"];
+    pub const NAMES: [&str; 4] = ["shuffle", "deflate", "fletcher32", "bits"];
+
+    /// Bytes of the word that holds a number of `width` bits before they are packed.
+    pub fn word_of(width: u8) -> usize {
+        match width {
+            ..=8 => 1,
+            9..=16 => 2,
+            _ => 4,
+        }
+    }
 
     fn is_possible(&self) -> bool {
         match self {
             Filter::Shuffle { item } => *item > 0,
             Filter::Deflate { level, mem_level } => *level <= 9 && (1..=9).contains(mem_level),
             Filter::Fletcher32 => true,
+            Filter::Bits { width } => (1..=32).contains(width),
         }
     }
 }

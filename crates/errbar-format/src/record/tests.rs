@@ -277,6 +277,8 @@ fn eb_v04_chunks_lie_in_one_block_each() {
         Filter::Deflate { level: 10, mem_level: 8 },
         Filter::Deflate { level: 6, mem_level: 0 },
         Filter::Deflate { level: 6, mem_level: 10 },
+        Filter::Bits { width: 0 },
+        Filter::Bits { width: 33 },
     ];
     for filter in impossible {
         assert_eq!(with(&[2, 3], &[filter], 2), Some("EB-V04"));

@@ -66,7 +66,7 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     let size = metadata.len();
     let policy = Arc::clone(&run.packer.policy);
     // An array with holes would lose them: sparse files are kept as bytes.
-    let layout = if runs.is_some() { Layout::default() } else { layout_of(&file, &found.path, &policy, run.packer.mode) };
+    let layout = if runs.is_some() { Layout::default() } else { layout_of(&file, found, &policy, run.packer.mode) };
     let file = Arc::new(file);
     let mut plan = match plan_arrays(run.packer, &run.pool, &file, layout, &found.path) {
         Ok(plan) => plan,

@@ -115,7 +115,7 @@ fn small(found: &Found, policy: &Policy, mode: Mode, bytes: &mut Vec<u8>, names:
     bytes.resize(start + metadata.len() as usize, 0);
     let content = &mut bytes[start..];
     let read = file.read_at(content, 0).map_err(unreadable).and_then(|()| still_the_same(&file, &metadata));
-    match read.map(|()| is_plain(&layout_of(&&*content, &found.path, policy, mode))) {
+    match read.map(|()| is_plain(&layout_of(&&*content, found, policy, mode))) {
         Ok(true) => {
             let mode = policy.choice(&found.path, "").mode.unwrap_or(mode);
             Ok(Some(Small { metadata, xattrs, range: start..bytes.len(), mode }))

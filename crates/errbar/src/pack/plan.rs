@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use errbar_codec::Tolerance;
-use errbar_dissect::{Array, Dissector, Holds, Layout, Place, ReadAt, dissect, dissectors};
+use errbar_dissect::{Array, Dissector, Holds, Layout, Place, ReadAt, described, dissect, dissectors};
 use errbar_format::record::{Bound, Limit, Variable};
 use errbar_format::{DType, Error, Kind, Result};
 
@@ -12,6 +12,7 @@ use super::chunks::ChunkReader;
 use super::file::variables;
 use super::load::unreadable;
 use super::refit::obstacle;
+use super::siblings::Around;
 use super::spool::{Spool, Spooled};
 use super::stream::{self, Streams};
 use super::{Packer, chunks, gather, units};
@@ -99,11 +100,14 @@ impl ArrayPlan {
     }
 }
 
-/// A file's layout: as a rule declares it, else as its own format says. Streams are left out where
-/// `mode`, unless a rule gives another, never undoes them.
-pub(super) fn layout_of(file: &dyn ReadAt, path: &[u8], policy: &Policy, mode: Mode) -> Layout {
+/// A file's layout: as a rule declares it, else as a header beside it or its own format says. Streams are
+/// left out where `mode`, unless a rule gives another, never undoes them.
+pub(super) fn layout_of(file: &dyn ReadAt, found: &Found, policy: &Policy, mode: Mode) -> Layout {
+    let path = &found.path;
     let declared = policy.raw(path).map(|raw| raw as &dyn Dissector);
-    let all: Vec<&dyn Dissector> = declared.into_iter().chain(dissectors().iter().copied()).collect();
+    let described = described(path, &Around(found));
+    let described = described.as_ref().map(|described| described as &dyn Dissector);
+    let all: Vec<&dyn Dissector> = declared.into_iter().chain(described).chain(dissectors().iter().copied()).collect();
     let (mut layout, _) = dissect(file, &all);
     if policy.choice(path, "").mode.unwrap_or(mode) == Mode::Fast {
         layout.places.retain(|place| !matches!(place.holds, Holds::Stream(..)));
@@ -228,7 +232,7 @@ pub(super) fn plan(packer: &Packer, pool: &Pool, found: &Found, planned: &mut Ve
     }
     let named = |e: Error| e.in_entry(&found.path);
     let (file, _) = source::open(&found.place).map_err(|e| named(unreadable(e)))?;
-    let layout = layout_of(&file, &found.path, &packer.policy, packer.mode);
+    let layout = layout_of(&file, found, &packer.policy, packer.mode);
     let plan = plan_arrays(packer, pool, &Arc::new(file), layout, &found.path).map_err(named)?;
     let arrays = plan.layout.arrays.into_iter().zip(plan.arrays).chain(plan.left.into_iter().filter(|(_, plan)| plan.asked));
     planned.extend(arrays.map(|(array, plan)| Planned {

@@ -72,13 +72,23 @@ fn arrays_are_those_that_the_formats_libraries_read_and_files_come_back() {
     }
 }
 
+/// Copies what is in a folder into another.
+fn copy(from: &Path, to: &Path) {
+    for item in fs::read_dir(from).expect("a folder") {
+        let (from, to) = (item.as_ref().expect("an item").path(), to.join(item.expect("an item").file_name()));
+        if from.is_dir() {
+            fs::create_dir(&to).expect("created");
+            copy(&from, &to);
+        } else {
+            fs::copy(from, to).expect("copied");
+        }
+    }
+}
+
 #[test]
 fn a_bound_by_wildcard_leaves_coordinates_alone() {
     let dir = tempfile::tempdir().expect("tmp");
-    for sample in fs::read_dir(samples()).expect("a folder") {
-        let sample = sample.expect("an item").path();
-        fs::copy(&sample, dir.path().join(sample.file_name().expect("a name"))).expect("copied");
-    }
+    copy(&samples(), dir.path());
     let archive = open(&pack(dir.path(), &["abs=0.01"])).expect("sound");
     let out = tempfile::tempdir().expect("tmp");
     assert_eq!(unpack(&archive, out.path(), 2), 0);

@@ -1,5 +1,6 @@
 //! The library from outside: whole trees, damage, bounds, slices, other readers.
 
+mod beside;
 mod bounds;
 mod conformance;
 mod damage;

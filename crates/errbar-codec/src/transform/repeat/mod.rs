@@ -3,6 +3,7 @@ mod map;
 
 use std::sync::Arc;
 
+use errbar_format::limits::MAX_PARAMS;
 use errbar_format::{Error, Result};
 
 use crate::binary::{Reader, Writer};
@@ -81,6 +82,10 @@ fn find<W: Word>(words: &[W], layout: &Layout) -> Option<Found> {
     let mut writer = Writer::default();
     let repeats = map::code(&mut writer, n, &distances, absent, Some(&given)).ok()?;
     params.extend(writer.finish());
+    if params.len() > MAX_PARAMS {
+        // A map that is too long to be written down, as of large blocks of few values: nothing is told.
+        return Some(Found { params: vec![0], repeats: Repeats::default(), repeated: 0 });
+    }
     (repeated > 0).then_some(Found { params, repeats, repeated })
 }
 
@@ -244,6 +249,13 @@ mod tests {
         let holed = integers(&[60, 70], |i| if noise[i as usize].is_multiple_of(5) { 9 } else { noise[i as usize / 7] });
         assert!(coded(&holed, &["repeat", "linear"], "crans", vec![9]) < 600 * 4 + 1200);
         assert!(coded(&holed, &["rotate", "repeat", "linear"], "crans", vec![9]) > 0);
+    }
+
+    #[test]
+    fn a_map_above_the_limit_is_left_out() {
+        let few = |n: usize| Codes::plain(vec![n], Words::U32(SplitMix64(1).map(|r| r as u32 % 2).take(n).collect()));
+        assert!(Repeat.chooses(&few(1 << 16), &[]).expect("half of them repeat others").len() > 1 << 12);
+        assert_eq!(Repeat.chooses(&few(8 * MAX_PARAMS * 5 / 4), &[]), Some(vec![0]));
     }
 
     #[test]
