@@ -36,7 +36,7 @@ fn unfiltered(stored: &[u8], filters: &[Filter], skipped: u32) -> Vec<u8> {
     let mut bytes = stored.to_vec();
     for (_, filter) in filters.iter().enumerate().rev().filter(|(i, _)| skipped & (1 << i) == 0) {
         match *filter {
-            Filter::Deflate { .. } => {
+            Filter::Deflate { .. } | Filter::Libdeflate { .. } => {
                 let mut inflated = Vec::new();
                 flate2::read::ZlibDecoder::new(&bytes[..]).read_to_end(&mut inflated).expect("a zlib stream");
                 bytes = inflated;
@@ -48,6 +48,32 @@ fn unfiltered(stored: &[u8], filters: &[Filter], skipped: u32) -> Vec<u8> {
                 let first = |k: usize| (0..item as usize).map(move |byte| byte * items + k);
                 let order = (0..items).flat_map(first).chain(whole..bytes.len());
                 bytes = order.map(|from| bytes[from]).collect();
+            }
+            Filter::Difference(raster) => {
+                // The least significant byte of a sample first, so that a carry goes from one to the next.
+                let (item, pixel) = (usize::from(raster.item), usize::from(raster.item) * usize::from(raster.samples));
+                for row in bytes.chunks_mut(raster.row as usize) {
+                    for sample in (pixel..row.len()).step_by(item) {
+                        let mut carry = 0;
+                        for byte in 0..item {
+                            let at = sample + if raster.big_endian { item - 1 - byte } else { byte };
+                            let sum = u16::from(row[at]) + u16::from(row[at - pixel]) + carry;
+                            (row[at], carry) = (sum as u8, sum >> 8);
+                        }
+                    }
+                }
+            }
+            Filter::FloatDifference(raster) => {
+                let item = usize::from(raster.item);
+                for row in bytes.chunks_mut(raster.row as usize) {
+                    (usize::from(raster.samples)..row.len())
+                        .for_each(|i| row[i] = row[i].wrapping_add(row[i - usize::from(raster.samples)]));
+                    let (planes, n) = (row.to_vec(), row.len() / item);
+                    for (i, byte) in row.iter_mut().enumerate() {
+                        let significance = if raster.big_endian { i % item } else { item - 1 - i % item };
+                        *byte = planes[significance * n + i / item];
+                    }
+                }
             }
         }
     }
@@ -85,7 +111,10 @@ fn elements(file: &[u8], layout: &Layout, which: usize) -> Vec<u8> {
                     origin[d] = rest % grid * chunks.shape[d];
                     rest /= grid;
                 }
-                copy_box(bytes, &chunks.shape, &mut all, &array.shape, &origin, item);
+                let inside = |d: usize| chunks.shape[d].min(array.shape[d] - origin[d]);
+                let cut: Vec<u64> = (0..origin.len()).map(inside).collect();
+                let shape = if chunks.padding.is_empty() { &cut } else { &chunks.shape };
+                copy_box(bytes, shape, &mut all, &array.shape, &origin, item);
             }
             _ => (),
         }

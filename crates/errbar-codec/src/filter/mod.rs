@@ -5,7 +5,10 @@
 use errbar_format::record::Filter;
 use errbar_format::{Error, Result};
 
+mod difference;
 mod fletcher32;
+mod float_difference;
+mod libdeflate;
 mod shuffle;
 mod zlib;
 
@@ -30,10 +33,13 @@ fn is_skipped(skipped: u32, at: usize) -> bool {
 /// ```
 pub fn apply(filters: &[Filter], skipped: u32, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
     for (_, filter) in filters.iter().enumerate().filter(|(at, _)| !is_skipped(skipped, *at)) {
-        match *filter {
-            Filter::Shuffle { item } => bytes = shuffle::split(&bytes, item as usize),
-            Filter::Deflate { level, mem_level } => bytes = zlib::deflate(&bytes, level, mem_level)?,
+        match filter {
+            Filter::Shuffle { item } => bytes = shuffle::split(&bytes, *item as usize),
+            Filter::Deflate { level, mem_level } => bytes = zlib::deflate(&bytes, *level, *mem_level)?,
             Filter::Fletcher32 => bytes.extend(fletcher32::checksum(&bytes).to_le_bytes()),
+            Filter::Difference(raster) => difference::apply(&mut bytes, raster),
+            Filter::FloatDifference(raster) => float_difference::apply(&mut bytes, raster),
+            Filter::Libdeflate { level } => bytes = libdeflate::deflate(&bytes, *level)?,
         }
     }
     Ok(bytes)
@@ -45,9 +51,11 @@ pub fn apply(filters: &[Filter], skipped: u32, mut bytes: Vec<u8>) -> Result<Vec
 /// [`errbar_format::Kind::Corrupt`] if the bytes are not what the filters make of so many.
 pub fn undo(filters: &[Filter], skipped: u32, mut bytes: Vec<u8>, len: usize) -> Result<Vec<u8>> {
     for (at, filter) in filters.iter().enumerate().rev().filter(|(at, _)| !is_skipped(skipped, *at)) {
-        match *filter {
-            Filter::Shuffle { item } => bytes = shuffle::join(&bytes, item as usize),
-            Filter::Deflate { .. } => {
+        match filter {
+            Filter::Shuffle { item } => bytes = shuffle::join(&bytes, *item as usize),
+            Filter::Difference(raster) => difference::undo(&mut bytes, raster),
+            Filter::FloatDifference(raster) => float_difference::undo(&mut bytes, raster),
+            Filter::Deflate { .. } | Filter::Libdeflate { .. } => {
                 let checksums = filters[..at].iter().enumerate().filter(|(at, f)| **f == Filter::Fletcher32 && !is_skipped(skipped, *at));
                 bytes = zlib::inflate(&bytes, len + 4 * checksums.count())?;
             }
@@ -71,26 +79,31 @@ fn not_made(what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use errbar_format::record::Raster;
     use proptest::prelude::*;
 
     use super::*;
+
+    fn raster() -> impl Strategy<Value = Raster> {
+        let items = prop::sample::select(vec![1u8, 2, 4, 8]);
+        (items, any::<bool>(), 1u16..5, 1u32..50).prop_map(|(item, big_endian, samples, row)| Raster { item, big_endian, samples, row })
+    }
 
     fn filter() -> impl Strategy<Value = Filter> {
         prop_oneof![
             (1u32..20).prop_map(|item| Filter::Shuffle { item }),
             (0u8..10, 1u8..10).prop_map(|(level, mem_level)| Filter::Deflate { level, mem_level }),
             Just(Filter::Fletcher32),
+            raster().prop_map(Filter::Difference),
+            raster().prop_map(Filter::FloatDifference),
+            (1u8..13).prop_map(|level| Filter::Libdeflate { level }),
         ]
-    }
-
-    fn is_deflate(filter: &Filter) -> bool {
-        matches!(filter, Filter::Deflate { .. })
     }
 
     /// Filters as records may name them: at most one makes a stream.
     fn filters() -> impl Strategy<Value = Vec<Filter>> {
         let any = prop::collection::vec(filter(), 0..5);
-        any.prop_filter("one stream", |filters| filters.iter().filter(|filter| is_deflate(filter)).count() < 2)
+        any.prop_filter("one stream", |filters| filters.iter().filter(|filter| filter.is_stream()).count() < 2)
     }
 
     proptest! {

@@ -56,7 +56,7 @@ pub(super) fn obstacle(
 /// Whether a chunk is deflated.
 pub(super) fn has_stream(filters: &[Filter], place: &Place) -> bool {
     let Holds::Chunk { skipped, .. } = place.holds else { return false };
-    filters.iter().enumerate().any(|(i, filter)| matches!(filter, Filter::Deflate { .. }) && skipped >> i & 1 == 0)
+    filters.iter().enumerate().any(|(i, filter)| filter.is_stream() && skipped >> i & 1 == 0)
 }
 
 /// The filters with which almost all chunks of an array, told from those of one block, are no longer
@@ -98,6 +98,7 @@ pub(super) fn fitting(
 fn at_level(filters: &[Filter], level: u8) -> Vec<Filter> {
     let at_level = |filter: &Filter| match *filter {
         Filter::Deflate { mem_level, .. } => Filter::Deflate { level, mem_level },
+        Filter::Libdeflate { .. } => Filter::Libdeflate { level },
         other => other,
     };
     filters.iter().map(at_level).collect()
