@@ -350,7 +350,7 @@ SEGMENT = one_of(
 RASTER = {"item": u8, "big_endian": flag, "samples": u16, "row": u32}
 FILTER = one_of(
     shuffle={"item": u32}, deflate={"level": u8, "mem_level": u8}, fletcher32={}, difference=RASTER, float_difference=RASTER,
-    libdeflate={"level": u8},
+    libdeflate={"level": u8}, lzw={"full": u16, "gap": u16},
 )  # fmt: skip
 CHUNKS = record(shape=many(u64), filters=many(FILTER), padding=blob)
 VARIABLE = record(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from reader_base import unsupported
 
-STREAMS = ("deflate", "libdeflate")
+STREAMS = ("deflate", "libdeflate", "lzw")
 
 
 def is_possible(f: Any) -> bool:
@@ -19,6 +19,8 @@ def is_possible(f: Any) -> bool:
             return f.item in (1, 2, 4, 8) and f.samples > 0 and f.row > 0
         case "libdeflate":
             return 1 <= f.level <= 12
+        case "lzw":
+            return 259 <= f.full <= 4096
     return True
 
 
@@ -32,6 +34,8 @@ def apply(f: Any, data: bytes) -> bytes:
             return stream.compress(data) + stream.flush()
         case "libdeflate":
             return libdeflate(f.level, data)
+        case "lzw":
+            return lzw(f.full, f.gap, data)
         case "difference" | "float_difference":
             row = difference if f.kind == "difference" else float_difference
             return b"".join(row(f, data[at : at + f.row]) for at in range(0, len(data), f.row))
@@ -54,6 +58,48 @@ def float_difference(f: Any, row: bytes) -> bytes:
     made = planes.copy()
     made[f.samples :] -= planes[: max(len(planes) - f.samples, 0)]
     return made.tobytes() + row[whole:]
+
+
+def lzw(full: int, gap: int, data: bytes) -> bytes:
+    bits, n_bits, width, out = 0, 0, 9, bytearray()
+
+    def put(code: int) -> int:
+        nonlocal bits, n_bits
+        bits, n_bits = (bits & 0xFF) << width | code, n_bits + width
+        while n_bits >= 8:
+            n_bits -= 8
+            out.append(bits >> n_bits & 0xFF)
+        return width
+
+    if data:
+        table: dict[tuple[int, int], int] = {}
+        following, taken, best, check = 258, 1, 0, gap
+        made, string = put(256), data[0]
+        for byte in data[1:]:
+            taken += 1
+            if (string, byte) in table:
+                string = table[string, byte]
+                continue
+            made += put(string)
+            table[string, byte] = following
+            following, string, forget = following + 1, byte, following + 1 >= full
+            if not forget and following >= 1 << width:
+                width += 1
+            elif not forget and gap and taken >= check:
+                check = taken + gap
+                ratio = (taken << 8) // made if taken < 1 << 23 else taken // (made >> 8) if made >> 8 else (1 << 31) - 1
+                forget, best = ratio <= best, ratio
+            if forget:
+                table, following, taken, best = {}, 258, 0, 0
+                made, width = put(256), 9
+        put(string)
+        if following + 1 >= full:
+            put(256)
+            width = 9
+        elif following + 1 >= 1 << width:
+            width += 1
+    put(257)
+    return bytes(out) + (bytes([bits << (8 - n_bits) & 0xFF]) if n_bits else b"")
 
 
 def libdeflate(level: int, data: bytes) -> bytes:

@@ -31,6 +31,35 @@ fn copy_box(source: &[u8], source_shape: &[u64], target: &mut [u8], target_shape
     }
 }
 
+/// What TIFF's LZW codes stand for.
+fn unlzw(bytes: &[u8]) -> Vec<u8> {
+    let bit = |at: usize| usize::from(bytes[at / 8] >> (7 - at % 8) & 1);
+    let (mut at, mut width, mut out) = (0, 9, Vec::new());
+    let (mut strings, mut last): (Vec<Vec<u8>>, Vec<u8>) = Default::default();
+    loop {
+        let code = (at..at + width).fold(0, |code, at| code * 2 + bit(at));
+        at += width;
+        match code {
+            257 => return out,
+            256 => {
+                strings = (0..258).map(|code| vec![code as u8]).collect();
+                (width, last) = (9, Vec::new());
+                continue;
+            }
+            _ => {}
+        }
+        let string = strings.get(code).cloned().unwrap_or_else(|| [&last[..], &last[..1]].concat());
+        out.extend(&string);
+        if !last.is_empty() {
+            strings.push([&last[..], &string[..1]].concat());
+        }
+        last = string;
+        if strings.len() + 1 >= 1 << width && width < 12 {
+            width += 1;
+        }
+    }
+}
+
 /// The bytes of a chunk before its filters.
 fn unfiltered(stored: &[u8], filters: &[Filter], skipped: u32) -> Vec<u8> {
     let mut bytes = stored.to_vec();
@@ -41,6 +70,7 @@ fn unfiltered(stored: &[u8], filters: &[Filter], skipped: u32) -> Vec<u8> {
                 flate2::read::ZlibDecoder::new(&bytes[..]).read_to_end(&mut inflated).expect("a zlib stream");
                 bytes = inflated;
             }
+            Filter::Lzw { .. } => bytes = unlzw(&bytes),
             Filter::Fletcher32 => bytes.truncate(bytes.len() - 4),
             Filter::Shuffle { item } => {
                 let items = bytes.len() / item as usize;

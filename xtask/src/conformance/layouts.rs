@@ -132,7 +132,10 @@ fn rasters() -> Archive {
         ("strips-big", [2, 7], vec![Filter::Difference(raster(2, true, 2, 10)), Filter::Libdeflate { level: 7 }], vec![]),
         ("tiles", [2, 3], vec![Filter::FloatDifference(raster(4, false, 1, 12)), Filter::Libdeflate { level: 12 }], vec![0; 4]),
         ("tiles-cut", [2, 3], vec![Filter::FloatDifference(raster(8, true, 3, 20)), Filter::Libdeflate { level: 1 }], vec![]),
+        ("tiles-lzw", [2, 3], vec![Filter::Lzw { full: 4094, gap: 10_000 }], vec![0; 4]),
         ("whole", [5, 7], vec![Filter::Difference(raster(1, false, 3, 9)), Filter::Libdeflate { level: 9 }], vec![]),
+        ("whole-full", [5, 7], vec![Filter::Lzw { full: 280, gap: 0 }], vec![]),
+        ("whole-gap", [5, 7], vec![Filter::Lzw { full: 4096, gap: 29 }], vec![]),
     ] {
         let array = Array { block_shape: vec![4, 7], ..counting(path, DType::I32, &[5, 7]) };
         let array = if shape[0] == 5 { Array { block_shape: vec![5, 7], ..array } } else { array };
@@ -342,6 +345,7 @@ fn broken_chunks() -> Vec<Vector> {
             "no stream is put into another",
         ),
         v04(Kind::Corrupt, "libdeflate-level", |chunks| chunks.filters = vec![Filter::Libdeflate { level: 13 }], "levels 1 to 12"),
+        v04(Kind::Corrupt, "lzw-full", |chunks| chunks.filters = vec![Filter::Lzw { full: 258, gap: 0 }], "a table has room for a string"),
         v04(
             Kind::Corrupt,
             "two-makers",

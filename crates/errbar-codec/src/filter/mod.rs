@@ -9,6 +9,7 @@ mod difference;
 mod fletcher32;
 mod float_difference;
 mod libdeflate;
+mod lzw;
 mod shuffle;
 mod zlib;
 
@@ -40,6 +41,7 @@ pub fn apply(filters: &[Filter], skipped: u32, mut bytes: Vec<u8>) -> Result<Vec
             Filter::Difference(raster) => difference::apply(&mut bytes, raster),
             Filter::FloatDifference(raster) => float_difference::apply(&mut bytes, raster),
             Filter::Libdeflate { level } => bytes = libdeflate::deflate(&bytes, *level)?,
+            Filter::Lzw { full, gap } => bytes = lzw::encode(&bytes, *full, *gap),
         }
     }
     Ok(bytes)
@@ -55,9 +57,10 @@ pub fn undo(filters: &[Filter], skipped: u32, mut bytes: Vec<u8>, len: usize) ->
             Filter::Shuffle { item } => bytes = shuffle::join(&bytes, *item as usize),
             Filter::Difference(raster) => difference::undo(&mut bytes, raster),
             Filter::FloatDifference(raster) => float_difference::undo(&mut bytes, raster),
-            Filter::Deflate { .. } | Filter::Libdeflate { .. } => {
+            Filter::Deflate { .. } | Filter::Libdeflate { .. } | Filter::Lzw { .. } => {
                 let checksums = filters[..at].iter().enumerate().filter(|(at, f)| **f == Filter::Fletcher32 && !is_skipped(skipped, *at));
-                bytes = zlib::inflate(&bytes, len + 4 * checksums.count())?;
+                let decode = if matches!(filter, Filter::Lzw { .. }) { lzw::decode } else { zlib::inflate };
+                bytes = decode(&bytes, len + 4 * checksums.count())?;
             }
             Filter::Fletcher32 => {
                 let sum = bytes.split_off(bytes.len().saturating_sub(4));
@@ -97,6 +100,7 @@ mod tests {
             raster().prop_map(Filter::Difference),
             raster().prop_map(Filter::FloatDifference),
             (1u8..13).prop_map(|level| Filter::Libdeflate { level }),
+            (259u16..4097, 0u16..100).prop_map(|(full, gap)| Filter::Lzw { full, gap }),
         ]
     }
 

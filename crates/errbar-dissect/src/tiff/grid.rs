@@ -10,8 +10,8 @@ use crate::{Array, Chunks, Holds, Layout, Place, SizeField, not_this};
 /// What a writer did to the bytes of a strip or tile.
 #[derive(Clone, Copy)]
 pub(super) struct Coding {
-    /// Whether they are a zlib stream.
-    deflated: bool,
+    /// How they were compressed, if they were.
+    stream: Option<Filter>,
     /// Which predictor came before that; 1 for none.
     predictor: u64,
 }
@@ -26,8 +26,9 @@ impl Coding {
             _ => false,
         };
         match compression {
-            1 => Ok(Coding { deflated: false, predictor: 1 }),
-            8 | 32946 if fits => Ok(Coding { deflated: true, predictor }),
+            1 => Ok(Coding { stream: None, predictor: 1 }),
+            5 if fits => Ok(Coding { stream: Some(Filter::Lzw { full: 4094, gap: 10_000 }), predictor }),
+            8 | 32946 if fits => Ok(Coding { stream: Some(Filter::Deflate { level: 6, mem_level: 8 }), predictor }),
             _ => Err(not_this("image is compressed in another way")),
         }
     }
@@ -38,7 +39,7 @@ impl Coding {
             3 => Some(Filter::FloatDifference(raster)),
             _ => None,
         };
-        predictor.into_iter().chain(self.deflated.then_some(Filter::Deflate { level: 6, mem_level: 8 })).collect()
+        predictor.into_iter().chain(self.stream).collect()
     }
 }
 
@@ -79,7 +80,7 @@ impl Grid {
         for (i, (&offset, &bytes)) in pieces.offsets.iter().zip(pieces.bytes).enumerate() {
             let size = rows_of(i).checked_mul(row).ok_or_else(overflow)?;
             let is_absent = (offset, bytes) == (0, 0);
-            if !is_absent && if self.coding.deflated { offset == 0 || bytes == 0 } else { bytes < size } {
+            if !is_absent && if self.coding.stream.is_some() { offset == 0 || bytes == 0 } else { bytes < size } {
                 return Err(not_this("strip or tile is too short"));
             }
             needed.push(size);
@@ -88,10 +89,10 @@ impl Grid {
             let (samples, row) = (samples.try_into().ok()?, row.try_into().ok()?);
             Some(Raster { item: item as u8, big_endian: self.array.big_endian, samples, row })
         };
-        match self.coding.deflated {
+        match self.coding.stream.is_some() {
             true => {
                 let filters = self.coding.filters(raster().ok_or_else(overflow)?);
-                self.place_deflated(pieces, filters, (row, samples), layout)
+                self.place_filtered(pieces, filters, (row, samples), layout)
             }
             false => self.place_plain(pieces.offsets, &needed, (row, samples), layout),
         }
@@ -130,7 +131,7 @@ impl Grid {
     }
 
     /// Chunks that were put through filters.
-    fn place_deflated(self, pieces: &Pieces, filters: Vec<Filter>, (row, samples): (u64, u64), layout: &mut Layout) -> Result<()> {
+    fn place_filtered(self, pieces: &Pieces, filters: Vec<Filter>, (row, samples): (u64, u64), layout: &mut Layout) -> Result<()> {
         let longest = pieces.bytes.iter().max().copied().unwrap_or(0).max(self.rows.saturating_mul(row));
         if longest > MAX_BLOCK || layout.places.len() + pieces.offsets.len() > MAX_PLACES {
             return Err(not_this("strips or tiles are too large, or too many"));

@@ -45,6 +45,13 @@ pub enum Filter {
         /// libdeflate's compression level, 1 to 12.
         level: u8,
     },
+    /// The codes of TIFF's LZW.
+    Lzw {
+        /// The table is cleared when its next code would be this, 259 to 4096.
+        full: u16,
+        /// Bytes after which it is looked at whether the table is still worth keeping; 0 for never.
+        gap: u16,
+    },
 }
 
 /// How the samples of an image stand in the bytes of a chunk.
@@ -89,11 +96,11 @@ impl Chunks {
 
 impl Filter {
     /// The names of all filters, each at the position that records give it.
-    pub const NAMES: [&str; 6] = ["shuffle", "deflate", "fletcher32", "difference", "float_difference", "libdeflate"];
+    pub const NAMES: [&str; 7] = ["shuffle", "deflate", "fletcher32", "difference", "float_difference", "libdeflate", "lzw"];
 
     /// Whether it makes a compressed stream, whose length follows from the content.
     pub fn is_stream(&self) -> bool {
-        matches!(self, Filter::Deflate { .. } | Filter::Libdeflate { .. })
+        matches!(self, Filter::Deflate { .. } | Filter::Libdeflate { .. } | Filter::Lzw { .. })
     }
 
     fn is_possible(&self) -> bool {
@@ -105,6 +112,7 @@ impl Filter {
                 matches!(raster.item, 1 | 2 | 4 | 8) && raster.samples > 0 && raster.row > 0
             }
             Filter::Libdeflate { level } => (1..=12).contains(level),
+            Filter::Lzw { full, .. } => (259..=4096).contains(full),
         }
     }
 }

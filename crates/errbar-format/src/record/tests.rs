@@ -281,6 +281,8 @@ fn eb_v04_chunks_lie_in_one_block_each() {
         Filter::Deflate { level: 6, mem_level: 10 },
         Filter::Libdeflate { level: 0 },
         Filter::Libdeflate { level: 13 },
+        Filter::Lzw { full: 258, gap: 0 },
+        Filter::Lzw { full: 4097, gap: 0 },
         Filter::Difference(Raster { item: 3, ..raster }),
         Filter::Difference(Raster { samples: 0, ..raster }),
         Filter::FloatDifference(Raster { row: 0, ..raster }),

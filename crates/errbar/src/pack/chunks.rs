@@ -24,6 +24,8 @@ use crate::policy::Mode;
 const SETTINGS: [(u8, u8); 8] = [(6, 8), (9, 8), (1, 8), (4, 8), (6, 9), (9, 9), (1, 9), (4, 9)];
 /// What libdeflate may have been told, the likeliest first: libtiff tells it 7 where users say nothing.
 const LIBDEFLATE_LEVELS: [u8; 12] = [7, 6, 1, 9, 12, 8, 5, 4, 3, 2, 10, 11];
+/// When writers of LZW forget: libtiff, and imagecodecs.
+const LZW: [Filter; 2] = [Filter::Lzw { full: 4094, gap: 10_000 }, Filter::Lzw { full: 4096, gap: 0 }];
 /// Chunks on which settings are tried before all chunks are.
 const SAMPLES: usize = 8;
 /// An array of which more bytes than one in so many cannot be made again is left as bytes: they would
@@ -200,7 +202,7 @@ impl Undoing<'_> {
             let variable = (&variable(&array, self.mode), self.mode);
             match fitting(self.packer, variable, &chunks, &self.places, (spooled, tolerance))? {
                 Some(filters) => return Ok(Some((Array { chunks: Some(Chunks { filters, ..chunks }), ..array }, Vec::new()))),
-                None => plan.refuse("its chunks would be longer than they are once deflated again"),
+                None => plan.refuse("its chunks would be longer than they are once compressed again"),
             }
         }
         if is_sparse(&array, stored) || (has_stream && self.mode == Mode::Fast) {
@@ -343,12 +345,15 @@ fn paddings(chunks: &Chunks) -> Vec<Vec<u8>> {
 
 /// Filters with what the maker of their stream may have been told, the likeliest first.
 fn settings(filters: &[Filter]) -> Vec<Vec<Filter>> {
-    let declared = filters.iter().find_map(|filter| match filter {
-        Filter::Deflate { level, .. } => Some(*level),
-        _ => None,
-    });
-    let Some(declared) = declared else { return vec![filters.to_vec()] };
-    let zlib = [(declared, 8), (declared, 9)].into_iter().chain(SETTINGS).map(|(level, mem_level)| Filter::Deflate { level, mem_level });
-    let streams = zlib.chain(LIBDEFLATE_LEVELS.map(|level| Filter::Libdeflate { level }));
-    streams.map(|stream| filters.iter().map(|filter| if filter.is_stream() { stream } else { *filter }).collect()).collect()
+    let streams: Vec<Filter> = match filters.iter().find(|filter| filter.is_stream()) {
+        None => return vec![filters.to_vec()],
+        Some(Filter::Lzw { .. }) => LZW.to_vec(),
+        Some(declared) => {
+            let level = if let Filter::Deflate { level, .. } = declared { *level } else { SETTINGS[0].0 };
+            let zlib = [(level, 8), (level, 9)].into_iter().chain(SETTINGS).map(|(level, mem_level)| Filter::Deflate { level, mem_level });
+            zlib.chain(LIBDEFLATE_LEVELS.map(|level| Filter::Libdeflate { level })).collect()
+        }
+    };
+    let with = |stream: Filter| filters.iter().map(|filter| if filter.is_stream() { stream } else { *filter }).collect();
+    streams.into_iter().map(with).collect()
 }

@@ -37,11 +37,11 @@ pub(super) fn obstacle(
     let mut checksums: BTreeSet<Checksum> = BTreeSet::new();
     for place in places.iter().filter(|place| has_stream(&chunks.filters, place)) {
         if mode == Mode::Fast {
-            return Ok(Some("its chunks are deflated, which the mode fast leaves as it is"));
+            return Ok(Some("its chunks are compressed, which the mode fast leaves as it is"));
         }
         match sizes.get(&place.offset) {
             Some(field) => checksums.extend(field.checksum),
-            None => return Ok(Some("the lengths of its deflated chunks cannot be changed in its file")),
+            None => return Ok(Some("the lengths of its compressed chunks cannot be changed in its file")),
         }
     }
     for checksum in checksums {
@@ -53,7 +53,7 @@ pub(super) fn obstacle(
     Ok(None)
 }
 
-/// Whether a chunk is deflated.
+/// Whether a chunk is compressed.
 pub(super) fn has_stream(filters: &[Filter], place: &Place) -> bool {
     let Holds::Chunk { skipped, .. } = place.holds else { return false };
     filters.iter().enumerate().any(|(i, filter)| filter.is_stream() && skipped >> i & 1 == 0)
