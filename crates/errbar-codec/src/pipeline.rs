@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use errbar_format::limits::MAX_PARAMS;
 use errbar_format::record::{PipelineRecord, Receipt, StageRecord};
 use errbar_format::{DType, Error, Result};
 
@@ -138,6 +139,12 @@ fn quantize<'a>(
         check_absent(transform, &codes.scan)?;
         let (params, transformed) = transform.fit(codes.into_owned(), &record.params)?;
         (record.params, codes) = (params, Cow::Owned(transformed));
+    }
+    for record in [&pipeline.quantizer].into_iter().chain(&pipeline.transforms) {
+        if record.params.len() > MAX_PARAMS {
+            let what = format!("{} takes {} bytes of parameters; a record has room for {MAX_PARAMS}", record.name, record.params.len());
+            return Err(Error::usage(what));
+        }
     }
     Ok(Quantized { pipeline, codes, exact })
 }

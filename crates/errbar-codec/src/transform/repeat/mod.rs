@@ -247,6 +247,20 @@ mod tests {
     }
 
     #[test]
+    fn a_map_that_no_record_holds_is_an_error() {
+        // Every other word, by chance, is the one seven words before it.
+        let mut words: Vec<u8> = Vec::new();
+        for (at, r) in SplitMix64(5).take(2_400_000).enumerate() {
+            words.push(if r >> 63 == 0 && at >= 7 { words[at - 7] } else { r as u8 });
+        }
+        let values = Values::from_bytes(DType::U8, false, &[words.len() as u64], words).expect("as many integers as bytes");
+        let plan =
+            PipelineRecord { quantizer: stage("order", vec![]), transforms: vec![stage("repeat", vec![])], coder: stage("store", vec![]) };
+        let coded = pipeline::code(&Registry::core(), &plan, &values, Some(&Tolerance::exact(vec![])));
+        assert_eq!(coded.expect_err("too long a map").kind, errbar_format::Kind::Usage);
+    }
+
+    #[test]
     fn noise_has_no_map_and_others_words_are_refused() {
         let noise = Codes::plain(vec![5000], Words::U32(SplitMix64(1).map(|r| r as u32).take(5000).collect()));
         assert_eq!(Repeat.chooses(&noise, &[]), None);
