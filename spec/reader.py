@@ -34,6 +34,7 @@ from typing import Any
 
 import blake3
 import numpy as np
+import reader_filters as filters
 import reader_lines as lines
 from reader_base import (
     DTYPES, MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_FILTERS, MAX_INLINE, MAX_LEVEL, MAX_NAME, MAX_PAGE, MAX_PARAMS, MAX_PATH, MAX_PAYLOAD, MAX_RECORD, MAX_ROWS,
@@ -346,7 +347,11 @@ SEGMENT = one_of(
     stream={"segments": u32, "deflate": record(level=u8, mem_level=u8, window_bits=u8, strategy=u8), "length": u64, "crc": u32},
     lines={"first": u32, "length": u64, "cells": many(CELL), "end": blob},
 )
-FILTER = one_of(shuffle={"item": u32}, deflate={"level": u8, "mem_level": u8}, fletcher32={}, bits={"width": u8})
+RASTER = {"item": u8, "big_endian": flag, "samples": u16, "row": u32}
+FILTER = one_of(
+    shuffle={"item": u32}, deflate={"level": u8, "mem_level": u8}, fletcher32={}, difference=RASTER, float_difference=RASTER,
+    libdeflate={"level": u8}, lzw={"full": u16, "gap": u16}, bits={"width": u8},
+)  # fmt: skip
 CHUNKS = record(shape=many(u64), filters=many(FILTER), padding=blob)
 VARIABLE = record(
     name=text, dtype=dtype, big_endian=flag, column_major=flag, shape=many(u64), block_shape=many(u64), first_block=u64,
@@ -500,17 +505,13 @@ def check_variable(v: Any) -> None:
 
 
 def check_chunks(v: Any) -> None:
-    chunk, filters = v.chunks.shape, v.chunks.filters
-    if check_shape(chunk, v.dtype) > MAX_BLOCK or len(filters) > MAX_FILTERS:
+    chunk, steps = v.chunks.shape, v.chunks.filters
+    if check_shape(chunk, v.dtype) > MAX_BLOCK or len(steps) > MAX_FILTERS:
         raise limit("EB-V04", "chunks are too large, or have too many filters")
     whole = len(chunk) == len(v.shape) and all(c > 0 and (b % c == 0 or b >= n) for c, b, n in zip(chunk, v.block_shape, v.shape))
-    if not whole or len(v.chunks.padding) != v.dtype.size or product(*boxes(v.shape, chunk)) is None:
+    if not whole or len(v.chunks.padding) not in (0, v.dtype.size) or product(*boxes(v.shape, chunk)) is None:
         raise corrupt("EB-V04", "chunks do not fit the blocks")
-    possible = {
-        "shuffle": lambda f: f.item > 0, "deflate": lambda f: f.level <= 9 and 1 <= f.mem_level <= 9,
-        "fletcher32": lambda f: True, "bits": lambda f: 1 <= f.width <= 32,
-    }  # fmt: skip
-    if not all(possible[f.kind](f) for f in filters) or sum(f.kind == "deflate" for f in filters) > 1:
+    if not all(map(filters.is_possible, steps)) or sum(f.kind in filters.STREAMS for f in steps) > 1:
         raise corrupt("EB-V04", "filter has impossible parameters, or a stream is put into another")
 
 
@@ -892,12 +893,13 @@ class Archive:
             k = block_of(v, origin)
             at, shape = block_box(v, k)
             held = np.frombuffer(self.box(entry, v, k)[1], item).reshape(shape)
-        whole = np.frombuffer(v.chunks.padding * math.prod(v.chunks.shape), item).reshape(v.chunks.shape).copy()
+        shape = v.chunks.shape if v.chunks.padding else extent
+        whole = np.frombuffer((v.chunks.padding or bytes(v.dtype.size)) * math.prod(shape), item).reshape(shape).copy()
         whole[tuple(map(slice, extent))] = held[tuple(slice(o - a, o - a + e) for o, a, e in zip(origin, at, extent))]
         made = whole.tobytes()
         for i, f in enumerate(v.chunks.filters):
             if not s.skipped >> i & 1:
-                made = apply_filter(f, made)
+                made = filters.apply(f, made)
         return made
 
     def rows(self, entry: Any, v: Any) -> Iterator[bytes]:
@@ -942,24 +944,6 @@ class Archive:
             raise corrupt("EB-H02", f"{quote(entry.path)} differs from its original in an archive that says it has no loss")
 
 
-def apply_filter(f: Any, data: bytes) -> bytes:
-    """What a file format does to the bytes of a chunk (filters.md)."""
-    match f.kind:
-        case "shuffle":
-            whole = len(data) // f.item * f.item
-            return np.frombuffer(data[:whole], np.uint8).reshape(-1, f.item).T.tobytes() + data[whole:]
-        case "deflate":
-            stream = zlib.compressobj(f.level, zlib.DEFLATED, 15, f.mem_level, zlib.Z_DEFAULT_STRATEGY)
-            return stream.compress(data) + stream.flush()
-        case "bits":
-            word = 1 if f.width <= 8 else 2 if f.width <= 16 else 4
-            whole = len(data) // word * word
-            bits = np.unpackbits(np.frombuffer(data[:whole], np.uint8).reshape(-1, word), axis=1)
-            return np.packbits(bits[:, 8 * word - f.width :]).tobytes() + data[whole:]
-        case _:
-            return data + fletcher32(data).to_bytes(4, "little")
-
-
 class Stream:
     """A raw deflate stream that is made again of its content (filters.md)."""
 
@@ -989,21 +973,6 @@ class Stream:
         if (self.len, self.crc) != self.expected:
             raise corrupt("EB-E10", "zlib makes another stream of its content")
         return last
-
-
-def fletcher32(data: bytes) -> int:
-    def fold(total: int) -> int:
-        return (total & 0xFFFF) + (total >> 16)
-
-    words = [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data) - 1, 2)]
-    runs = [words[i : i + 360] for i in range(0, len(words), 360)] + ([[data[-1] << 8]] if len(data) % 2 else [])
-    low = high = 0
-    for run in runs:
-        for word in run:
-            low += word
-            high += low
-        low, high = fold(low), fold(high)
-    return fold(high) << 16 | fold(low)
 
 
 def check_hash(entry: Any, hasher: Any) -> None:

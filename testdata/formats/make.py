@@ -410,6 +410,7 @@ def ply():
 
 
 def tiff():
+    import PIL.Image
     import tifffile
 
     one, planar = smooth((20, 30), "u2", 9000), smooth((3, 10, 12))
@@ -419,16 +420,22 @@ def tiff():
     tifffile.imwrite(HERE / "tiff-planar.tif", planar, planarconfig="separate", photometric="rgb")
     tifffile.imwrite(HERE / "tiff-tiles.tif", smooth((20, 40)), tile=(16, 32))
     tifffile.imwrite(HERE / "tiff-tiles-rgb.tif", smooth((20, 20, 3), "i1"), tile=(16, 16), photometric="rgb", byteorder=">")
+    tifffile.imwrite(HERE / "tiff-deflate.tif", one, rowsperstrip=8, compression="zlib", predictor=2)
+    tifffile.imwrite(HERE / "tiff-deflate-rgb.tif", smooth((20, 20, 3), "u2", 9000), tile=(16, 16), photometric="rgb", compression="zlib", predictor=2, byteorder=">")
+    tifffile.imwrite(HERE / "tiff-deflate-float.tif", smooth((20, 40)), rowsperstrip=9, compression="zlib", predictor=3)
+    # libtiff's LZW, and imagecodecs'.
+    PIL.Image.fromarray(one.repeat(3, 0)).save(HERE / "tiff-lzw.tif", compression="tiff_lzw")
+    tifffile.imwrite(HERE / "tiff-lzw-tiles.tif", one, tile=(16, 16), compression="lzw", predictor=2, byteorder=">")
     with tifffile.TiffWriter(HERE / "tiff-pages.tif") as pages:
         pages.write(one.astype("c8"), subifds=1, metadata=None)
         pages.write(one[::2, ::2].astype("f2"), subfiletype=1, metadata=None)
         pages.write(one, compression="zlib", metadata=None)
         pages.write(one.astype("i4"), metadata=None)
-    for file in ["tiff.tif", "tiff-big.tif", "tiff-planar.tif", "tiff-tiles.tif", "tiff-tiles-rgb.tif", "tiff-pages.tif"]:
+    names = ["", "-big", "-planar", "-tiles", "-tiles-rgb", "-pages", "-deflate", "-deflate-rgb", "-deflate-float", "-lzw", "-lzw-tiles"]
+    for file in [f"tiff{name}.tif" for name in names]:
         with tifffile.TiffFile(HERE / file) as pages:
             for number, page in enumerate(pages.pages):
-                if page.compression == 1:
-                    yield file, str(number) if len(pages.pages) > 1 else "", page.asarray()
+                yield file, str(number) if len(pages.pages) > 1 else "", page.asarray()
                 for below, sub in enumerate(page.pages or []):
                     yield file, f"{number}/{below}", sub.asarray()
 

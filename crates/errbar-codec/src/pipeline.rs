@@ -140,9 +140,11 @@ fn quantize<'a>(
         let (params, transformed) = transform.fit(codes.into_owned(), &record.params)?;
         (record.params, codes) = (params, Cow::Owned(transformed));
     }
-    // No reader takes more.
-    if let Some(stage) = [&pipeline.quantizer].into_iter().chain(&pipeline.transforms).find(|stage| stage.params.len() > MAX_PARAMS) {
-        return Err(Error::limit("EB-B03", format!("{} takes {} bytes of parameters", stage.name, stage.params.len())));
+    for record in [&pipeline.quantizer].into_iter().chain(&pipeline.transforms) {
+        if record.params.len() > MAX_PARAMS {
+            let what = format!("{} takes {} bytes of parameters; a record has room for {MAX_PARAMS}", record.name, record.params.len());
+            return Err(Error::usage(what));
+        }
     }
     Ok(Quantized { pipeline, codes, exact })
 }

@@ -62,13 +62,14 @@ impl Packing {
 /// An array cut into boxes that are stored apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunks {
-    /// Extent of a chunk along each dimension. Chunks at the far faces reach past the array.
+    /// Extent of a chunk along each dimension.
     pub shape: Vec<u64>,
     /// What the file's writer did to the bytes of a chunk, in order.
     pub filters: Vec<Filter>,
     /// Bytes of the element that stands where no chunk is stored.
     pub fill: Vec<u8>,
-    /// Bytes of the element that most likely fills chunks past the array's faces.
+    /// Bytes of the element that most likely fills chunks past the array's faces; none where chunks are
+    /// cut there.
     pub padding: Vec<u8>,
 }
 
@@ -128,7 +129,8 @@ impl Array {
                 && !chunks.shape.contains(&0)
                 && bytes.is_some_and(|bytes| bytes <= MAX_BLOCK)
                 && self.n_chunks().is_some()
-                && [&chunks.fill, &chunks.padding].iter().all(|element| element.len() == self.dtype.size())
+                && chunks.fill.len() == self.dtype.size()
+                && (chunks.padding.is_empty() || chunks.padding.len() == self.dtype.size())
         });
         dims && chunks && self.name.len() <= MAX_NAME
     }

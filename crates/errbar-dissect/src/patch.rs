@@ -5,13 +5,15 @@ use std::ops::Range;
 
 use crate::{Place, ReadAt};
 
-/// A little-endian number of a file that is the length of a chunk.
+/// A number of a file that is the length of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeField {
     /// Its first byte in the file.
     pub offset: u64,
     /// Its bytes, 1 to 8.
     pub width: u8,
+    /// Whether it is big-endian.
+    pub big_endian: bool,
     /// The checksum that covers it, if one does.
     pub checksum: Option<Checksum>,
 }
@@ -26,6 +28,12 @@ pub struct Checksum {
 }
 
 impl SizeField {
+    /// The bytes of the field for this length.
+    pub fn bytes(&self, len: u64) -> Vec<u8> {
+        let width = usize::from(self.width).min(8);
+        if self.big_endian { len.to_be_bytes()[8 - width..].to_vec() } else { len.to_le_bytes()[..width].to_vec() }
+    }
+
     fn span(&self) -> Option<Range<u64>> {
         Some(self.offset..self.offset.checked_add(self.width.into())?)
     }
@@ -145,6 +153,7 @@ mod tests {
         let field = |offset, sum: Option<(u64, u64)>| SizeField {
             offset,
             width: 4,
+            big_endian: false,
             checksum: sum.map(|(start, length)| Checksum { start, length }),
         };
         let apart = |fields: &[SizeField], size| {

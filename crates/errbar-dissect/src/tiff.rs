@@ -2,17 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use errbar_format::limits::MAX_BLOCK;
 use errbar_format::{DType, Result};
 
-use crate::layout::MAX_PLACES;
+use self::grid::{Grid, Pieces};
 use crate::numbers::Numbers;
-use crate::{Array, Chunks, Dissector, Holds, Layout, Place, ReadAt, not_this};
+use crate::{Array, Dissector, Layout, ReadAt, SizeField, not_this};
+
+mod grid;
 
 /// Images in a file, at most.
 const MAX_IMAGES: usize = 1 << 16;
 /// Fields, and numbers in them, of all directories, at most: many directories may name one long field.
 const MAX_VALUES: u64 = 1 << 23;
+/// What stands behind the head of a file whose strips or tiles GDAL has put sizes and copies of bytes around.
+const GHOST: &[u8] = b"GDAL_STRUCTURAL_METADATA_SIZE=";
 
 mod tag {
     pub const SUBFILE_TYPE: u16 = 254;
@@ -61,7 +64,10 @@ impl Dissector for Tiff {
             true => return Err(not_this("BigTIFF with offsets of unknown size")),
             false => head.u32(4)?.into(),
         };
-        let mut tiff = Reader { file, big_endian, wide, values_left: MAX_VALUES };
+        let after_head = if wide { 16 } else { 8 };
+        let text = Numbers::read(file, after_head, GHOST.len() as u64, big_endian);
+        let sealed = text.is_ok_and(|text| text.bytes(0, GHOST.len()).is_ok_and(|text| text == GHOST));
+        let mut tiff = Reader { file, big_endian, wide, sealed, values_left: MAX_VALUES };
         let mut layout = Layout::default();
         let mut seen = HashSet::new();
         let (mut next, mut images) = (first, 0);
@@ -93,6 +99,8 @@ struct Reader<'a> {
     file: &'a dyn ReadAt,
     big_endian: bool,
     wide: bool,
+    /// Whether other bytes than the directories' say what strips or tiles hold.
+    sealed: bool,
     values_left: u64,
 }
 
@@ -154,20 +162,27 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds the image of a directory, if it is stored plainly.
+    /// Where the file has the values of a field, if it has it.
+    fn value_fields(&self, directory: &Directory, tag: u16) -> Vec<SizeField> {
+        let Some(&(kind, count, at)) = directory.fields.get(&tag) else { return Vec::new() };
+        let size = size_of(kind);
+        let field = |i| SizeField { offset: at + i * size, width: size as u8, big_endian: self.big_endian, checksum: None };
+        (0..count).map(field).collect()
+    }
+
+    /// Adds the image of a directory, if it is stored plainly or deflated.
     fn image(&mut self, directory: &Directory, name: String, layout: &mut Layout) -> Result<()> {
         let mut one = |tag, default| self.one(directory, tag, default);
         let dtype = sample_type(one(tag::SAMPLE_FORMAT, 1)?, one(tag::BITS, 1)?)?;
         let photometric = one(tag::PHOTOMETRIC, 1)?;
-        let plain = one(tag::COMPRESSION, 1)? == 1
-            && one(tag::PREDICTOR, 1)? == 1
-            && one(tag::FILL_ORDER, 1)? == 1
+        let coding = grid::Coding::of(one(tag::COMPRESSION, 1)?, one(tag::PREDICTOR, 1)?, dtype)?;
+        let plain = one(tag::FILL_ORDER, 1)? == 1
             && one(tag::DEPTH, 1)? == 1
             // Chroma is stored at half resolution unless said otherwise.
             && (photometric != 6 || one(tag::SUBSAMPLING, 2)? == 1);
         let (width, length, samples) = (one(tag::WIDTH, 0)?, one(tag::LENGTH, 0)?, one(tag::SAMPLES, 1)?);
         if !plain || width == 0 || length == 0 || samples == 0 {
-            return Err(not_this("image is compressed, subsampled or empty"));
+            return Err(not_this("image is subsampled, deep or empty"));
         }
         let planar = one(tag::PLANAR, 1)? == 2 && samples > 1;
         let auxiliary = one(tag::SUBFILE_TYPE, 0)? & 4 != 0 || matches!(photometric, 3 | 4);
@@ -176,9 +191,9 @@ impl Reader<'_> {
             (_, false) => vec![length, width, samples],
             (_, true) => vec![samples, length, width],
         };
-        let array = Array { auxiliary, ..Array::new(name, dtype, self.big_endian, shape) };
+        let array = Array { auxiliary, sealed: self.sealed, ..Array::new(name, dtype, self.big_endian, shape) };
         let tiled = directory.fields.contains_key(&tag::TILE_WIDTH);
-        let (rows, columns, offsets, bytes) = match tiled {
+        let (rows, columns, offsets_tag, bytes_tag) = match tiled {
             true => {
                 let tile = (self.one(directory, tag::TILE_LENGTH, 0)?, self.one(directory, tag::TILE_WIDTH, 0)?);
                 (tile.0, tile.1, tag::TILE_OFFSETS, tag::TILE_BYTES)
@@ -188,10 +203,10 @@ impl Reader<'_> {
         if rows == 0 || columns == 0 {
             return Err(not_this("strips or tiles are empty"));
         }
-        let offsets = self.values(directory, offsets)?.unwrap_or_default();
-        let bytes = self.values(directory, bytes)?.unwrap_or_default();
+        let offsets = self.values(directory, offsets_tag)?.unwrap_or_default();
+        let bytes = self.values(directory, bytes_tag)?.unwrap_or_default();
         let planes = if planar { samples } else { 1 };
-        let grid = Grid { planes, rows, columns, tiled, array };
+        let grid = Grid { planes, rows, columns, tiled, coding, array };
         if grid.pieces(length, width) != Some(offsets.len() as u64) || bytes.len() != offsets.len() {
             return Err(not_this("strips or tiles are not as many as the image needs"));
         }
@@ -200,74 +215,8 @@ impl Reader<'_> {
         if directory.fields.contains_key(&tag::GDAL_NODATA) && offsets.iter().zip(&bytes).any(absent) {
             return Err(not_this("image is sparse"));
         }
-        grid.place(&offsets, &bytes, length, layout)
-    }
-}
-
-/// An image cut into tiles, or into strips: tiles as wide as the image, the last one short.
-struct Grid {
-    planes: u64,
-    rows: u64,
-    columns: u64,
-    tiled: bool,
-    array: Array,
-}
-
-impl Grid {
-    fn pieces(&self, length: u64, width: u64) -> Option<u64> {
-        length.div_ceil(self.rows).checked_mul(width.div_ceil(self.columns))?.checked_mul(self.planes)
-    }
-
-    fn place(self, offsets: &[u64], bytes: &[u64], length: u64, layout: &mut Layout) -> Result<()> {
-        let overflow = || not_this("image overflows");
-        let [.., samples] = self.array.shape[..] else { return Err(overflow()) };
-        let chunky = if self.array.shape.len() == 3 && self.planes == 1 { samples } else { 1 };
-        let row = self.columns.checked_mul(chunky).and_then(|n| n.checked_mul(self.array.dtype.size() as u64)).ok_or_else(overflow)?;
-        let strips = length.div_ceil(self.rows);
-        let last = length - (strips - 1) * self.rows;
-        let rows_of = |i: usize| if !self.tiled && (i as u64 + 1).is_multiple_of(strips) { last } else { self.rows };
-        let mut needed = Vec::with_capacity(offsets.len());
-        for (i, bytes) in bytes.iter().enumerate() {
-            let size = rows_of(i).checked_mul(row).ok_or_else(overflow)?;
-            if *bytes < size && (*bytes, offsets[i]) != (0, 0) {
-                return Err(not_this("strip or tile is too short"));
-            }
-            needed.push(size);
-        }
-        let whole = self.array.bytes() == needed.iter().try_fold(0u64, |sum, n| sum.checked_add(*n)) && (!self.tiled || offsets.len() == 1);
-        let follow = (1..offsets.len()).all(|i| offsets[i - 1].checked_add(needed[i - 1]) == Some(offsets[i]));
-        if whole && follow && offsets[0] > 0 {
-            layout.array(offsets[0], self.array);
-            return Ok(());
-        }
-        // A chunk is a tile, or as many rows as go into every strip, the short one too.
-        let rows = match self.tiled {
-            true => self.rows,
-            false => Some(gcd(self.rows, last)).filter(|rows| rows * row <= MAX_BLOCK).unwrap_or(1),
-        };
-        if layout.places.len() as u64 + needed.iter().map(|n| n / (rows * row)).sum::<u64>() > MAX_PLACES as u64 {
-            return Err(not_this("too many strips or tiles"));
-        }
-        let shape = match (self.planes, self.array.shape.len()) {
-            (1, 2) => vec![rows, self.columns],
-            (1, _) => vec![rows, self.columns, chunky],
-            _ => vec![1, rows, self.columns],
-        };
-        let (array, length) = (layout.arrays.len(), rows * row);
-        let mut index = 0;
-        for (offset, needed) in offsets.iter().zip(&needed) {
-            for part in 0..needed / length {
-                if *offset > 0 {
-                    let offset = offset.checked_add(part * length).ok_or_else(overflow)?;
-                    layout.places.push(Place { offset, length, holds: Holds::Chunk { array, index, skipped: 0 } });
-                }
-                index += 1;
-            }
-        }
-        let zero = vec![0; self.array.dtype.size()];
-        let chunks = Chunks { shape, filters: Vec::new(), fill: zero.clone(), padding: zero };
-        layout.arrays.push(Array { chunks: Some(chunks), ..self.array });
-        Ok(())
+        let pieces = Pieces { offsets: &offsets, bytes: &bytes, fields: &self.value_fields(directory, bytes_tag) };
+        grid.place(&pieces, length, layout)
     }
 }
 
@@ -280,13 +229,6 @@ fn size_of(kind: u16) -> u64 {
         5 | 10 | 12 | 16..=18 => 8,
         _ => 0,
     }
-}
-
-fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 fn sample_type(format: u64, bits: u64) -> Result<DType> {

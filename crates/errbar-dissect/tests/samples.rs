@@ -31,16 +31,46 @@ fn copy_box(source: &[u8], source_shape: &[u64], target: &mut [u8], target_shape
     }
 }
 
+/// What TIFF's LZW codes stand for.
+fn unlzw(bytes: &[u8]) -> Vec<u8> {
+    let bit = |at: usize| usize::from(bytes[at / 8] >> (7 - at % 8) & 1);
+    let (mut at, mut width, mut out) = (0, 9, Vec::new());
+    let (mut strings, mut last): (Vec<Vec<u8>>, Vec<u8>) = Default::default();
+    loop {
+        let code = (at..at + width).fold(0, |code, at| code * 2 + bit(at));
+        at += width;
+        match code {
+            257 => return out,
+            256 => {
+                strings = (0..258).map(|code| vec![code as u8]).collect();
+                (width, last) = (9, Vec::new());
+                continue;
+            }
+            _ => {}
+        }
+        let string = strings.get(code).cloned().unwrap_or_else(|| [&last[..], &last[..1]].concat());
+        out.extend(&string);
+        if !last.is_empty() {
+            strings.push([&last[..], &string[..1]].concat());
+        }
+        last = string;
+        if strings.len() + 1 >= 1 << width && width < 12 {
+            width += 1;
+        }
+    }
+}
+
 /// The bytes of a chunk before its filters.
 fn unfiltered(stored: &[u8], filters: &[Filter], skipped: u32) -> Vec<u8> {
     let mut bytes = stored.to_vec();
     for (_, filter) in filters.iter().enumerate().rev().filter(|(i, _)| skipped & (1 << i) == 0) {
         match *filter {
-            Filter::Deflate { .. } => {
+            Filter::Deflate { .. } | Filter::Libdeflate { .. } => {
                 let mut inflated = Vec::new();
                 flate2::read::ZlibDecoder::new(&bytes[..]).read_to_end(&mut inflated).expect("a zlib stream");
                 bytes = inflated;
             }
+            Filter::Lzw { .. } => bytes = unlzw(&bytes),
             Filter::Fletcher32 => bytes.truncate(bytes.len() - 4),
             Filter::Bits { width } => {
                 let bit = |at: usize| u32::from(bytes[at / 8] >> (7 - at % 8) & 1);
@@ -54,6 +84,32 @@ fn unfiltered(stored: &[u8], filters: &[Filter], skipped: u32) -> Vec<u8> {
                 let first = |k: usize| (0..item as usize).map(move |byte| byte * items + k);
                 let order = (0..items).flat_map(first).chain(whole..bytes.len());
                 bytes = order.map(|from| bytes[from]).collect();
+            }
+            Filter::Difference(raster) => {
+                // The least significant byte of a sample first, so that a carry goes from one to the next.
+                let (item, pixel) = (usize::from(raster.item), usize::from(raster.item) * usize::from(raster.samples));
+                for row in bytes.chunks_mut(raster.row as usize) {
+                    for sample in (pixel..row.len()).step_by(item) {
+                        let mut carry = 0;
+                        for byte in 0..item {
+                            let at = sample + if raster.big_endian { item - 1 - byte } else { byte };
+                            let sum = u16::from(row[at]) + u16::from(row[at - pixel]) + carry;
+                            (row[at], carry) = (sum as u8, sum >> 8);
+                        }
+                    }
+                }
+            }
+            Filter::FloatDifference(raster) => {
+                let item = usize::from(raster.item);
+                for row in bytes.chunks_mut(raster.row as usize) {
+                    (usize::from(raster.samples)..row.len())
+                        .for_each(|i| row[i] = row[i].wrapping_add(row[i - usize::from(raster.samples)]));
+                    let (planes, n) = (row.to_vec(), row.len() / item);
+                    for (i, byte) in row.iter_mut().enumerate() {
+                        let significance = if raster.big_endian { i % item } else { item - 1 - i % item };
+                        *byte = planes[significance * n + i / item];
+                    }
+                }
             }
         }
     }
@@ -91,7 +147,10 @@ fn elements(file: &[u8], layout: &Layout, which: usize) -> Vec<u8> {
                     origin[d] = rest % grid * chunks.shape[d];
                     rest /= grid;
                 }
-                copy_box(bytes, &chunks.shape, &mut all, &array.shape, &origin, item);
+                let inside = |d: usize| chunks.shape[d].min(array.shape[d] - origin[d]);
+                let cut: Vec<u64> = (0..origin.len()).map(inside).collect();
+                let shape = if chunks.padding.is_empty() { &cut } else { &chunks.shape };
+                copy_box(bytes, shape, &mut all, &array.shape, &origin, item);
             }
             _ => (),
         }

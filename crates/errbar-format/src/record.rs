@@ -15,11 +15,13 @@ use crate::{DType, Error, Hash, Result};
 
 mod bound;
 mod check;
+mod chunks;
 mod full_width;
 mod lines;
 mod segment;
 
 pub use bound::{Bound, Limit, Receipt};
+pub use chunks::{Chunks, Filter, Raster};
 pub use lines::{Cell, Pad, Print};
 pub use segment::{Deflate, Segment};
 
@@ -311,41 +313,6 @@ pub struct PartRef {
     pub block: u64,
     /// First byte in its decoded bytes.
     pub offset: u64,
-}
-
-/// How a variable stands in its file in chunks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chunks {
-    /// Extent of a chunk along each dimension. Chunks at the far faces reach past the variable.
-    pub shape: Vec<u64>,
-    /// What is done to the bytes of a chunk, in order.
-    pub filters: Vec<Filter>,
-    /// Bytes of the element that fills a chunk past the variable's faces.
-    pub padding: Vec<u8>,
-}
-
-/// What a file's format does to the bytes of a chunk before they are stored; loses nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Filter {
-    /// The first bytes of all items, then the second bytes, …; bytes behind the last whole item last.
-    Shuffle {
-        /// Bytes of an item.
-        item: u32,
-    },
-    /// A zlib stream (RFC 1950), made as zlib makes it.
-    Deflate {
-        /// zlib's `level`, 0 to 9.
-        level: u8,
-        /// zlib's `memLevel`, 1 to 9.
-        mem_level: u8,
-    },
-    /// The checksum of HDF5's Fletcher-32 filter behind the bytes.
-    Fletcher32,
-    /// The low bits of big-endian words, most significant bit first, without a gap between them.
-    Bits {
-        /// Bits of a number, 1 to 32. Its word has 1, 2 or 4 bytes, as few as hold it.
-        width: u8,
-    },
 }
 
 /// An array found inside a file.

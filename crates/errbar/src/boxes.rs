@@ -22,6 +22,12 @@ pub(crate) fn intersect(a: &Frame<'_>, b: &Frame<'_>) -> Option<(Vec<u64>, Vec<u
     Some((origin, extent))
 }
 
+/// A buffer of elements of `item` bytes that are all `element`, or zeros if that is empty.
+pub(crate) fn filled(element: &[u8], shape: &[u64], item: usize) -> Vec<u8> {
+    let n = shape.iter().product::<u64>() as usize;
+    if element.iter().all(|&byte| byte == 0) { vec![0; n * item] } else { element.repeat(n) }
+}
+
 /// Copies what two buffers share of an array with elements of `item` bytes.
 pub(crate) fn copy(from: &[u8], from_frame: &Frame<'_>, to: &mut [u8], to_frame: &Frame<'_>, item: usize) {
     let Some((origin, extent)) = intersect(from_frame, to_frame) else { return };

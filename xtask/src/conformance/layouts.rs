@@ -2,7 +2,7 @@
 
 use errbar_codec::filter;
 use errbar_format::limits::{MAX_BLOCK, MAX_FILTERS, MAX_INLINE};
-use errbar_format::record::{BlockPlace, Chunks, Entry, FileBody, FileHashes, Filter, PartRef, Receipt, Segment, Variable};
+use errbar_format::record::{BlockPlace, Chunks, Entry, FileBody, FileHashes, Filter, PartRef, Raster, Receipt, Segment, Variable};
 use errbar_format::{DType, Kind};
 
 use super::accept::counting;
@@ -21,6 +21,7 @@ pub fn vectors() -> Vec<Vector> {
             chunks(),
             "chunks past the faces, one missing, one that skips a filter, out of order; every filter, two settings of zlib; bits of all words",
         ),
+        Vector::accept("accept-rasters", rasters(), "strips and tiles put through both predictors; libdeflate; chunks cut at the faces"),
         Vector::accept(
             "accept-chunks-under-a-bound",
             bounded_chunks(|_| {}),
@@ -120,6 +121,45 @@ fn chunked(path: &str, b: &mut Builder, filters: Vec<Filter>, stored: &[(u64, u3
     let chunks = Chunks { shape: vec![2, 3], filters, padding };
     let variable = Variable { chunks: Some(chunks), ..named("v", &array, first) };
     file(path, segments, vec![variable], &content)
+}
+
+/// An array of 5 × 7 as images have it: strips of 2 × 7, the last one cut, and tiles of 2 × 3.
+fn rasters() -> Archive {
+    let mut b = Builder::new("rasters");
+    let raster = |item, big_endian, samples, row| Raster { item, big_endian, samples, row };
+    for (path, shape, filters, padding) in [
+        ("strips", [2, 7], vec![Filter::Difference(raster(4, false, 1, 28)), Filter::Deflate { level: 6, mem_level: 8 }], vec![]),
+        ("strips-big", [2, 7], vec![Filter::Difference(raster(2, true, 2, 10)), Filter::Libdeflate { level: 7 }], vec![]),
+        ("tiles", [2, 3], vec![Filter::FloatDifference(raster(4, false, 1, 12)), Filter::Libdeflate { level: 12 }], vec![0; 4]),
+        ("tiles-cut", [2, 3], vec![Filter::FloatDifference(raster(8, true, 3, 20)), Filter::Libdeflate { level: 1 }], vec![]),
+        ("tiles-lzw", [2, 3], vec![Filter::Lzw { full: 4094, gap: 10_000 }], vec![0; 4]),
+        ("whole", [5, 7], vec![Filter::Difference(raster(1, false, 3, 9)), Filter::Libdeflate { level: 9 }], vec![]),
+        ("whole-full", [5, 7], vec![Filter::Lzw { full: 280, gap: 0 }], vec![]),
+        ("whole-gap", [5, 7], vec![Filter::Lzw { full: 4096, gap: 29 }], vec![]),
+    ] {
+        let array = Array { block_shape: vec![4, 7], ..counting(path, DType::I32, &[5, 7]) };
+        let array = if shape[0] == 5 { Array { block_shape: vec![5, 7], ..array } } else { array };
+        let first = b.next_block();
+        let rows = array.block_shape[0];
+        block(&mut b, path, "v", &array, (&[0, 0], &[rows, 7]), &array.bytes[..rows as usize * 28]);
+        if rows < 5 {
+            block(&mut b, path, "v", &array, (&[rows, 0], &[5 - rows, 7]), &array.bytes[rows as usize * 28..]);
+        }
+        let columns = 7usize.div_ceil(shape[1]);
+        let (mut segments, mut content) = (Vec::new(), Vec::new());
+        for index in 0..5usize.div_ceil(shape[0]) * columns {
+            let at = (index / columns, index % columns);
+            let extent = [shape[0].min(5 - at.0 * shape[0]), shape[1].min(7 - at.1 * shape[1])];
+            let whole = chunk_of(&array, shape, at, &[0; 4]);
+            let inside = whole.chunks_exact(4 * shape[1]).take(extent[0]).flat_map(|row| row[..4 * extent[1]].to_vec()).collect();
+            let bytes = filter::apply(&filters, 0, if padding.is_empty() { inside } else { whole }).expect("memory");
+            segments.push(Segment::Chunk { variable: 0, index: index as u64, length: bytes.len() as u64, skipped: 0 });
+            content.extend(bytes);
+        }
+        let chunks = Chunks { shape: shape.map(|n| n as u64).to_vec(), filters, padding };
+        b.entry(file(path, segments, vec![Variable { chunks: Some(chunks), ..named("v", &array, first) }], &content));
+    }
+    b.finish()
 }
 
 fn chunks() -> Archive {
@@ -309,6 +349,32 @@ fn broken_chunks() -> Vec<Vector> {
             "two-streams",
             |chunks| chunks.filters = vec![Filter::Deflate { level: 6, mem_level: 8 }; 2],
             "no stream is put into another",
+        ),
+        v04(Kind::Corrupt, "libdeflate-level", |chunks| chunks.filters = vec![Filter::Libdeflate { level: 13 }], "levels 1 to 12"),
+        v04(Kind::Corrupt, "lzw-full", |chunks| chunks.filters = vec![Filter::Lzw { full: 258, gap: 0 }], "a table has room for a string"),
+        v04(
+            Kind::Corrupt,
+            "two-makers",
+            |chunks| chunks.filters = vec![Filter::Deflate { level: 6, mem_level: 8 }, Filter::Libdeflate { level: 6 }],
+            "no stream is put into another",
+        ),
+        v04(
+            Kind::Corrupt,
+            "sample-of-three-bytes",
+            |chunks| chunks.filters = vec![Filter::Difference(Raster { item: 3, big_endian: false, samples: 1, row: 6 })],
+            "samples of 1, 2, 4 or 8 bytes",
+        ),
+        v04(
+            Kind::Corrupt,
+            "pixel-of-nothing",
+            |chunks| chunks.filters = vec![Filter::FloatDifference(Raster { item: 2, big_endian: false, samples: 0, row: 6 })],
+            "a pixel has samples",
+        ),
+        v04(
+            Kind::Corrupt,
+            "row-of-nothing",
+            |chunks| chunks.filters = vec![Filter::Difference(Raster { item: 2, big_endian: false, samples: 1, row: 0 })],
+            "a row has bytes",
         ),
         e04("chunk-twice", chunk(0, 1), "a chunk stands once"),
         e04("no-such-chunk", chunk(0, 3), "a chunk of the grid"),

@@ -6,7 +6,11 @@ use errbar_format::record::Filter;
 use errbar_format::{Error, Result};
 
 mod bits;
+mod difference;
 mod fletcher32;
+mod float_difference;
+mod libdeflate;
+mod lzw;
 mod shuffle;
 mod zlib;
 
@@ -31,11 +35,15 @@ fn is_skipped(skipped: u32, at: usize) -> bool {
 /// ```
 pub fn apply(filters: &[Filter], skipped: u32, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
     for (_, filter) in filters.iter().enumerate().filter(|(at, _)| !is_skipped(skipped, *at)) {
-        match *filter {
-            Filter::Shuffle { item } => bytes = shuffle::split(&bytes, item as usize),
-            Filter::Deflate { level, mem_level } => bytes = zlib::deflate(&bytes, level, mem_level)?,
+        match filter {
+            Filter::Shuffle { item } => bytes = shuffle::split(&bytes, *item as usize),
+            Filter::Deflate { level, mem_level } => bytes = zlib::deflate(&bytes, *level, *mem_level)?,
             Filter::Fletcher32 => bytes.extend(fletcher32::checksum(&bytes).to_le_bytes()),
-            Filter::Bits { width } => bytes = bits::pack(&bytes, width),
+            Filter::Difference(raster) => difference::apply(&mut bytes, raster),
+            Filter::FloatDifference(raster) => float_difference::apply(&mut bytes, raster),
+            Filter::Libdeflate { level } => bytes = libdeflate::deflate(&bytes, *level)?,
+            Filter::Lzw { full, gap } => bytes = lzw::encode(&bytes, *full, *gap),
+            Filter::Bits { width } => bytes = bits::pack(&bytes, *width),
         }
     }
     Ok(bytes)
@@ -47,10 +55,13 @@ pub fn apply(filters: &[Filter], skipped: u32, mut bytes: Vec<u8>) -> Result<Vec
 /// [`errbar_format::Kind::Corrupt`] if the bytes are not what the filters make of so many.
 pub fn undo(filters: &[Filter], skipped: u32, mut bytes: Vec<u8>, len: usize) -> Result<Vec<u8>> {
     for (at, filter) in filters.iter().enumerate().rev().filter(|(at, _)| !is_skipped(skipped, *at)) {
-        match *filter {
-            Filter::Shuffle { item } => bytes = shuffle::join(&bytes, item as usize),
-            Filter::Deflate { .. } => bytes = zlib::inflate(&bytes, made_len(&filters[..at], skipped, len)?)?,
-            Filter::Bits { width } => bytes = bits::unpack(&bytes, width, made_len(&filters[..at], skipped, len)?)?,
+        match filter {
+            Filter::Shuffle { item } => bytes = shuffle::join(&bytes, *item as usize),
+            Filter::Difference(raster) => difference::undo(&mut bytes, raster),
+            Filter::FloatDifference(raster) => float_difference::undo(&mut bytes, raster),
+            Filter::Deflate { .. } | Filter::Libdeflate { .. } => bytes = zlib::inflate(&bytes, made_len(&filters[..at], skipped, len)?)?,
+            Filter::Lzw { .. } => bytes = lzw::decode(&bytes, made_len(&filters[..at], skipped, len)?)?,
+            Filter::Bits { width } => bytes = bits::unpack(&bytes, *width, made_len(&filters[..at], skipped, len)?)?,
             Filter::Fletcher32 => {
                 let sum = bytes.split_off(bytes.len().saturating_sub(4));
                 if sum != fletcher32::checksum(&bytes).to_le_bytes() {
@@ -72,10 +83,12 @@ pub fn undo(filters: &[Filter], skipped: u32, mut bytes: Vec<u8>, len: usize) ->
 fn made_len(filters: &[Filter], skipped: u32, len: usize) -> Result<usize> {
     let mut used = filters.iter().enumerate().filter(|(at, _)| !is_skipped(skipped, *at));
     used.try_fold(len, |len, (_, filter)| match *filter {
-        Filter::Shuffle { .. } => Ok(len),
+        Filter::Shuffle { .. } | Filter::Difference(_) | Filter::FloatDifference(_) => Ok(len),
         Filter::Fletcher32 => Ok(len + 4),
         Filter::Bits { width } => Ok(bits::packed_len(len, width)),
-        Filter::Deflate { .. } => Err(Error::new(errbar_format::Kind::Unsupported, "a stream has no length of its own to go by")),
+        Filter::Deflate { .. } | Filter::Libdeflate { .. } | Filter::Lzw { .. } => {
+            Err(Error::new(errbar_format::Kind::Unsupported, "a stream has no length of its own to go by"))
+        }
     })
 }
 
@@ -85,27 +98,33 @@ fn not_made(what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use errbar_format::record::Raster;
     use proptest::prelude::*;
 
     use super::*;
+
+    fn raster() -> impl Strategy<Value = Raster> {
+        let items = prop::sample::select(vec![1u8, 2, 4, 8]);
+        (items, any::<bool>(), 1u16..5, 1u32..50).prop_map(|(item, big_endian, samples, row)| Raster { item, big_endian, samples, row })
+    }
 
     fn filter() -> impl Strategy<Value = Filter> {
         prop_oneof![
             (1u32..20).prop_map(|item| Filter::Shuffle { item }),
             (0u8..10, 1u8..10).prop_map(|(level, mem_level)| Filter::Deflate { level, mem_level }),
             Just(Filter::Fletcher32),
+            raster().prop_map(Filter::Difference),
+            raster().prop_map(Filter::FloatDifference),
+            (1u8..13).prop_map(|level| Filter::Libdeflate { level }),
+            (259u16..4097, 0u16..100).prop_map(|(full, gap)| Filter::Lzw { full, gap }),
             (1u8..33).prop_map(|width| Filter::Bits { width }),
         ]
-    }
-
-    fn is_deflate(filter: &Filter) -> bool {
-        matches!(filter, Filter::Deflate { .. })
     }
 
     /// Filters as records may name them: at most one makes a stream.
     fn filters() -> impl Strategy<Value = Vec<Filter>> {
         let any = prop::collection::vec(filter(), 0..5);
-        any.prop_filter("one stream", |filters| filters.iter().filter(|filter| is_deflate(filter)).count() < 2)
+        any.prop_filter("one stream", |filters| filters.iter().filter(|filter| filter.is_stream()).count() < 2)
     }
 
     proptest! {

@@ -134,7 +134,7 @@ impl Piece {
 
     /// The next `width` bytes as what says the length of a chunk.
     pub(super) fn size_field(&self, width: usize) -> SizeField {
-        SizeField { offset: self.start.saturating_add(self.at as u64), width: width as u8, checksum: self.checksum }
+        SizeField { offset: self.start.saturating_add(self.at as u64), width: width as u8, big_endian: false, checksum: self.checksum }
     }
 
     /// Goes on `at` bytes from its start.

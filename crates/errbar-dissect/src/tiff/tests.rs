@@ -1,5 +1,7 @@
+use errbar_format::record::{Filter, Raster};
+
 use super::*;
-use crate::dissect;
+use crate::{Holds, dissect};
 
 /// A field: tag, type, values.
 type Field = (u16, u16, Vec<u64>);
@@ -115,12 +117,13 @@ fn strips_that_follow_are_one_array() {
     };
     let places = |layout: &Layout| layout.places.iter().map(|place| (place.offset, place.length)).collect::<Vec<_>>();
     assert_eq!(places(&strips(vec![24, 40], 16)), [(24, 24)]);
-    // The last strip is short: a chunk is what divides both.
+    // The last strip is short.
     let apart = strips(vec![44, 20], 16);
-    assert_eq!(places(&apart), [(20, 8), (44, 8), (52, 8)]);
-    assert_eq!(apart.arrays[0].chunks.as_ref().map(|chunks| &chunks.shape[..]), Some(&[1, 4][..]));
+    assert_eq!(places(&apart), [(20, 8), (44, 16)]);
+    let chunks = apart.arrays[0].chunks.as_ref().expect("strips stand apart");
+    assert_eq!((&chunks.shape[..], &chunks.padding[..]), (&[2, 4][..], &[][..]));
     let holds: Vec<_> = apart.places.iter().map(|place| place.holds.clone()).collect();
-    assert_eq!(holds, [2, 0, 1].map(|index| Holds::Chunk { array: 0, index, skipped: 0 }));
+    assert_eq!(holds, [1, 0].map(|index| Holds::Chunk { array: 0, index, skipped: 0 }));
     for (offsets, bytes) in
         [(vec![24, 40], 15), (vec![24], 24), (vec![24, 40, 56], 16), (vec![24, 30], 16), (vec![24, u64::from(u32::MAX)], 16)]
     {
@@ -173,8 +176,7 @@ fn tiles_are_chunks_and_may_be_missing() {
 #[test]
 fn packed_and_odd_images_are_bytes() {
     for (tag, value) in [
-        (tag::COMPRESSION, 8),
-        (tag::PREDICTOR, 2),
+        (tag::COMPRESSION, 7),
         (tag::FILL_ORDER, 2),
         (tag::DEPTH, 2),
         (tag::PHOTOMETRIC, 6),
@@ -191,12 +193,55 @@ fn packed_and_odd_images_are_bytes() {
 }
 
 #[test]
+fn compressed_strips_are_chunks_with_filters() {
+    let compressed = |more: &[Field]| {
+        let strips = [(tag::COMPRESSION, 3, vec![8]), (tag::STRIP_OFFSETS, 4, vec![20, 40]), (tag::STRIP_BYTES, 3, vec![9, 11])];
+        layout(&[image(&[&strips[..], &[(tag::ROWS_PER_STRIP, 3, vec![2])], more].concat())])
+    };
+    let stream = Filter::Deflate { level: 6, mem_level: 8 };
+    let raster = |item| Raster { item, big_endian: false, samples: 1, row: 4 * u32::from(item) };
+    let float = [(tag::SAMPLE_FORMAT, 3, vec![3]), (tag::BITS, 3, vec![32])];
+    for (more, filters) in [
+        (vec![], vec![stream]),
+        (vec![(tag::PREDICTOR, 3, vec![2])], vec![Filter::Difference(raster(2)), stream]),
+        (vec![(tag::COMPRESSION, 3, vec![5])], vec![Filter::Lzw { full: 4094, gap: 10_000 }]),
+        ([&float[..], &[(tag::PREDICTOR, 3, vec![3])]].concat(), vec![Filter::FloatDifference(raster(4)), stream]),
+    ] {
+        let found = compressed(&more);
+        let chunks = found.arrays[0].chunks.as_ref().expect("chunks");
+        assert_eq!((&chunks.shape[..], &chunks.filters[..], &chunks.padding[..]), (&[2, 4][..], &filters[..], &[][..]));
+        let lengths: Vec<_> = found.places.iter().map(|place| (place.offset, place.length)).collect();
+        assert_eq!(lengths, [(20, 9), (40, 11)]);
+        // Two numbers of two bytes, in the directory itself.
+        let fields = [20, 40].map(|offset| found.sizes[&offset]);
+        assert_eq!((fields[1].offset - fields[0].offset, fields[0].width), (2, 2));
+    }
+    for more in [
+        vec![(tag::PREDICTOR, 3, vec![3])],
+        vec![(tag::PREDICTOR, 3, vec![4])],
+        vec![(tag::COMPRESSION, 3, vec![7])],
+        vec![(tag::STRIP_BYTES, 3, vec![9, 0])],
+        vec![(tag::ROWS_PER_STRIP, 4, vec![1 << 25]), (tag::WIDTH, 4, vec![1 << 25])],
+    ] {
+        assert_eq!(compressed(&more).arrays.len(), 0, "{more:?}");
+    }
+}
+
+#[test]
+fn what_gdal_puts_around_tiles_seals_them() {
+    let mut file = PLAIN.file(&[image(&[(tag::STRIP_OFFSETS, 4, vec![40])])]);
+    assert!(!dissect(&&file[..], &[&Tiff]).0.arrays[0].sealed);
+    file[8..8 + GHOST.len()].copy_from_slice(GHOST);
+    assert!(dissect(&&file[..], &[&Tiff]).0.arrays[0].sealed);
+}
+
+#[test]
 fn images_are_named_by_their_number() {
     let at = |offset| (tag::STRIP_OFFSETS, 4, vec![offset]);
     let small = [(tag::BITS, 3, vec![8]), (tag::STRIP_BYTES, 4, vec![12])];
     let directory = |offset, more: &[Field]| image(&[&small[..], &[at(offset)], more].concat());
     let found =
-        layout(&[directory(10, &[]), directory(22, &[(tag::COMPRESSION, 3, vec![5])]), directory(34, &[(tag::SUBFILE_TYPE, 4, vec![4])])]);
+        layout(&[directory(10, &[]), directory(22, &[(tag::COMPRESSION, 3, vec![7])]), directory(34, &[(tag::SUBFILE_TYPE, 4, vec![4])])]);
     let names: Vec<_> = found.arrays.iter().map(|array| (&array.name[..], array.auxiliary)).collect();
     assert_eq!(names, [("0", false), ("2", true)]);
     // A directory below another: the first file's only one, behind its own header.
@@ -211,7 +256,7 @@ fn images_are_named_by_their_number() {
 
 #[test]
 fn a_loop_of_directories_ends() {
-    let mut file = PLAIN.file(&[image(&[]), image(&[(tag::COMPRESSION, 3, vec![5])])]);
+    let mut file = PLAIN.file(&[image(&[]), image(&[(tag::COMPRESSION, 3, vec![7])])]);
     let len = file.len();
     let first = file[4..8].to_vec();
     file[len - 4..].copy_from_slice(&first);

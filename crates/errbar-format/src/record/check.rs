@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{Block, BlockPlace, Body, Cell, Chunks, Document, Entry, FileBody, Filter, Receipt, Segment, Variable};
+use super::{Block, BlockPlace, Body, Cell, Document, Entry, FileBody, Receipt, Segment, Variable};
 use crate::dtype::n_elements;
-use crate::limits::{
-    MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_FILTERS, MAX_INLINE, MAX_NAME, MAX_PARAMS, MAX_ROWS, MAX_TRANSFORMS,
-};
+use crate::limits::{MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_INLINE, MAX_NAME, MAX_PARAMS, MAX_ROWS, MAX_TRANSFORMS};
 use crate::{DType, Error, Result, path};
 
-fn check_shape(shape: &[u64], dtype: DType) -> Result<u64> {
+pub(super) fn check_shape(shape: &[u64], dtype: DType) -> Result<u64> {
     if shape.len() > MAX_DIMS {
         return Err(Error::limit("EB-B02", format!("{} dimensions; at most {MAX_DIMS}", shape.len())));
     }
@@ -163,6 +161,14 @@ impl Variable {
     pub fn chunk_box(&self, k: u64) -> (Vec<u64>, Vec<u64>) {
         self.chunks.as_ref().map_or_else(Default::default, |chunks| nth_box(&self.shape, &chunks.shape, k))
     }
+
+    /// Extent of the `k`-th chunk as its file has it: cut at the variable's faces or filled up past them.
+    pub fn chunk_shape(&self, k: u64) -> Vec<u64> {
+        match &self.chunks {
+            Some(chunks) if !chunks.padding.is_empty() => chunks.shape.clone(),
+            _ => self.chunk_box(k).1,
+        }
+    }
 }
 
 /// Boxes along each dimension.
@@ -222,55 +228,6 @@ impl Document {
         match self.decoded_len <= MAX_DOCUMENT && (1..=MAX_NAME).contains(&self.name.len()) {
             true => Ok(()),
             false => Err(Error::limit("EB-D01", format!("document declares {} bytes and a name of {}", self.decoded_len, self.name.len()))),
-        }
-    }
-}
-
-impl Chunks {
-    /// Checks them against the variable that is stored in them (EB-V04).
-    fn check(&self, variable: &Variable) -> Result<()> {
-        let bytes = check_shape(&self.shape, variable.dtype)?;
-        if bytes > MAX_BLOCK || self.filters.len() > MAX_FILTERS {
-            return Err(Error::limit("EB-V04", format!("chunks of {bytes} bytes with {} filters", self.filters.len())));
-        }
-        let whole = |((&chunk, &block), &n): ((&u64, &u64), &u64)| chunk > 0 && (block % chunk == 0 || block >= n);
-        let in_blocks =
-            self.shape.len() == variable.shape.len() && self.shape.iter().zip(&variable.block_shape).zip(&variable.shape).all(whole);
-        if !in_blocks || self.padding.len() != variable.dtype.size() || n_elements(&variable.chunk_grid()).is_none() {
-            return Err(Error::corrupt("EB-V04", format!("chunks {:?} do not fit blocks {:?}", self.shape, variable.block_shape)));
-        }
-        let streams = self.filters.iter().filter(|filter| matches!(filter, Filter::Deflate { .. })).count();
-        match streams < 2 && self.filters.iter().all(Filter::is_possible) {
-            true => Ok(()),
-            false => Err(Error::corrupt("EB-V04", "filter has impossible parameters, or a stream is put into another")),
-        }
-    }
-
-    /// Bytes of a whole chunk.
-    pub fn bytes(&self, dtype: DType) -> u64 {
-        self.shape.iter().product::<u64>() * dtype.size() as u64
-    }
-}
-
-impl Filter {
-    /// The names of all filters, each at the position that records give it.
-    pub const NAMES: [&str; 4] = ["shuffle", "deflate", "fletcher32", "bits"];
-
-    /// Bytes of the word that holds a number of `width` bits before they are packed.
-    pub fn word_of(width: u8) -> usize {
-        match width {
-            ..=8 => 1,
-            9..=16 => 2,
-            _ => 4,
-        }
-    }
-
-    fn is_possible(&self) -> bool {
-        match self {
-            Filter::Shuffle { item } => *item > 0,
-            Filter::Deflate { level, mem_level } => *level <= 9 && (1..=9).contains(mem_level),
-            Filter::Fletcher32 => true,
-            Filter::Bits { width } => (1..=32).contains(width),
         }
     }
 }

@@ -272,11 +272,20 @@ fn eb_v04_chunks_lie_in_one_block_each() {
     assert_eq!(with(&[4, 1 << 30], &[], 2), Some("EB-V04"));
     assert_eq!(with(&[2, 3], &[], 1), Some("EB-V04"));
     assert_eq!(with(&[2, 3], &[Filter::Fletcher32; 9], 2), Some("EB-V04"));
+    let raster = Raster { item: 4, big_endian: false, samples: 1, row: 12 };
+    assert_eq!(with(&[2, 3], &[Filter::Difference(raster), Filter::FloatDifference(raster)], 0), None, "chunks may be cut");
     let impossible = [
         Filter::Shuffle { item: 0 },
         Filter::Deflate { level: 10, mem_level: 8 },
         Filter::Deflate { level: 6, mem_level: 0 },
         Filter::Deflate { level: 6, mem_level: 10 },
+        Filter::Libdeflate { level: 0 },
+        Filter::Libdeflate { level: 13 },
+        Filter::Lzw { full: 258, gap: 0 },
+        Filter::Lzw { full: 4097, gap: 0 },
+        Filter::Difference(Raster { item: 3, ..raster }),
+        Filter::Difference(Raster { samples: 0, ..raster }),
+        Filter::FloatDifference(Raster { row: 0, ..raster }),
         Filter::Bits { width: 0 },
         Filter::Bits { width: 33 },
     ];
@@ -284,7 +293,11 @@ fn eb_v04_chunks_lie_in_one_block_each() {
         assert_eq!(with(&[2, 3], &[filter], 2), Some("EB-V04"));
     }
     let deflate = Filter::Deflate { level: 6, mem_level: 8 };
-    assert_eq!([with(&[2, 3], &[deflate], 2), with(&[2, 3], &[deflate, deflate], 2)], [None, Some("EB-V04")]);
+    let other = Filter::Libdeflate { level: 6 };
+    assert_eq!(
+        [&[deflate][..], &[deflate, deflate], &[deflate, other]].map(|filters| with(&[2, 3], filters, 2)),
+        [None, Some("EB-V04"), Some("EB-V04")]
+    );
 }
 
 #[test]
@@ -305,6 +318,9 @@ fn a_chunk_and_its_block_are_found_from_one_another() {
     let variable = Variable { chunks: Some(chunks), ..variable(&[6, 5], &[4, 5]) };
     assert_eq!(variable.chunk_grid(), [3, 2]);
     assert_eq!(variable.chunk_box(5), (vec![4, 3], vec![2, 2]));
+    assert_eq!(variable.chunk_shape(5), [2, 3]);
+    let cut = variable.chunks.clone().map(|chunks| Chunks { padding: vec![], ..chunks });
+    assert_eq!(Variable { chunks: cut, ..variable.clone() }.chunk_shape(5), [2, 2]);
     assert_eq!([0, 1, 2, 3, 4, 5].map(|k| variable.block_of(&variable.chunk_box(k).0)), [0, 0, 0, 0, 1, 1]);
 }
 

@@ -203,8 +203,9 @@ impl Kept {
         let placed = |e: Error| e.in_variable(&variable.name);
         let (origin, extent) = variable.chunk_box(index);
         let item = variable.dtype.size();
-        let mut bytes = chunks.padding.repeat(chunks.shape.iter().product::<u64>() as usize);
-        let whole = Frame { origin: &origin, shape: &chunks.shape };
+        let shape = variable.chunk_shape(index);
+        let mut bytes = boxes::filled(&chunks.padding, &shape, item);
+        let whole = Frame { origin: &origin, shape: &shape };
         if variable.is_in_blocks() {
             let k = variable.block_of(&origin);
             let decoded = self.block(variable.block_number(k), blocks).map_err(placed)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use errbar_codec::{Values, filter};
 use errbar_dissect::{Array, Chunks, Holds, Layout, Place, ReadAt};
-use errbar_format::record::Filter;
+use errbar_format::record::{Filter, Variable};
 use errbar_format::{Error, Result};
 
 use super::Packer;
@@ -22,6 +22,12 @@ use crate::policy::Mode;
 
 /// What zlib may have been told: its level, unless the file says which, and its memLevel.
 const SETTINGS: [(u8, u8); 8] = [(6, 8), (9, 8), (1, 8), (4, 8), (6, 9), (9, 9), (1, 9), (4, 9)];
+/// What libdeflate may have been told, the likeliest first: libtiff tells it 7 where users say nothing.
+const LIBDEFLATE_LEVELS: [u8; 12] = [7, 6, 1, 9, 12, 8, 5, 4, 3, 2, 10, 11];
+/// When writers of LZW forget: libtiff, and imagecodecs.
+const LZW: [Filter; 2] = [Filter::Lzw { full: 4094, gap: 10_000 }, Filter::Lzw { full: 4096, gap: 0 }];
+/// Chunks on which settings are tried before all chunks are.
+const SAMPLES: usize = 8;
 /// An array of which more bytes than one in so many cannot be made again is left as bytes: they would
 /// be stored beside its elements.
 pub(super) const MOST_LEFT: u64 = 16;
@@ -61,7 +67,8 @@ impl<'a> ChunkReader<'a> {
     /// The elements of a box whose origin is that of a chunk. What is not stored is the fill value.
     pub(super) fn read(&self, origin: &[u64], shape: &[u64]) -> Result<Vec<u8>> {
         let Some(chunks) = self.chunks else { return Ok(Vec::new()) };
-        let mut bytes = chunks.fill.repeat(shape.iter().product::<u64>() as usize);
+        let variable = variable(self.array, Mode::Fast);
+        let mut bytes = boxes::filled(&chunks.fill, shape, variable.dtype.size());
         let wanted = Frame { origin, shape };
         let first: Vec<u64> = origin.iter().zip(&chunks.shape).map(|(at, chunk)| at / chunk).collect();
         let counts: Vec<u64> = shape.iter().zip(&chunks.shape).map(|(n, chunk)| n.div_ceil(*chunk)).collect();
@@ -74,9 +81,9 @@ impl<'a> ChunkReader<'a> {
             }
             let index = at.iter().zip(&grid).fold(0, |index, (at, n)| index * n + at);
             let Some(place) = self.places.get(&index) else { continue };
-            let origin: Vec<u64> = at.iter().zip(&chunks.shape).map(|(at, chunk)| at * chunk).collect();
-            let plain = plain(chunks, self.array, self.stored(place)?).map_err(|e| e.in_variable(&self.array.name).at(place.offset))?;
-            boxes::copy(&plain, &Frame { origin: &origin, shape: &chunks.shape }, &mut bytes, &wanted, self.array.dtype.size());
+            let (origin, shape) = (variable.chunk_box(index).0, variable.chunk_shape(index));
+            let plain = plain(chunks, &variable, self.stored(place)?).map_err(|e| e.in_variable(&self.array.name).at(place.offset))?;
+            boxes::copy(&plain, &Frame { origin: &origin, shape: &shape }, &mut bytes, &wanted, self.array.dtype.size());
         }
         Ok(bytes)
     }
@@ -90,30 +97,29 @@ impl<'a> ChunkReader<'a> {
 }
 
 /// The bytes of all elements of a chunk.
-fn plain(chunks: &Chunks, array: &Array, stored: Stored) -> Result<Vec<u8>> {
-    let len = chunks.shape.iter().product::<u64>() as usize * array.dtype.size();
+fn plain(chunks: &Chunks, variable: &Variable, stored: Stored) -> Result<Vec<u8>> {
+    let len = variable.chunk_shape(stored.index).iter().product::<u64>() as usize * variable.dtype.size();
     filter::undo(&chunks.filters, stored.skipped, stored.bytes, len)
 }
 
 /// Whether the chunk comes out as it is stored when the elements inside the array are put through the
 /// filters, with padding around them.
-fn comes_back(array: &Array, chunks: &Chunks, stored: Stored) -> bool {
+fn comes_back(variable: &Variable, chunks: &Chunks, stored: Stored) -> bool {
     let Stored { index, skipped, bytes: expected } = stored;
     let stored = Stored { index, skipped, bytes: expected.clone() };
-    let Ok(plain) = plain(chunks, array, stored) else { return false };
-    let again = around(array, chunks, index, &plain);
+    let Ok(plain) = plain(chunks, variable, stored) else { return false };
+    let again = around(variable, &chunks.padding, index, &plain);
     again == plain && filter::apply(&chunks.filters, skipped, again).is_ok_and(|made| made == expected)
 }
 
-/// The bytes of a chunk with padding around the elements inside the array.
-fn around(array: &Array, chunks: &Chunks, index: u64, plain: &[u8]) -> Vec<u8> {
-    let variable = variable(array, Mode::Fast);
-    let (origin, extent) = variable.chunk_box(index);
-    let (whole, inside) = (Frame { origin: &origin, shape: &chunks.shape }, Frame { origin: &origin, shape: &extent });
-    let item = array.dtype.size();
-    let mut elements = vec![0; extent.iter().product::<u64>() as usize * item];
+/// The bytes of a chunk with padding around the elements inside the variable.
+fn around(variable: &Variable, padding: &[u8], index: u64, plain: &[u8]) -> Vec<u8> {
+    let ((origin, extent), shape) = (variable.chunk_box(index), variable.chunk_shape(index));
+    let (whole, inside) = (Frame { origin: &origin, shape: &shape }, Frame { origin: &origin, shape: &extent });
+    let item = variable.dtype.size();
+    let mut elements = boxes::filled(&[], &extent, item);
     boxes::copy(plain, &whole, &mut elements, &inside, item);
-    let mut again = chunks.padding.repeat(chunks.shape.iter().product::<u64>() as usize);
+    let mut again = boxes::filled(padding, &shape, item);
     boxes::copy(&elements, &inside, &mut again, &whole, item);
     again
 }
@@ -189,14 +195,14 @@ impl Undoing<'_> {
     fn settle(&self, array: Array, plan: &mut ArrayPlan) -> Result<Option<(Array, Vec<u64>)>> {
         let Some(chunks) = array.chunks.clone() else { return Ok(None) };
         let stored: u64 = self.places.iter().map(|place| place.length).sum();
-        let has_stream = chunks.filters.iter().any(|filter| matches!(filter, Filter::Deflate { .. }));
+        let has_stream = chunks.filters.iter().any(Filter::is_stream);
         if has_stream && let (Some(tolerance), Some(spooled)) = (&plan.tolerance, &plan.spooled) {
             let chunks = Chunks { padding: self.padding(&array, &chunks)?, ..chunks.clone() };
             let array = Array { chunks: Some(chunks.clone()), ..array.clone() };
             let variable = (&variable(&array, self.mode), self.mode);
             match fitting(self.packer, variable, &chunks, &self.places, (spooled, tolerance))? {
                 Some(filters) => return Ok(Some((Array { chunks: Some(Chunks { filters, ..chunks }), ..array }, Vec::new()))),
-                None => plan.refuse("its chunks would be longer than they are once deflated again"),
+                None => plan.refuse("its chunks would be longer than they are once compressed again"),
             }
         }
         if is_sparse(&array, stored) || (has_stream && self.mode == Mode::Fast) {
@@ -215,52 +221,65 @@ impl Undoing<'_> {
     /// The element around the array in the first chunk that reaches past it, as far as it is one that is
     /// looked for; else the likeliest.
     fn padding(&self, array: &Array, chunks: &Chunks) -> Result<Vec<u8>> {
-        let reader = self.reader(array);
-        let shape = variable(array, Mode::Fast);
-        let reaches_past = |place: &&Place| matches!(place.holds, Holds::Chunk { index, .. } if shape.chunk_box(index).1 != chunks.shape);
+        let variable = variable(array, Mode::Fast);
+        let reaches_past = |place: &&Place| matches!(place.holds, Holds::Chunk { index, .. } if variable.chunk_box(index).1 != variable.chunk_shape(index));
         let Some(place) = self.places.iter().find(reaches_past) else { return Ok(chunks.padding.clone()) };
-        let stored = reader.stored(place)?;
-        let (index, plain) = (stored.index, plain(chunks, array, stored)?);
-        let zeros = vec![0; array.dtype.size()];
-        let fits = |padding: &&Vec<u8>| around(array, &Chunks { padding: padding.to_vec(), ..chunks.clone() }, index, &plain) == plain;
-        Ok([&chunks.padding, &chunks.fill, &zeros].into_iter().find(fits).unwrap_or(&chunks.padding).clone())
+        let stored = self.reader(array).stored(place)?;
+        let (index, plain) = (stored.index, plain(chunks, &variable, stored)?);
+        let fits = |padding: &Vec<u8>| around(&variable, padding, index, &plain) == plain;
+        Ok(paddings(chunks).into_iter().find(fits).unwrap_or_else(|| chunks.padding.clone()))
     }
 
     fn reader<'a>(&'a self, array: &'a Array) -> ChunkReader<'a> {
         ChunkReader::new(self.file, array, &self.places.iter().collect::<Vec<_>>())
     }
 
-    /// The settings with which the first chunk, and the first one that reaches past the array, come
-    /// back; nothing if none does.
+    /// The filters and the padding with which the most of some chunks come back, the longest one among
+    /// them; nothing if that one does not.
     fn recognise(&self, array: &Array, chunks: Chunks) -> Result<Option<Chunks>> {
-        let reader = self.reader(array);
-        let zeros = vec![0; array.dtype.size()];
-        let settings = settings(&chunks.filters);
-        let shape = variable(array, Mode::Fast);
-        let is_whole = |place: &&Place| match place.holds {
-            Holds::Chunk { index, .. } => shape.chunk_box(index).1 == chunks.shape,
-            _ => false,
-        };
-        let has_all = |place: &&Place| matches!(place.holds, Holds::Chunk { skipped: 0, .. });
-        let samples =
-            [self.places.iter().filter(has_all).find(is_whole), self.places.iter().filter(has_all).find(|place| !is_whole(place))];
-        let mut found = Chunks { filters: chunks.filters.clone(), ..chunks.clone() };
-        let mut known = false;
-        for place in samples.into_iter().flatten() {
-            let settings = if known { std::slice::from_ref(&found.filters) } else { &settings[..] };
-            let tried = settings.iter().flat_map(|filters| [&chunks.padding, &chunks.fill, &zeros].map(|padding| (filters, padding)));
-            let mut fits = None;
-            for (filters, padding) in tried {
-                let trial = Chunks { filters: filters.clone(), padding: padding.clone(), ..chunks.clone() };
-                if comes_back(array, &trial, reader.stored(place)?) {
-                    fits = Some(trial);
-                    break;
+        let (reader, variable) = (self.reader(array), variable(array, Mode::Fast));
+        let samples = self.samples(&variable);
+        let mut best: Option<(usize, Chunks)> = None;
+        for filters in settings(&chunks.filters) {
+            for padding in paddings(&chunks) {
+                let trial = Chunks { filters: filters.clone(), padding, ..chunks.clone() };
+                let mut back = 0;
+                for (i, place) in samples.iter().enumerate() {
+                    match comes_back(&variable, &trial, reader.stored(place)?) {
+                        true => back += 1,
+                        false if i == 0 => break,
+                        false => {}
+                    }
+                }
+                if back == samples.len() {
+                    return Ok(Some(trial));
+                }
+                if back > best.as_ref().map_or(0, |(most, _)| *most) {
+                    best = Some((back, trial));
                 }
             }
-            let Some(fits) = fits else { return Ok(None) };
-            (found, known) = (fits, true);
         }
-        Ok(Some(found))
+        Ok(best.map(|(_, chunks)| chunks))
+    }
+
+    /// Some chunks that no filter was skipped for: the longest of those inside the array, which tells the
+    /// most of how it was made, then the longest that reaches past it, and some from all over.
+    fn samples(&self, variable: &Variable) -> Vec<&Place> {
+        let has_all = |place: &&Place| matches!(place.holds, Holds::Chunk { skipped: 0, .. });
+        let all: Vec<&Place> = self.places.iter().filter(has_all).collect();
+        let is_inside = |place: &Place| match place.holds {
+            Holds::Chunk { index, .. } => variable.chunk_box(index).1 == variable.chunk_shape(index),
+            _ => false,
+        };
+        let longest = |inside: bool| all.iter().filter(|place| is_inside(place) == inside).max_by_key(|place| place.length);
+        let from_all_over = all.iter().step_by(all.len().div_ceil(SAMPLES).max(1));
+        let mut samples: Vec<&Place> = Vec::new();
+        for place in longest(true).into_iter().chain(longest(false)).chain(from_all_over) {
+            if samples.iter().all(|sample| sample.offset != place.offset) {
+                samples.push(place);
+            }
+        }
+        samples
     }
 
     /// The chunks that do not come back.
@@ -271,9 +290,9 @@ impl Undoing<'_> {
             self.packer.check_cancel()?;
             let (file, array, place) = (Arc::clone(self.file), Arc::clone(array), place.clone());
             let job = move || -> Result<bool> {
-                let reader = ChunkReader::new(&file, &array, &[]);
-                let stored = reader.stored(&place)?;
-                Ok(array.chunks.as_ref().is_some_and(|chunks| comes_back(&array, chunks, stored)))
+                let stored = ChunkReader::new(&file, &array, &[]).stored(&place)?;
+                let variable = variable(&array, Mode::Fast);
+                Ok(array.chunks.as_ref().is_some_and(|chunks| comes_back(&variable, chunks, stored)))
             };
             results.extend(lane.submit(job)?);
         }
@@ -314,20 +333,27 @@ impl Undoing<'_> {
     }
 }
 
-/// Filters with what zlib may have been told, the likeliest first.
+/// Elements that may stand around the array, the likeliest first; an empty one where none do.
+fn paddings(chunks: &Chunks) -> Vec<Vec<u8>> {
+    let mut paddings = vec![chunks.padding.clone()];
+    if !chunks.padding.is_empty() {
+        paddings.extend([chunks.fill.clone(), vec![0; chunks.fill.len()]]);
+        paddings.dedup();
+    }
+    paddings
+}
+
+/// Filters with what the maker of their stream may have been told, the likeliest first.
 fn settings(filters: &[Filter]) -> Vec<Vec<Filter>> {
-    let declared = filters.iter().find_map(|filter| match filter {
-        Filter::Deflate { level, .. } => Some(*level),
-        _ => None,
-    });
-    let Some(declared) = declared else { return vec![filters.to_vec()] };
-    let all = [(declared, 8), (declared, 9)].into_iter().chain(SETTINGS);
-    all.map(|(level, mem_level)| {
-        let with = |filter: &Filter| match filter {
-            Filter::Deflate { .. } => Filter::Deflate { level, mem_level },
-            other => *other,
-        };
-        filters.iter().map(with).collect()
-    })
-    .collect()
+    let streams: Vec<Filter> = match filters.iter().find(|filter| filter.is_stream()) {
+        None => return vec![filters.to_vec()],
+        Some(Filter::Lzw { .. }) => LZW.to_vec(),
+        Some(declared) => {
+            let level = if let Filter::Deflate { level, .. } = declared { *level } else { SETTINGS[0].0 };
+            let zlib = [(level, 8), (level, 9)].into_iter().chain(SETTINGS).map(|(level, mem_level)| Filter::Deflate { level, mem_level });
+            zlib.chain(LIBDEFLATE_LEVELS.map(|level| Filter::Libdeflate { level })).collect()
+        }
+    };
+    let with = |stream: Filter| filters.iter().map(|filter| if filter.is_stream() { stream } else { *filter }).collect();
+    streams.into_iter().map(with).collect()
 }

@@ -37,11 +37,11 @@ pub(super) fn obstacle(
     let mut checksums: BTreeSet<Checksum> = BTreeSet::new();
     for place in places.iter().filter(|place| has_stream(&chunks.filters, place)) {
         if mode == Mode::Fast {
-            return Ok(Some("its chunks are deflated, which the mode fast leaves as it is"));
+            return Ok(Some("its chunks are compressed, which the mode fast leaves as it is"));
         }
         match sizes.get(&place.offset) {
             Some(field) => checksums.extend(field.checksum),
-            None => return Ok(Some("the lengths of its deflated chunks cannot be changed in its file")),
+            None => return Ok(Some("the lengths of its compressed chunks cannot be changed in its file")),
         }
     }
     for checksum in checksums {
@@ -53,10 +53,10 @@ pub(super) fn obstacle(
     Ok(None)
 }
 
-/// Whether a chunk is deflated.
+/// Whether a chunk is compressed.
 pub(super) fn has_stream(filters: &[Filter], place: &Place) -> bool {
     let Holds::Chunk { skipped, .. } = place.holds else { return false };
-    filters.iter().enumerate().any(|(i, filter)| matches!(filter, Filter::Deflate { .. }) && skipped >> i & 1 == 0)
+    filters.iter().enumerate().any(|(i, filter)| filter.is_stream() && skipped >> i & 1 == 0)
 }
 
 /// The filters with which almost all chunks of an array, told from those of one block, are no longer
@@ -98,6 +98,7 @@ pub(super) fn fitting(
 fn at_level(filters: &[Filter], level: u8) -> Vec<Filter> {
     let at_level = |filter: &Filter| match *filter {
         Filter::Deflate { mem_level, .. } => Filter::Deflate { level, mem_level },
+        Filter::Libdeflate { .. } => Filter::Libdeflate { level },
         other => other,
     };
     filters.iter().map(at_level).collect()

@@ -49,7 +49,7 @@ pub(super) fn restore(packer: &Packer, pool: &Pool, file: &Arc<File>, plan: &mut
         };
         place.length = len;
         if let Some(field) = plan.layout.sizes.get(&place.offset) {
-            restored.write(&len.to_le_bytes()[..usize::from(field.width).min(8)], field.offset)?;
+            restored.write(&field.bytes(len), field.offset)?;
             checksums.extend(field.checksum);
         }
     }
@@ -154,9 +154,10 @@ fn plain(
 /// The bytes of a chunk before its filters, where the `k`-th block of its variable holds it.
 pub(super) fn chunk_of(variable: &Variable, k: u64, block: &[u8], index: u64) -> Vec<u8> {
     let Some(chunks) = &variable.chunks else { return Vec::new() };
-    let mut bytes = chunks.padding.repeat(chunks.shape.iter().product::<u64>() as usize);
+    let (shape, item) = (variable.chunk_shape(index), variable.dtype.size());
+    let mut bytes = boxes::filled(&chunks.padding, &shape, item);
     let ((origin, _), (at, extent)) = (variable.chunk_box(index), variable.block_box(k));
-    let (from, to) = (Frame { origin: &at, shape: &extent }, Frame { origin: &origin, shape: &chunks.shape });
-    boxes::copy(block, &from, &mut bytes, &to, variable.dtype.size());
+    let (from, to) = (Frame { origin: &at, shape: &extent }, Frame { origin: &origin, shape: &shape });
+    boxes::copy(block, &from, &mut bytes, &to, item);
     bytes
 }

@@ -160,7 +160,7 @@ fn a_dry_run_says_why_an_array_stays_exact() {
         found.unwrap_or_else(|| panic!("{path}:{name}")).why.clone()
     };
     for (path, name, reason) in [
-        ("hdf5-latest.h5", "/chunked/single filtered", "its chunks are deflated, which the mode fast leaves as it is"),
+        ("hdf5-latest.h5", "/chunked/single filtered", "its chunks are compressed, which the mode fast leaves as it is"),
         ("hdf5-latest.h5", "compact", "u16 is not floating-point"),
         ("netcdf4.nc", "lat", "coordinates"),
         ("dicom-big.dcm", "PixelData", "u16 is not floating-point"),
