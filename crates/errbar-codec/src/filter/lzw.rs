@@ -12,6 +12,8 @@ const END: u16 = 257;
 const FIRST: u16 = 258;
 /// Bits of the shortest and the longest code.
 const BITS: std::ops::RangeInclusive<u32> = 9..=12;
+/// Strings that codes of so many bits can name.
+const MOST_STRINGS: usize = (1 << *BITS.end()) - FIRST as usize;
 /// Places of the table of strings, many more than there are strings.
 const SLOTS: usize = 1 << 14;
 /// No string: it would go on from code 4095, which no table has as long as it is looked into.
@@ -130,7 +132,7 @@ impl Writer {
 /// The `len` bytes that codes stand for, whoever made them; what follows them is not looked at.
 pub(super) fn decode(bytes: &[u8], len: usize) -> Result<Vec<u8>> {
     // A string is a place in what was decoded: the one it goes on from, and one byte.
-    let mut strings: Vec<(usize, usize)> = Vec::with_capacity(1 << 12);
+    let mut strings: Vec<(usize, usize)> = Vec::with_capacity(MOST_STRINGS);
     let mut out: Vec<u8> = Vec::new();
     let (mut bits, mut n_bits, mut width) = (0u32, 0, *BITS.start());
     let mut last: Option<(usize, usize)> = None;
@@ -150,7 +152,9 @@ pub(super) fn decode(bytes: &[u8], len: usize) -> Result<Vec<u8>> {
             (width, last) = (*BITS.start(), None);
             continue;
         }
-        if let Some((at, n)) = last {
+        if let Some((at, n)) = last
+            && strings.len() < MOST_STRINGS
+        {
             strings.push((at, n + 1));
         }
         let start = out.len();
