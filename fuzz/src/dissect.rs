@@ -1,17 +1,40 @@
 //! Any file, as every format: what is found lies in it.
 
-use errbar_dissect::{Dissector, Layout, Raw, Siblings, described, dissect as with, dissectors};
+use errbar_codec::filter;
+use errbar_dissect::{Dissector, Holds, Layout, Place, Raw, Siblings, described, dissect as with, dissectors};
 use errbar_format::DType;
 
 use super::input::Input;
 
-fn check(layout: &Layout, size: u64) {
+fn check(layout: &Layout, file: &[u8]) {
+    let size = file.len() as u64;
     let mut end = 0;
     for place in &layout.places {
         assert!(place.offset >= end, "places overlap");
         end = place.offset + place.length;
     }
     assert!(end <= size, "a place reaches past the file");
+    layout.places.iter().for_each(|place| undo(layout, file, place));
+}
+
+/// Bytes of a chunk that are worth the time.
+const MOST: usize = 1 << 20;
+
+/// Takes a chunk out of its filters: what is given back has the length that was asked for, and goes through
+/// them again.
+fn undo(layout: &Layout, file: &[u8], place: &Place) {
+    let Holds::Chunk { array, skipped, .. } = place.holds else { return };
+    let array = &layout.arrays[array];
+    let Some(chunks) = &array.chunks else { return };
+    let len = chunks.shape.iter().product::<u64>() as usize * array.dtype.size();
+    if chunks.filters.is_empty() || len > MOST {
+        return;
+    }
+    let stored = file[place.offset as usize..][..place.length as usize].to_vec();
+    if let Ok(plain) = filter::undo(&chunks.filters, skipped, stored, len) {
+        assert_eq!(plain.len(), len, "a chunk of another length");
+        filter::apply(&chunks.filters, skipped, plain).expect("memory for a stream");
+    }
 }
 
 /// One header under every name that is asked for.
@@ -39,13 +62,13 @@ pub fn dissect(data: &[u8]) {
     // What the file says of another one, and of itself.
     for name in DESCRIBED {
         if let Some(described) = described(name, &Header(data)) {
-            check(&with(&data, &[&described]).0, data.len() as u64);
+            check(&with(&data, &[&described]).0, data);
         }
     }
     // The same bytes are a whole file, and the file behind the declaration.
     for file in [data, input.0] {
         for all in [dissectors(), &[&raw as &dyn Dissector]] {
-            check(&with(&file, all).0, file.len() as u64);
+            check(&with(&file, all).0, file);
             for dissector in all {
                 let _ = dissector.dissect(&file);
             }

@@ -153,16 +153,16 @@ pub fn compare(original: &Values, decoded: &Values, tolerance: &Tolerance) -> Re
         return Err(differs("decoded values have another type or shape"));
     }
     let float = Float::of(original.dtype)?;
-    let comparer = &mut Comparer { float, tolerance, tally: Tally::default(), violations: Vec::new() };
+    let comparer = Comparer { float, tolerance, tally: Tally::default(), violations: Vec::new() };
     // One loop a type: the conversion to binary64 is most of the work.
-    match (float, &original.bits.words, &decoded.bits.words) {
+    let Comparer { tally, violations, .. } = match (float, &original.bits.words, &decoded.bits.words) {
         (Float::F32, Words::U32(a), Words::U32(b)) => widest(Comparing { comparer, a, b, to_f64: |w: u32| f64::from(f32::from_bits(w)) }),
         (Float::F64, Words::U64(a), Words::U64(b)) => widest(Comparing { comparer, a, b, to_f64: f64::from_bits }),
         (Float::F16, Words::U16(a), Words::U16(b)) => widest(Comparing { comparer, a, b, to_f64: |w: u16| Float::F16.to_f64(w.into()) }),
         (Float::BF16, Words::U16(a), Words::U16(b)) => widest(Comparing { comparer, a, b, to_f64: |w: u16| Float::BF16.to_f64(w.into()) }),
         _ => return Err(differs("words of another width than their type's")),
-    }
-    Ok(Comparison { receipt: comparer.tally.receipt(tolerance), violations: std::mem::take(&mut comparer.violations) })
+    };
+    Ok(Comparison { receipt: tally.receipt(tolerance), violations })
 }
 
 /// Words looked at together.
@@ -179,19 +179,20 @@ struct Comparer<'a> {
 }
 
 /// A comparison of words of one type.
-struct Comparing<'a, 'b, W, T> {
-    comparer: &'a mut Comparer<'b>,
+struct Comparing<'a, W, T> {
+    comparer: Comparer<'a>,
     a: &'a [W],
     b: &'a [W],
     to_f64: T,
 }
 
-impl<W: Word, T: Fn(W) -> f64> Work for Comparing<'_, '_, W, T> {
-    type Output = ();
+impl<'a, W: Word, T: Fn(W) -> f64> Work for Comparing<'a, W, T> {
+    type Output = Comparer<'a>;
 
     #[inline(always)]
-    fn run(self) {
+    fn run(mut self) -> Comparer<'a> {
         self.comparer.all(self.a, self.b, self.to_f64);
+        self.comparer
     }
 }
 

@@ -298,22 +298,34 @@ fn eb_c05_exact_values_that_do_not_fit_the_block_are_refused() {
 #[test]
 fn wider_vectors_change_no_bit() {
     let core = Registry::core();
-    let limit = tolerance(Limit::Abs(1e-3));
-    let plans =
-        [plan("interp", &[], stage("crans", Vec::new())), plan("uniform", &[stage("linear", Vec::new())], stage("crans", Vec::new()))];
-    let mut served = 0;
+    let crans = || stage("crans", Vec::new());
+    let with = |quantizer: &str, transforms: &[(&str, &[u8])]| {
+        let transforms: Vec<StageRecord> = transforms.iter().map(|(name, params)| stage(name, params.to_vec())).collect();
+        plan(quantizer, &transforms, crans())
+    };
+    let (limit, exact) = (tolerance(Limit::Abs(1e-3)), Tolerance::exact(Vec::new()));
+    let plans = [
+        (with("interp", &[]), &limit),
+        (with("uniform", &[("linear", &[])]), &limit),
+        (with("uniform", &[("lorenzo", &[1])]), &limit),
+        (with("lattice", &[("linear", &[])]), &limit),
+        (with("order", &[("repeat", &[]), ("linear", &[])]), &exact),
+        (with("palette", &[]), &exact),
+    ];
+    let mut served = [0; 6];
     for case in conformance::cases() {
-        for plan in &plans {
-            let encode = || pipeline::encode(&core, plan, &case.values, Some(&limit));
+        for ((plan, limit), served) in plans.iter().zip(&mut served) {
+            let encode = || pipeline::encode(&core, plan, &case.values, Some(limit));
             let (Ok(wide), Ok(narrow)) = (encode(), narrow::only(encode)) else { continue };
-            served += 1;
+            *served += 1;
             assert_eq!((&wide.payload, &wide.pipeline), (&narrow.payload, &narrow.pipeline), "{}", case.name);
+            assert_eq!(wide.receipt, narrow.receipt, "{}", case.name);
             let decode =
                 || pipeline::decode(&core, &wide.pipeline, case.values.dtype, &case.shape, &wide.payload, wide.exact_len).expect("coded");
             assert_eq!((&decode(), &narrow::only(decode)), (&wide.decoded, &wide.decoded), "{}", case.name);
         }
     }
-    assert!(served > 100, "{served}");
+    assert!(served.iter().all(|&served| served > 10) && served.iter().sum::<usize>() > 300, "{served:?}");
 }
 
 fn any_case() -> impl Strategy<Value = Case> {

@@ -170,7 +170,7 @@ impl Reader<'_> {
         (0..count).map(field).collect()
     }
 
-    /// Adds the image of a directory, if it is stored plainly or deflated.
+    /// Adds the image of a directory, if it is stored plainly, deflated or with LZW.
     fn image(&mut self, directory: &Directory, name: String, layout: &mut Layout) -> Result<()> {
         let mut one = |tag, default| self.one(directory, tag, default);
         let dtype = sample_type(one(tag::SAMPLE_FORMAT, 1)?, one(tag::BITS, 1)?)?;

@@ -62,8 +62,7 @@ impl Ranking {
     }
 
     /// A glance at the first of each family and at the others of those that come near the best; then
-    /// longer looks at what is near, the last one, in the mode small or where samples tell little, at
-    /// the whole block.
+    /// longer looks at what is near.
     pub(super) fn new(
         registry: &Registry,
         families: &[Vec<PipelineRecord>],
@@ -79,8 +78,7 @@ impl Ranking {
             _ => (SAMPLE_WORDS, SAMPLE_WORDS / GLANCE, LOOKS, FAMILY),
         };
         let parts = parts(values, tolerance, sample_words, looks);
-        let cost =
-            |i: usize, part: &Values| pipeline::estimate(registry, candidates[i], part, Some(tolerance), n_words).unwrap_or(f64::MAX);
+        let cost = |i: usize, part: &Values| estimate(registry, candidates[i], part, tolerance, n_words);
         let mut ranking = Ranking::unseen(candidates.len());
         let Some(first) = parts.first() else { return ranking };
         // Coders of exact words look for repeats, and need all they can get.
@@ -132,38 +130,48 @@ impl Ranking {
             order.sort_by_key(|&i| fewer(i));
             ranking.sort(n_seen);
         }
-        let near = match (mode, ranking.is_rare(n_words)) {
-            // Samples tell next to nothing here, and the whole is soon coded.
-            (Mode::Small, true) => ranking.within(RARE_WHOLE).min(MOST_NEAR),
-            (_, true) => ranking.winners().max(ranking.within(RARE_NEAR)).min(MOST_WHOLE),
-            _ => ranking.near(n_words).min(MOST_WHOLE),
+        ranking.settle(registry, &candidates, values, tolerance, mode);
+        ranking
+    }
+
+    /// Compares what is near on more than samples where they tell little: where next to nothing is left to
+    /// code, or words repeat others, which they do in places.
+    fn settle(&mut self, registry: &Registry, candidates: &[&PipelineRecord], values: &Values, tolerance: &Tolerance, mode: Mode) {
+        let n_words = values.bits.words.len();
+        let is_rare = self.is_rare(n_words);
+        let near = match (mode, is_rare) {
+            // The whole is soon coded.
+            (Mode::Small, true) => self.within(RARE_WHOLE).min(MOST_NEAR),
+            (_, true) => self.winners().max(self.within(RARE_NEAR)).min(MOST_WHOLE),
+            _ => self.near(n_words).min(MOST_WHOLE),
         };
-        // Nor do they where words repeat others: they do so in places.
         let some_repeat = candidates.iter().any(|plan| repeats::tells(plan));
-        let near = if some_repeat { ranking.with_twin(&candidates, near, mode) } else { near };
-        let is_rare = ranking.is_rare(n_words);
-        if near > 1 && is_rare && mode != Mode::Small && !some_repeat && n_words > 4 * WIDE_WORDS {
+        let near = if some_repeat { self.with_twin(candidates, near, mode) } else { near };
+        if near < 2 || !(mode == Mode::Small || some_repeat || is_rare) {
+            return;
+        }
+        let Ranking { order, looks, coded, .. } = self;
+        if mode != Mode::Small && !some_repeat && n_words > 4 * WIDE_WORDS {
             // The whole would tell little more than a large part of it, at several times the cost.
             for part in sample::boxes(values, tolerance, WIDE_WORDS, 1) {
-                let Ranking { order, looks, .. } = &mut ranking;
-                order[..near].iter().for_each(|&i| looks[i] = vec![cost(i, &part)]);
-                ranking.is_glance = false;
-                ranking.sort(near);
-            }
-        } else if near > 1 && (mode == Mode::Small || some_repeat || is_rare) {
-            let Ranking { order, looks, coded, .. } = &mut ranking;
-            for &i in &order[..near] {
-                let whole = pipeline::code(registry, candidates[i], values, Some(tolerance)).ok();
-                // That a sample did not serve says nothing any more.
-                looks[i].retain(|&bytes| bytes < f64::MAX);
-                looks[i].push(whole.as_ref().map_or(f64::MAX, |coded| coded.len() as f64));
-                if coded.as_ref().is_none_or(|(best, _)| looks[i].last() < looks[*best].last()) {
-                    *coded = whole.map(|coded| (i, coded));
+                for &i in &order[..near] {
+                    looks[i] = vec![estimate(registry, candidates[i], &part, tolerance, n_words)];
                 }
             }
-            order[..near].sort_by(|&a, &b| looks[a].last().unwrap_or(&f64::MAX).total_cmp(looks[b].last().unwrap_or(&f64::MAX)));
+            self.is_glance = false;
+            self.sort(near);
+            return;
         }
-        ranking
+        for &i in &order[..near] {
+            let whole = pipeline::code(registry, candidates[i], values, Some(tolerance)).ok();
+            // That a sample did not serve says nothing any more.
+            looks[i].retain(|&bytes| bytes < f64::MAX);
+            looks[i].push(whole.as_ref().map_or(f64::MAX, |coded| coded.len() as f64));
+            if coded.as_ref().is_none_or(|(best, _)| looks[i].last() < looks[*best].last()) {
+                *coded = whole.map(|coded| (i, coded));
+            }
+        }
+        order[..near].sort_by(|&a, &b| looks[a].last().unwrap_or(&f64::MAX).total_cmp(looks[b].last().unwrap_or(&f64::MAX)));
     }
 
     /// Puts the twin of the first that tells repeats, if the first does not, among the `near` that are
@@ -238,6 +246,11 @@ impl Ranking {
         let limit = factor * self.least();
         self.order.iter().take_while(|&&i| self.cost(i) <= limit).count()
     }
+}
+
+/// What a plan would make of so many words like those of a part, in bytes.
+fn estimate(registry: &Registry, plan: &PipelineRecord, part: &Values, tolerance: &Tolerance, n_words: usize) -> f64 {
+    pipeline::estimate(registry, plan, part, Some(tolerance), n_words).unwrap_or(f64::MAX)
 }
 
 /// Parts of the values: of plain bytes a few runs together, of others boxes.

@@ -34,12 +34,12 @@ impl Costs {
             let n = rows.len() / (PLAIN + 1);
             let part = &bytes[start..start + n * CELL];
             let counts = counts(part);
-            let planes = if are_even(&counts) { None } else { Some(Planes::new(&counts)) };
-            let Some(planes) = planes.filter(|planes| !planes.are_noise(part.len())) else {
+            if are_noise(&counts) {
                 // There is no other state, whatever it costs.
                 rows.chunks_mut(PLAIN + 1).for_each(|row| row[PLAIN] = 8 * CELL as u32);
                 continue;
-            };
+            }
+            let planes = Planes::new(&counts);
             // Every cell has the share of the group's bytes that it would have alone.
             let plain = plain_bits(part);
             let alone: Vec<u64> = part.chunks(CELL).map(|cell| matched(cell, 1)).collect();
@@ -150,17 +150,17 @@ fn counts(bytes: &[u8]) -> Counts {
     counts
 }
 
-/// Whether all bytes are about as frequent as each other, so that [`Planes::are_noise`] need not be asked:
-/// two bytes of one position are seldom the same. Entropy is at least the logarithm of how seldom.
-fn are_even(counts: &Counts) -> bool {
+/// Whether nothing tells one byte from another: they are compressed, or noise. At no position are two bytes
+/// the same much more often than one time in 256; entropy is at least the logarithm of how seldom they are.
+fn are_noise(counts: &Counts) -> bool {
     counts.iter().all(|counts| {
         let (n, pairs) = counts.iter().fold((0, 0), |(n, pairs), &count| (n + u64::from(count), pairs + u64::from(count).pow(2)));
-        pairs * EVEN <= n * n
+        pairs * NOISE <= n * n
     })
 }
 
-/// 2^7.75.
-const EVEN: u64 = 215;
+/// 2^7.5.
+const NOISE: u64 = 181;
 
 impl Planes {
     fn new(counts: &Counts) -> Planes {
@@ -174,11 +174,6 @@ impl Planes {
             (0..width).map(plane).collect()
         };
         Planes([2, 4, 8].map(pooled))
-    }
-
-    /// Whether nothing tells one of `len` bytes from another: they are compressed, or noise.
-    fn are_noise(&self, len: usize) -> bool {
-        self.0[2].iter().all(|&bits| bits > len as u64 * 31 / 32)
     }
 
     /// Of the bytes at position `k` modulo `width`.

@@ -8,7 +8,6 @@ mod values;
 
 use std::sync::Arc;
 
-use errbar_format::limits::MAX_PARAMS;
 use errbar_format::{DType, Error, Result};
 
 use self::choose::Effort;
@@ -102,9 +101,6 @@ impl Interp {
         let scan = absent.map(|absent| scanned(absent, fold, &levels));
         let codes = code_layout(fold.n, levels, scan).codes(Words::U32(words));
         let params = params.to_bytes(fold.n);
-        if params.len() > MAX_PARAMS {
-            return Err(Error::usage(format!("the taps of so many classes take more than {MAX_PARAMS} bytes")));
-        }
         Ok(Quantized { params, codes, exact: Vec::new(), absent: survey.absent })
     }
 }

@@ -68,7 +68,7 @@ struct Found {
     repeated: usize,
 }
 
-/// What repeats among words of a layout; nothing if hardly any word does.
+/// What repeats among words of a layout; nothing if hardly any word does, or no record could hold what says so.
 fn find<W: Word>(words: &[W], layout: &Layout) -> Option<Found> {
     let (n, absent) = (folded(&layout.dims), layout.scan.absent.as_deref());
     let distances = find::distances(words, n, absent);
@@ -82,11 +82,8 @@ fn find<W: Word>(words: &[W], layout: &Layout) -> Option<Found> {
     let mut writer = Writer::default();
     let repeats = map::code(&mut writer, n, &distances, absent, Some(&given)).ok()?;
     params.extend(writer.finish());
-    if params.len() > MAX_PARAMS {
-        // A map that is too long to be written down, as of large blocks of few values: nothing is told.
-        return Some(Found { params: vec![0], repeats: Repeats::default(), repeated: 0 });
-    }
-    (repeated > 0).then_some(Found { params, repeats, repeated })
+    // The map of large blocks of few values may be too long to be written down.
+    (repeated > 0 && params.len() <= MAX_PARAMS).then_some(Found { params, repeats, repeated })
 }
 
 /// The scan of codes of which those that repeat others are left out.
@@ -255,7 +252,9 @@ mod tests {
     fn a_map_above_the_limit_is_left_out() {
         let few = |n: usize| Codes::plain(vec![n], Words::U32(SplitMix64(1).map(|r| r as u32 % 2).take(n).collect()));
         assert!(Repeat.chooses(&few(1 << 16), &[]).expect("half of them repeat others").len() > 1 << 12);
-        assert_eq!(Repeat.chooses(&few(8 * MAX_PARAMS * 5 / 4), &[]), Some(vec![0]));
+        let too_many = few(8 * MAX_PARAMS * 5 / 4);
+        assert_eq!((Repeat.chooses(&too_many, &[]), Repeat::price(&too_many)), (None, None));
+        assert!(Repeat.fit(too_many, &[]).is_err());
     }
 
     #[test]
