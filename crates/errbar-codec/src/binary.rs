@@ -20,34 +20,19 @@ impl Default for Bit {
 }
 
 impl Bit {
-    #[inline(always)]
     fn probability(self) -> u32 {
         u32::from(self.one).clamp(32, 65_504)
     }
 
-    #[inline(always)]
     fn learn(&mut self, bit: bool) {
-        let inverse = INVERSES[usize::from(self.seen.min(SLOWEST))];
-        let share = |of: u16| ((u64::from(of) * u64::from(inverse)) >> u32::BITS) as u16;
+        let rate = u16::from(self.seen) + 2;
         self.seen = (self.seen + 1).min(SLOWEST);
         match bit {
-            true => self.one += share(u16::MAX - self.one),
-            false => self.one -= share(self.one),
+            true => self.one += (u16::MAX - self.one) / rate,
+            false => self.one -= self.one / rate,
         }
     }
 }
-
-/// 2^32 over the rate of learning, two more than the bits seen, rounded up: its products with 16 bits, of
-/// which the upper half counts, are exact quotients.
-const INVERSES: [u32; SLOWEST as usize + 1] = {
-    let mut inverses = [0; SLOWEST as usize + 1];
-    let mut seen = 0;
-    while seen < inverses.len() {
-        inverses[seen] = (1u64 << 32).div_ceil(seen as u64 + 2) as u32;
-        seen += 1;
-    }
-    inverses
-};
 
 /// A coder of bits: a writer gives back what it is given, a reader what was written.
 pub trait Binary {
@@ -55,7 +40,6 @@ pub trait Binary {
     fn coded(&mut self, bit: bool, one: u32) -> bool;
 
     /// A bit with a probability that learns.
-    #[inline(always)]
     fn bit(&mut self, bit: bool, model: &mut Bit) -> bool {
         let bit = self.coded(bit, model.probability());
         model.learn(bit);
@@ -63,14 +47,12 @@ pub trait Binary {
     }
 
     /// The low `n` bits of a number, as likely one as zero, highest first.
-    #[inline(always)]
     fn raw(&mut self, number: u64, n: u32) -> u64 {
         (0..n).rev().fold(0, |read, i| read << 1 | u64::from(self.coded(number >> i & 1 == 1, 1 << 15)))
     }
 
     /// The low bits of a number, highest first, each with a model for the bits before it: as many
     /// as `models.len()` is a power of two.
-    #[inline(always)]
     fn tree(&mut self, number: u32, models: &mut [Bit]) -> u32 {
         let n = models.len().ilog2();
         let node = (0..n).rev().fold(1, |node, i| {
@@ -126,7 +108,6 @@ impl Writer {
 }
 
 impl Binary for Writer {
-    #[inline(always)]
     fn coded(&mut self, bit: bool, one: u32) -> bool {
         let middle = split(self.low, self.high, one);
         match bit {
@@ -161,14 +142,12 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    #[inline(always)]
     fn shift(&mut self) {
         self.number = self.number << 8 | u32::from(self.bytes.next().copied().unwrap_or(0));
     }
 }
 
 impl Binary for Reader<'_> {
-    #[inline(always)]
     fn coded(&mut self, _: bool, one: u32) -> bool {
         let middle = split(self.low, self.high, one);
         let bit = self.number <= middle;
@@ -213,13 +192,6 @@ mod tests {
             let mut reader = Reader::new(&bytes);
             assert_eq!(both(&mut reader, &vec![0; n]), written);
             assert_ne!(bytes.last(), Some(&0));
-        }
-    }
-
-    #[test]
-    fn shares_are_exact_quotients() {
-        for (seen, inverse) in INVERSES.into_iter().enumerate() {
-            assert!((0..=u16::MAX).all(|x| (u64::from(x) * u64::from(inverse)) >> 32 == u64::from(x) / (seen as u64 + 2)));
         }
     }
 

@@ -6,7 +6,6 @@ use super::MOST;
 use crate::binary::{Binary, Bit};
 use crate::codes::Repeats;
 use crate::polyphase::{DIMS, Extents};
-use crate::simd::{Work, widest};
 use crate::stage::bad_params;
 
 /// Words that are looked at together first.
@@ -73,8 +72,6 @@ struct Known {
     kinds: Vec<u32>,
     which: Vec<u8>,
     back: Vec<u32>,
-    /// The word at work.
-    at: usize,
     last: u32,
 }
 
@@ -88,94 +85,69 @@ pub(super) fn code(
     absent: Option<&[bool]>,
     given: Option<&[u32]>,
 ) -> Result<Repeats> {
-    widest(Coding { coder, n, distances, absent, given })
-}
-
-struct Coding<'a, B> {
-    coder: &'a mut B,
-    n: Extents,
-    distances: &'a [usize],
-    absent: Option<&'a [bool]>,
-    given: Option<&'a [u32]>,
-}
-
-impl<B: Binary> Work for Coding<'_, B> {
-    type Output = Result<Repeats>;
-
-    #[inline(always)]
-    fn run(self) -> Result<Repeats> {
-        let Coding { coder, n, distances, absent, given } = self;
-        let len: usize = n.iter().product();
-        let around = Around::new(n);
-        let mut models = Models {
-            runs: [Bit::default(); 8],
-            single: vec![Bit::default(); 1 << CONTEXTS_LOG2],
-            elsewhere: vec![Bit::default(); 1 << 12],
-            octave: [Bit::default(); 32],
-        };
-        let mut known = Known { kinds: vec![0; len], which: vec![NONE; len], back: vec![0; len], at: 0, last: 0 };
-        let is_absent = |at: usize| absent.is_some_and(|absent| absent[at]);
-        let mut whole_runs: Vec<bool> = Vec::with_capacity(len.div_ceil(RUN));
-        let Some(&first_distance) = distances.first() else {
-            return Ok(Repeats { back: vec![0; len] });
-        };
-        for start in (0..len).step_by(RUN) {
-            let run = start..(start + RUN).min(len);
-            let was_whole = |back: usize| start.checked_sub(back).is_some_and(|at| whole_runs.get(at / RUN).is_some_and(|&whole| whole));
-            let context = around.runs.iter().fold(0, |context, &back| context << 1 | usize::from(was_whole(back)));
-            let is_given = given.is_some_and(|given| run.clone().all(|at| given[at] as usize == first_distance || is_absent(at)));
-            let is_whole = start >= first_distance && coder.bit(is_given, &mut models.runs[context]);
-            whole_runs.push(is_whole);
-            for at in run {
-                if is_absent(at) {
-                    known.push(0, NONE, 0);
-                } else if is_whole {
-                    match known.kinds[at - first_distance] {
-                        0 => return Err(bad_params("repeat of what is absent")),
-                        kind => known.push(kind, 0, first_distance),
-                    }
-                } else {
-                    single(coder, &mut models, &around, distances, &mut known, given.map_or(0, |given| given[at]))?;
+    let len: usize = n.iter().product();
+    let around = Around::new(n);
+    let mut models = Models {
+        runs: [Bit::default(); 8],
+        single: vec![Bit::default(); 1 << CONTEXTS_LOG2],
+        elsewhere: vec![Bit::default(); 1 << 12],
+        octave: [Bit::default(); 32],
+    };
+    let with_room = || Vec::with_capacity(len);
+    let mut known = Known { kinds: with_room(), which: Vec::with_capacity(len), back: with_room(), last: 0 };
+    let is_absent = |at: usize| absent.is_some_and(|absent| absent[at]);
+    let mut whole_runs: Vec<bool> = Vec::with_capacity(len.div_ceil(RUN));
+    let Some(&first_distance) = distances.first() else {
+        return Ok(Repeats { back: vec![0; len] });
+    };
+    for start in (0..len).step_by(RUN) {
+        let run = start..(start + RUN).min(len);
+        let was_whole = |back: usize| start.checked_sub(back).is_some_and(|at| whole_runs.get(at / RUN).is_some_and(|&whole| whole));
+        let context = around.runs.iter().fold(0, |context, &back| context << 1 | usize::from(was_whole(back)));
+        let is_given = given.is_some_and(|given| run.clone().all(|at| given[at] as usize == first_distance || is_absent(at)));
+        let is_whole = start >= first_distance && coder.bit(is_given, &mut models.runs[context]);
+        whole_runs.push(is_whole);
+        for at in run {
+            if is_absent(at) {
+                known.push(0, NONE, 0);
+            } else if is_whole {
+                match known.kinds[at - first_distance] {
+                    0 => return Err(bad_params("repeat of what is absent")),
+                    kind => known.push(kind, 0, first_distance),
                 }
+            } else {
+                single(coder, &mut models, &around, distances, &mut known, given.map_or(0, |given| given[at]))?;
             }
         }
-        Ok(Repeats { back: known.back })
     }
+    Ok(Repeats { back: known.back })
 }
 
 impl Known {
     #[inline(always)]
     fn push(&mut self, kind: u32, which: u8, back: usize) {
-        self.kinds[self.at] = kind;
-        self.which[self.at] = which;
-        self.back[self.at] = back as u32;
-        self.at += 1;
+        self.kinds.push(kind);
+        self.which.push(which);
+        self.back.push(back as u32);
     }
 
     /// The kind of a word so far before the next.
     #[inline(always)]
     fn kind(&self, back: usize) -> u32 {
-        // There is none before the first, and nothing is known of the one at work.
-        self.kinds.get(self.at.wrapping_sub(back)).copied().unwrap_or(0)
+        // Behind the last there is none, and none before the first.
+        self.kinds.get(self.kinds.len().wrapping_sub(back)).copied().unwrap_or(0)
     }
 
     #[inline(always)]
     fn which(&self, back: usize) -> u8 {
-        self.which.get(self.at.wrapping_sub(back)).copied().unwrap_or(NONE)
+        self.which.get(self.which.len().wrapping_sub(back)).copied().unwrap_or(NONE)
     }
 }
 
 /// What the next word repeats: one distance after the other is asked for, but for those at which stands
 /// what another has been asked for already; then any.
 #[inline(always)]
-fn single<B: Binary>(
-    coder: &mut B,
-    models: &mut Models,
-    around: &Around,
-    distances: &[usize],
-    known: &mut Known,
-    given: u32,
-) -> Result<()> {
+fn single(coder: &mut impl Binary, models: &mut Models, around: &Around, distances: &[usize], known: &mut Known, given: u32) -> Result<()> {
     let equal = around.equal.map(|back| known.kind(back));
     let told = around.telling.iter().rev().fold(0u32, |told, &back| told << 4 | u32::from(known.which(back)));
     let mut kinds = [0u32; MOST];
@@ -185,7 +157,7 @@ fn single<B: Binary>(
             continue;
         }
         kinds[i] = kind;
-        let same = (0..AROUND).fold(0u32, |same, i| same | u32::from(equal[i] == kind) << i);
+        let same = equal.iter().rev().fold(0u32, |same, &other| same << 1 | u32::from(other == kind));
         let key = i as u32 | same << 4 | told << (4 + AROUND);
         let context = key.wrapping_mul(0x9E37_79B1) >> (u32::BITS - CONTEXTS_LOG2);
         if coder.bit(given as usize == distance, &mut models.single[context as usize]) {
