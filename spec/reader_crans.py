@@ -47,13 +47,20 @@ def bin_of(context: int) -> int:
 
 def magnitude(word: int) -> int:
     m = word // 2 + word % 2
-    if m < 64:
+    if m < 8:
         return 16 * m
-    k = m.bit_length() - 7
-    return 1024 + 256 * k + 4 * ((m >> k) - 64)
+    k = m.bit_length() - 1
+    q = m >> (k - 2)
+    return (16 * q << (k - 2)) + 8 * ((1 << (k - 2)) - 1) if k < 6 else 1024 + 256 * (k - 6) + 64 * (q - 4) + 32
 
 
-MAGNITUDES = [magnitude(token) for token in range(15)]
+def least_word(token: int) -> int:
+    """The word of a token whose raw bits are 0."""
+    q = token - 15
+    return token if q < 0 else 2 * (4 + q // 2 % 4 << q // 8 + 1) - q % 2
+
+
+MAGNITUDES = [magnitude(least_word(token)) for token in range(TOKENS)]
 
 
 def edge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -176,11 +183,6 @@ class Words:
         self.n_held -= n
         return bits
 
-    def large(self, token: int) -> int:
-        q = token - 15
-        r = q // 8 + 1
-        return 2 * ((4 + q // 2 % 4 << r) + self.take_raw(r)) - q % 2 & 0xFFFFFFFF
-
     def wave(self, sums: list[int], turns: list[int], rows: int, left: int, left2: int) -> tuple[list[int], list[int]]:
         """Words and magnitudes of the points of a wave, `rows` of each x side by side; a turn below 0: absent."""
         states, data, at, by_context = self.states, self.words, self.at, self.by_context
@@ -200,16 +202,14 @@ class Words:
                 state = state << 16 | data[at]
                 at += 1
             states[turn] = state
-            if token < 15:
-                out.append(token)
-                m.append(MAGNITUDES[token])
-            else:
-                word = self.large(token)
-                out.append(word)
-                m.append(magnitude(word))
+            out.append(token)
+            m.append(MAGNITUDES[token])
         if at > self.n_words:
             raise bad("16-bit words are missing")
         self.at = at
+        # Raw bits stand row by row.
+        for i in (i for row in range(rows) for i in range(row, len(out), rows) if out[i] >= 15):
+            out[i] = least_word(out[i]) + 2 * self.take_raw((out[i] - 15) // 8 + 1) & 0xFFFFFFFF
         return out, m[2 * rows :]
 
     def bands(self, n: Extents) -> Bands:

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::tables::BINS;
-use super::token::{LINEAR, MOST, OCTAVE};
+use super::token::{LINEAR, MAGNITUDES, MOST, OCTAVE};
 use crate::polyphase::{DIMS, Extents, Grid, Offset, Rows, SLACK, classes, neighbour, rows};
 
 /// Groups of neighbours, each with a weight.
@@ -11,6 +11,9 @@ pub(super) const GROUPS: usize = 13;
 /// The two words before, in the row: the only ones a row cannot know in advance.
 pub(super) const LEFT: usize = 0;
 pub(super) const LEFT2: usize = 1;
+/// The words of the row before.
+const ABOVE: usize = 2;
+const BESIDE: usize = 3;
 /// The first of those that are complete classes.
 const KNOWN: usize = 7;
 /// The first of those in planes before the row's own.
@@ -49,8 +52,8 @@ pub(super) fn template(whole: Extents, level: u8, class: u8, n: Extents) -> Temp
     let own: [(usize, &[Offset]); 7] = [
         (LEFT, &[[0, 0, 0, -1]]),
         (LEFT2, &[[0, 0, 0, -2]]),
-        (2, &[[0, 0, -1, 0]]),
-        (3, &[[0, 0, -1, -1], [0, 0, -1, 1]]),
+        (ABOVE, &[[0, 0, -1, 0]]),
+        (BESIDE, &[[0, 0, -1, -1], [0, 0, -1, 1]]),
         (4, &[[0, -1, 0, 0]]),
         (5, &[[0, -1, 0, -1], [0, -1, 0, 1], [0, -1, -1, 0], [0, -1, 1, 0]]),
         (6, &[[-1, 0, 0, 0]]),
@@ -105,13 +108,23 @@ pub(super) fn plain_weights(template: &Template) -> [u8; GROUPS] {
 pub(super) struct Context {
     left: u32,
     left2: u32,
-    /// Groups of the row before, and the trend.
-    near: Vec<Term>,
+    near: Near,
     /// Groups of the class's planes before.
     far: Vec<Term>,
     /// What complete classes say of every word, in 256ths, and, as soon as a plane is begun, the planes
     /// before.
     known: Grid<u32>,
+}
+
+/// The groups of the row before, and the trend: weights, and distances in memory.
+struct Near {
+    above: u32,
+    above_step: isize,
+    beside: u32,
+    beside_steps: [isize; 2],
+    trend: u32,
+    /// Whether the row before may be another band's.
+    leaves: bool,
 }
 
 /// A group.
@@ -148,9 +161,10 @@ impl Trend {
     pub(super) fn learn(&mut self, row: &[u16]) {
         let n = self.n;
         let (row, points) = (&row[..n], &mut self.points[..n + 4]);
+        // Four magnitudes fit a `u16`.
         let blend = |old: u16, a: u16, b: u16, c: u16| -> u16 {
-            let smooth = (u32::from(a) + 2 * u32::from(b) + u32::from(c) + 2) >> 2;
-            ((3 * u32::from(old) + smooth + 2) >> 2) as u16
+            let smooth = (a + 2 * b + c + 2) >> 2;
+            (3 * old + smooth + 2) >> 2
         };
         points[2] = blend(points[2], row[0], row[0], row[1.min(n - 1)]);
         for x in 1..n.max(1) - 1 {
@@ -162,6 +176,12 @@ impl Trend {
         (points[0], points[1]) = (points[2], points[2]);
         (points[n + 2], points[n + 3]) = (points[n + 1], points[n + 1]);
     }
+}
+
+/// A row's sum as it counts.
+#[inline(always)]
+pub(super) fn limited(sum: u32) -> u32 {
+    sum.min(MOST << 8)
 }
 
 /// Words that one group is added to before the next, so that they stay in the nearest cache.
@@ -190,7 +210,15 @@ impl Context {
             let points = |source| if let Source::Class(class) = source { classes[usize::from(class)].data() } else { &[] };
             add_span(known.data_mut(), span.clone(), term.weight, term.members.iter().map(|&(source, step, _)| (points(source), step)));
         }
-        let near = terms(LEFT2 + 1..PLANE).into_iter().chain(terms(TREND..GROUPS)).collect();
+        let step = |member: Option<&Member>| member.map_or(0, |m| own.step(m.offset));
+        let near = Near {
+            above: weight(ABOVE),
+            above_step: step(template[ABOVE].first()),
+            beside: weight(BESIDE),
+            beside_steps: [0, 1].map(|i| step(template[BESIDE].get(i))),
+            trend: weight(TREND),
+            leaves: axis == DIMS - 2,
+        };
         Context { left: weight(LEFT), left2: weight(LEFT2), near, far: terms(PLANE..KNOWN), known }
     }
 
@@ -206,43 +234,43 @@ impl Context {
         }
     }
 
-    /// The sums of a row without the words to the left, in 256ths, and what is behind the row, which
-    /// means nothing. `own` has the magnitudes of the class, zero where they are not known yet. Rows of a
-    /// band must be asked for in their order.
+    /// The sums of a row without the words to the left, in 256ths and not yet [`limited`], and what is
+    /// behind the row, which means nothing. `own` has the magnitudes of the class, zero where they are not
+    /// known yet. Rows of a band must be asked for in their order.
     #[inline(always)]
     pub(super) fn row(&mut self, own: &Grid<u16>, trend: &Trend, place: &Place, sums: &mut [[u32; SLACK]]) {
         let (row, first_slice) = (place.row, place.first_slice);
         if let Some(rows) = place.begins.clone() {
             self.begin(own, row, rows, first_slice);
         }
-        sums.copy_from_slice(self.known.wide_row(row, 0));
-        for term in &self.near {
-            let (mut points, mut n) = ([[].as_slice(); 4], 0);
-            for &(source, step, leaves) in &term.members {
-                if !(leaves && first_slice) {
-                    points[n] = if source == Source::Trend { trend.wide(step) } else { own.wide_row(row, step) };
-                    n += 1;
-                }
-            }
-            let w = term.weight;
-            match points {
-                [a, ..] if n == 1 => add(sums, w, a.iter().copied()),
-                [a, b, ..] if n == 2 => add(sums, w, a.iter().zip(b).map(|(a, b)| sum(*a, b))),
-                [a, b, c, _] if n == 3 => add(sums, w, a.iter().zip(b).zip(c).map(|((a, b), c)| sum(sum(*a, b), c))),
-                [a, b, c, d] if n == 4 => {
-                    let (ab, cd) = (a.iter().zip(b), c.iter().zip(d));
-                    add(sums, w, ab.zip(cd).map(|((a, b), (c, d))| sum(sum(*a, b), &sum(*c, d))));
-                }
-                _ => {}
-            }
+        let Near { above, above_step, beside, beside_steps, trend: of_trend, leaves } = self.near;
+        let is_known = u32::from(!(leaves && first_slice));
+        let (above, beside) = (above * is_known, beside * is_known);
+        // Where nothing is known, anything may stand, and what counts for nothing is the row itself.
+        let step = |step: isize| if is_known == 1 { step } else { 0 };
+        let points = own.wide_row(row, step(above_step)).iter();
+        let points = points.zip(own.wide_row(row, step(beside_steps[0]))).zip(own.wide_row(row, step(beside_steps[1])));
+        let trends = trend.wide(-2).iter().zip(trend.wide(0)).zip(trend.wide(2));
+        let known = self.known.wide_row(row, 0).iter();
+        for (((sums, known), ((&a, &b), &c)), ((&d, &e), &f)) in sums.iter_mut().zip(known).zip(points).zip(trends) {
+            let mut sum = *known;
+            add(&mut sum, above, a);
+            add(&mut sum, beside, both(b, c));
+            add(&mut sum, of_trend, both(both(d, e), f));
+            *sums = sum;
         }
-        sums.as_flattened_mut().iter_mut().for_each(|sum| *sum = (*sum).min(MOST << 8));
     }
 
     /// The context of a word from its row's sum and the magnitudes to the left.
     #[inline(always)]
     pub(super) fn value(&self, sum: u32, left: u32, left2: u32) -> u32 {
-        (sum + self.left * left + self.left2 * left2) >> 8
+        (limited(sum) + self.left * left + self.left2 * left2) >> 8
+    }
+
+    /// What a word of each token adds to the sum of the next word, in the lower half, and of the one behind it.
+    #[inline(always)]
+    pub(super) fn of_tokens(&self) -> [u64; 1 << 8] {
+        MAGNITUDES.map(|magnitude| u64::from(self.left2 * u32::from(magnitude)) << 32 | u64::from(self.left * u32::from(magnitude)))
     }
 
     /// The contexts of a row from its sums and its magnitudes, two zeros before them.
@@ -256,10 +284,10 @@ impl Context {
     }
 }
 
-// Loops for short rows, without a rest; those of `add_span` take a tenth less time where there is much.
+// By value: what stands behind references that may be the same does not go into vectors.
 
 #[inline(always)]
-fn sum(mut a: [u16; SLACK], b: &[u16; SLACK]) -> [u16; SLACK] {
+fn both(mut a: [u16; SLACK], b: [u16; SLACK]) -> [u16; SLACK] {
     for x in 0..SLACK {
         a[x] += b[x];
     }
@@ -267,11 +295,9 @@ fn sum(mut a: [u16; SLACK], b: &[u16; SLACK]) -> [u16; SLACK] {
 }
 
 #[inline(always)]
-fn add(sums: &mut [[u32; SLACK]], weight: u32, points: impl Iterator<Item = [u16; SLACK]>) {
-    for (sums, points) in sums.iter_mut().zip(points) {
-        for x in 0..SLACK {
-            sums[x] += weight * u32::from(points[x]);
-        }
+fn add(sums: &mut [u32; SLACK], weight: u32, points: [u16; SLACK]) {
+    for x in 0..SLACK {
+        sums[x] += weight * u32::from(points[x]);
     }
 }
 
@@ -352,7 +378,8 @@ pub(super) fn bins(values: &[u32], bins: &mut [u8]) {
 /// What finished words tell later classes about their surroundings.
 #[inline(always)]
 pub(super) fn activity(value: u32, magnitude: u16) -> u16 {
-    ((value.min(MOST) + 2 * u32::from(magnitude)) / 3) as u16
+    // The sum fits a `u16`.
+    (value.min(MOST) as u16 + 2 * magnitude) / 3
 }
 
 /// How the words of a class are coded side by side, so that none waits for the one before it: the

@@ -2,8 +2,10 @@
 
 use errbar_format::Result;
 
-use super::context::{Bands, Context, GROUPS, Template, Trend, activity, template};
+use super::context::{Bands, Context, GROUPS, Template, Trend, activity, limited, template};
+use super::raw::RawReader;
 use super::tables::Tables;
+use super::token::magnitudes_of_tokens;
 use super::{Activity, Geometry, Step, code_weights, corrupt, first_word, rans, steps, too_short};
 use crate::binary::{Bit, Reader};
 use crate::bytes::{take, take_length};
@@ -40,19 +42,20 @@ impl Work for Decoding<'_> {
         let contexts: Vec<(Template, [u8; GROUPS])> = steps.iter().map(&mut coded_weights).collect();
         let tables = Tables::read(&mut header)?;
         let length = take_length(&mut bytes).ok_or_else(too_short)?.checked_mul(2).ok_or_else(|| corrupt("too many words"))?;
-        let mut decoder = rans::Decoder::new(&tables, take(&mut bytes, length).ok_or_else(too_short)?, bytes, 4 * n[DIMS - 1])?;
+        let mut decoder = rans::Decoder::new(&tables, take(&mut bytes, length).ok_or_else(too_short)?, 4 * n[DIMS - 1])?;
+        let mut raw = RawReader::new(bytes);
         let mut around = Activity::new(n);
         let mut first = 0;
         for (step, (template, weights)) in steps.iter().zip(&contexts) {
             let len: usize = step.n.iter().product();
             let absent = absent.map(|absent| &absent[first..first + len]);
             let mut class = Class::new(step, template, weights, &around);
-            class.decode(&mut decoder, &mut words[first..first + len], absent);
+            class.decode(&mut decoder, &mut raw, &mut words[first..first + len], absent);
             first += len;
             around.finish(step, class.active);
         }
         decoder.finish()?;
-        Ok(words)
+        if raw.is_finished() { Ok(words) } else { Err(corrupt("bytes behind the last raw bits")) }
     }
 }
 
@@ -63,10 +66,10 @@ struct Class {
     context: Context,
     own: Grid<u16>,
     active: Grid<u16>,
-    /// Of the rows of a wave side by side: their sums; then their contexts, in the upper half, and
-    /// magnitudes.
-    work: Vec<[u32; rans::STATES]>,
-    decoded: Vec<[u32; rans::STATES]>,
+    /// Of the rows of a wave side by side: their sums; then their contexts and, in the lowest byte, tokens.
+    work: Vec<[[u32; rans::STATES]; SLACK]>,
+    /// Tokens of a row.
+    tokens: Vec<u8>,
 }
 
 /// A row of a wave.
@@ -89,13 +92,15 @@ impl Class {
         let own = around.new_class(step);
         let bands = Bands::new(step.n);
         let context = Context::new(template, weights, bands.axis, &own, &around.classes);
-        let rows = vec![[0; rans::STATES]; step.n[DIMS - 1]];
-        Class { n: step.n, bands, context, active: own.beside(step.n), own, work: rows.clone(), decoded: rows }
+        let width = step.n[DIMS - 1];
+        let work = vec![[[0; rans::STATES]; SLACK]; width.div_ceil(SLACK)];
+        Class { n: step.n, bands, context, active: own.beside(step.n), own, work, tokens: vec![0; width] }
     }
 
     #[inline(always)]
-    fn decode(&mut self, decoder: &mut rans::Decoder<'_>, words: &mut [u32], absent: Option<&[bool]>) {
+    fn decode(&mut self, decoder: &mut rans::Decoder, raw: &mut RawReader<'_>, words: &mut [u32], absent: Option<&[bool]>) {
         let width = self.n[DIMS - 1];
+        let of_tokens = self.context.of_tokens();
         let mut lanes: Vec<Lane> =
             (0..self.bands.count).map(|_| Lane { sums: vec![[0; SLACK]; width.div_ceil(SLACK)], trend: Trend::new(width) }).collect();
         for wave in self.bands.waves() {
@@ -116,15 +121,18 @@ impl Class {
             }
             decoder.start_wave();
             match (absent.filter(|_| some_absent), n_coded) {
-                (None, 4) => self.wave::<4, false>(decoder, &mut lanes, rows, words, &[]),
-                (None, 3) => self.wave::<3, false>(decoder, &mut lanes, rows, words, &[]),
-                (None, 2) => self.wave::<2, false>(decoder, &mut lanes, rows, words, &[]),
-                (None, 1) => self.wave::<1, false>(decoder, &mut lanes, rows, words, &[]),
-                (Some(absent), 4) => self.wave::<4, true>(decoder, &mut lanes, rows, words, absent),
-                (Some(absent), 3) => self.wave::<3, true>(decoder, &mut lanes, rows, words, absent),
-                (Some(absent), 2) => self.wave::<2, true>(decoder, &mut lanes, rows, words, absent),
-                (Some(absent), 1) => self.wave::<1, true>(decoder, &mut lanes, rows, words, absent),
+                (None, 4) => self.wave::<4, false>(decoder, &lanes, rows, &of_tokens, &[]),
+                (None, 3) => self.wave::<3, false>(decoder, &lanes, rows, &of_tokens, &[]),
+                (None, 2) => self.wave::<2, false>(decoder, &lanes, rows, &of_tokens, &[]),
+                (None, 1) => self.wave::<1, false>(decoder, &lanes, rows, &of_tokens, &[]),
+                (Some(absent), 4) => self.wave::<4, true>(decoder, &lanes, rows, &of_tokens, absent),
+                (Some(absent), 3) => self.wave::<3, true>(decoder, &lanes, rows, &of_tokens, absent),
+                (Some(absent), 2) => self.wave::<2, true>(decoder, &lanes, rows, &of_tokens, absent),
+                (Some(absent), 1) => self.wave::<1, true>(decoder, &lanes, rows, &of_tokens, absent),
                 _ => {}
+            }
+            for (lane, row) in rows.iter().enumerate().take(n_coded) {
+                self.finish_row(lane, row, raw, &mut words[row.first..][..width]);
             }
             for (band, lane) in lanes.iter_mut().enumerate() {
                 if let Some(place) = self.bands.place(band, wave) {
@@ -141,52 +149,57 @@ impl Class {
         active.iter_mut().zip(sums.as_flattened()).for_each(|(active, &sum)| *active = activity(self.context.value(sum, 0, 0), 0));
     }
 
-    /// Rows side by side, so that none waits for the other's words; `ABSENT` tells whether some of them
+    /// Tokens of rows side by side, so that none waits for the other's; `ABSENT` tells whether some of them
     /// are absent.
     #[inline(always)]
     fn wave<const LANES: usize, const ABSENT: bool>(
         &mut self,
-        decoder: &mut rans::Decoder<'_>,
-        lanes: &mut [Lane],
+        decoder: &mut rans::Decoder,
+        lanes: &[Lane],
         rows: [Row; rans::STATES],
-        words: &mut [u32],
+        of_tokens: &[u64; 1 << 8],
         absent: &[bool],
     ) {
         let width = self.n[DIMS - 1];
         let bands: [usize; LANES] = std::array::from_fn(|lane| rows[lane].band % rans::STATES);
-        let (work, decoded) = (&mut self.work[..width], &mut self.decoded[..width]);
-        let sums: [&[u32]; LANES] = std::array::from_fn(|lane| &lanes[bands[lane]].sums.as_flattened()[..width]);
-        for x in 0..width {
-            for lane in 0..LANES {
-                work[x][lane] = sums[lane][x];
+        let work = &mut self.work;
+        for (lane, &band) in bands.iter().enumerate() {
+            for (work, sums) in work.iter_mut().zip(&lanes[band].sums) {
+                for (work, &sum) in work.iter_mut().zip(sums) {
+                    work[lane] = limited(sum);
+                }
             }
         }
         let gone: [&[bool]; LANES] = std::array::from_fn(|lane| if ABSENT { &absent[rows[lane].first..][..width] } else { &[] });
         let mut all_states = decoder.states();
         let mut states: [u32; LANES] = std::array::from_fn(|lane| all_states[bands[lane]]);
         let mut source = decoder.source();
-        let (mut left, mut left2) = ([0u32; LANES], [0u32; LANES]);
-        let context = &self.context;
-        for (x, (work, decoded)) in work.iter_mut().zip(&mut *decoded).enumerate() {
+        // What words to the left add to the sum of the next one, and of the one behind that.
+        let (mut next, mut behind) = ([0u32; LANES], [0u32; LANES]);
+        for (x, work) in work.as_flattened_mut()[..width].iter_mut().enumerate() {
             for lane in 0..LANES {
-                let value = context.value(work[lane], left[lane], left2[lane]);
-                let is_gone = ABSENT && gone[lane][x];
-                let (word, magnitude) = if is_gone { (0, 0) } else { source.word(&mut states[lane], value) };
-                work[lane] = value << 16 | u32::from(magnitude);
-                decoded[lane] = word;
-                (left2[lane], left[lane]) = (left[lane], magnitude.into());
+                let context = (work[lane] + next[lane]) >> 8;
+                let token = if ABSENT && gone[lane][x] { 0 } else { source.token(&mut states[lane], context) };
+                work[lane] = context << 8 | u32::from(token);
+                let adds = of_tokens[usize::from(token)];
+                (next[lane], behind[lane]) = (behind[lane] + adds as u32, (adds >> 32) as u32);
             }
         }
         bands.iter().zip(states).for_each(|(&band, state)| all_states[band] = state);
-        let place = source.place();
-        decoder.resume(all_states, place);
-        for (lane, row) in rows.iter().enumerate().take(LANES) {
-            words[row.first..][..width].iter_mut().zip(&*decoded).for_each(|(word, decoded)| *word = decoded[lane]);
-            let (own, active) = (self.own.row_mut(row.at), self.active.row_mut(row.at));
-            for ((own, active), work) in own.iter_mut().zip(active).zip(&*work) {
-                *own = work[lane] as u16;
-                *active = activity(work[lane] >> 16, *own);
-            }
+        let next_word = source.next_word();
+        decoder.resume(all_states, next_word);
+    }
+
+    /// The words of a row from its tokens, their magnitudes and activities.
+    #[inline(always)]
+    fn finish_row(&mut self, lane: usize, row: &Row, raw: &mut RawReader<'_>, words: &mut [u32]) {
+        let (work, tokens) = (&self.work.as_flattened()[..words.len()], &mut self.tokens[..words.len()]);
+        tokens.iter_mut().zip(work).for_each(|(token, work)| *token = work[lane] as u8);
+        raw.words(tokens, words);
+        let (own, active) = (self.own.row_mut(row.at), self.active.row_mut(row.at));
+        magnitudes_of_tokens(tokens, own);
+        for ((active, work), &own) in active.iter_mut().zip(work).zip(&*own) {
+            *active = activity(work[lane] >> 8, own);
         }
     }
 }

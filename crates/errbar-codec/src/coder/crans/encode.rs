@@ -1,9 +1,10 @@
 //! From words to bytes.
 
 use super::context::{Bands, Context, GROUPS, SMALL, Trend, activity, bins, template};
-use super::rans::{self, RawWriter, Symbol};
+use super::rans::{self, Symbol};
+use super::raw::RawWriter;
 use super::tables::{BINS, Histogram, Tables};
-use super::token::{self, DIRECT, TOKENS};
+use super::token::{self, TOKENS};
 use super::{Activity, Geometry, Step, code_weights, first_word, fit, steps};
 use crate::binary::{Bit, Writer};
 use crate::codes::Word;
@@ -151,6 +152,7 @@ impl Model {
     #[inline(always)]
     fn list(&mut self, step: &Step, bands: Bands, words: &[u32], bins: &[u8], absent: Option<&[bool]>) {
         let width = step.n[DIMS - 1];
+        let mut tokens = vec![[0u8; rans::STATES]; width];
         for wave in bands.waves() {
             let (mut rows, mut n_rows) = ([(0, 0); rans::STATES], 0);
             for band in 0..bands.count {
@@ -159,27 +161,23 @@ impl Model {
                     n_rows += 1;
                 }
             }
-            for x in 0..width {
-                for &(lane, first) in &rows[..n_rows] {
+            let rows = &rows[..n_rows];
+            let is_coded = |at: usize| absent.is_none_or(|absent| !absent[at]);
+            for (i, &(_, first)) in rows.iter().enumerate() {
+                for (x, tokens) in tokens.iter_mut().enumerate().filter(|(x, _)| is_coded(first + x)) {
+                    tokens[i] = self.raw.token(words[first + x]);
+                }
+            }
+            for (x, tokens) in tokens.iter().enumerate() {
+                for (&(lane, first), &token) in rows.iter().zip(tokens) {
                     let at = first + x;
-                    if absent.is_none_or(|absent| !absent[at]) {
-                        self.word(words[at], bins[at], lane as u8);
+                    if is_coded(at) {
+                        self.symbols.push((token, bins[at], lane as u8));
+                        self.histograms[usize::from(bins[at]) % BINS][usize::from(token) % TOKENS] += 1;
                     }
                 }
             }
         }
-    }
-
-    #[inline(always)]
-    fn word(&mut self, word: u32, bin: u8, lane: u8) {
-        let mut token = word as u8;
-        if word >= DIRECT {
-            let (large, n, rest) = token::split(word);
-            token = large;
-            self.raw.put(rest, n);
-        }
-        self.symbols.push((token, bin, lane));
-        self.histograms[usize::from(bin) % BINS][usize::from(token) % TOKENS] += 1;
     }
 
     fn encode(mut self) -> Vec<u8> {

@@ -5,6 +5,7 @@ mod encode;
 mod fit;
 mod range;
 mod rans;
+mod raw;
 mod tables;
 mod token;
 

@@ -4,7 +4,7 @@
 use errbar_format::Result;
 
 use super::corrupt;
-use super::rans::RawWriter;
+use super::raw::RawWriter;
 
 /// Bits of a probability.
 const SCALE_BITS: u32 = 16;

@@ -6,7 +6,6 @@ use errbar_format::Result;
 use super::context::least;
 use super::corrupt;
 use super::tables::{BINS, Frequencies, SCALE_BITS, Tables};
-use super::token::{DIRECT, join, magnitude, magnitude_of_small, raw_bits};
 
 /// States: each codes the words of a band, so that none waits for another's.
 pub(super) const STATES: usize = 4;
@@ -71,35 +70,6 @@ pub(super) fn encode(symbols: &[Symbol], tables: &Tables) -> Vec<u16> {
     words
 }
 
-/// Writes raw bits, the lowest of each byte first.
-#[derive(Debug, Default)]
-pub(super) struct RawWriter {
-    bytes: Vec<u8>,
-    held: u64,
-    n: u32,
-}
-
-impl RawWriter {
-    /// The low `n` bits, at most 32.
-    #[inline(always)]
-    pub(super) fn put(&mut self, bits: u32, n: u32) {
-        self.held |= (u64::from(bits) & ((1 << n) - 1)) << self.n;
-        self.n += n;
-        while self.n >= 8 {
-            self.bytes.push(self.held as u8);
-            self.held >>= 8;
-            self.n -= 8;
-        }
-    }
-
-    pub(super) fn finish(mut self) -> Vec<u8> {
-        if self.n > 0 {
-            self.bytes.push(self.held as u8);
-        }
-        self.bytes
-    }
-}
-
 /// More contexts than there are: the largest is below 2^16.
 const CONTEXTS: usize = 1 << 16;
 
@@ -111,18 +81,8 @@ struct Table {
     ranges: [u32; 1 << 8],
 }
 
-/// Where a reader is.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    next_word: usize,
-    /// Bytes of raw bits taken.
-    next_raw: usize,
-    held: u64,
-    n: u32,
-}
-
-/// Reads symbols.
-pub(super) struct Decoder<'a> {
+/// Reads tokens.
+pub(super) struct Decoder {
     tables: Vec<Table>,
     /// The table of every context there can be: a look-up costs less than its bin.
     of_context: Box<[u8; CONTEXTS]>,
@@ -130,72 +90,43 @@ pub(super) struct Decoder<'a> {
     /// With as many zeros behind them as a wave may read in vain.
     words: Vec<u16>,
     n_words: usize,
+    next_word: usize,
     /// Whether words were read that are not there.
     overrun: bool,
-    raw: &'a [u8],
-    place: Place,
 }
 
-/// What the words of a wave come from: a copy, as what is in registers is not written with every word.
+/// What the tokens of a wave come from: a copy, as what is in registers is not written with every word.
 pub(super) struct Source<'a> {
     tables: &'a [Table],
     of_context: &'a [u8; CONTEXTS],
     words: &'a [u16],
-    /// Bits, the lowest of each byte first.
-    raw: &'a [u8],
-    place: Place,
+    next_word: usize,
 }
 
 impl Source<'_> {
-    /// The next word in this context, and its magnitude.
+    /// The next token in this context.
     #[inline(always)]
-    pub(super) fn word(&mut self, state: &mut u32, context: u32) -> (u32, u16) {
+    pub(super) fn token(&mut self, state: &mut u32, context: u32) -> u8 {
         let table = &self.tables[usize::from(self.of_context[context as usize % CONTEXTS])];
         let slot = *state % (1 << SCALE_BITS);
         let token = table.tokens[slot as usize];
         let range = table.ranges[usize::from(token)];
         let next = (range & 0xFFFF).wrapping_mul(*state >> SCALE_BITS).wrapping_add(slot.wrapping_sub(range >> 16));
-        let refilled = next << 16 | u32::from(self.words[self.place.next_word]);
+        let refilled = next << 16 | u32::from(self.words[self.next_word]);
         let is_low = next < LEAST;
         *state = if is_low { refilled } else { next };
-        self.place.next_word += usize::from(is_low);
-        if u32::from(token) < DIRECT {
-            return (token.into(), magnitude_of_small(token.into()));
-        }
-        let word = join(token, self.raw_bits(raw_bits(token)));
-        (word, magnitude(word.into()))
+        self.next_word += usize::from(is_low);
+        token
     }
 
-    #[inline(always)]
-    fn raw_bits(&mut self, n: u32) -> u32 {
-        let Place { next_raw, held, n: n_held, .. } = &mut self.place;
-        if *n_held < n {
-            match self.raw.get(*next_raw..*next_raw + 4) {
-                Some(&[a, b, c, d]) => {
-                    *held |= u64::from(u32::from_le_bytes([a, b, c, d])) << *n_held;
-                    (*next_raw, *n_held) = (*next_raw + 4, *n_held + 32);
-                }
-                _ => {
-                    while *n_held < n {
-                        *held |= u64::from(self.raw.get(*next_raw).copied().unwrap_or(0)) << *n_held;
-                        (*next_raw, *n_held) = (*next_raw + 1, *n_held + 8);
-                    }
-                }
-            }
-        }
-        let bits = *held & ((1 << n) - 1);
-        *held >>= n;
-        *n_held -= n;
-        bits as u32
-    }
-
-    pub(super) fn place(&self) -> Place {
-        self.place
+    /// Where the next word stands.
+    pub(super) fn next_word(&self) -> usize {
+        self.next_word
     }
 }
 
-impl<'a> Decoder<'a> {
-    pub(super) fn new(tables: &Tables, words: &[u8], raw: &'a [u8], longest_wave: usize) -> Result<Self> {
+impl Decoder {
+    pub(super) fn new(tables: &Tables, words: &[u8], longest_wave: usize) -> Result<Self> {
         let table = |frequencies: &Frequencies| {
             let mut table = Table { tokens: [0; 1 << SCALE_BITS], ranges: [0; 1 << 8] };
             let (mut free, mut start) = (table.tokens.as_mut_slice(), 0);
@@ -221,14 +152,13 @@ impl<'a> Decoder<'a> {
         let states = std::array::from_fn(|i| u32::from(words[2 * i]) << 16 | u32::from(words[2 * i + 1]));
         let n_words = words.len();
         words.resize(n_words + longest_wave + 1, 0);
-        let place = Place { next_word: 2 * STATES, next_raw: 0, held: 0, n: 0 };
-        Ok(Decoder { tables, of_context, states, words, n_words, overrun: false, raw, place })
+        Ok(Decoder { tables, of_context, states, words, n_words, next_word: 2 * STATES, overrun: false })
     }
 
     /// Before every wave: there are as many words to read in vain as a wave may need.
     pub(super) fn start_wave(&mut self) {
-        self.overrun |= self.place.next_word > self.n_words;
-        self.place.next_word = self.place.next_word.min(self.n_words);
+        self.overrun |= self.next_word > self.n_words;
+        self.next_word = self.next_word.min(self.n_words);
     }
 
     /// One for each band.
@@ -236,20 +166,19 @@ impl<'a> Decoder<'a> {
         self.states
     }
 
-    /// What the words of a wave come from.
+    /// What the tokens of a wave come from.
     pub(super) fn source(&self) -> Source<'_> {
-        Source { tables: &self.tables, of_context: &self.of_context, words: &self.words, raw: self.raw, place: self.place }
+        Source { tables: &self.tables, of_context: &self.of_context, words: &self.words, next_word: self.next_word }
     }
 
     /// Goes on where a wave ended.
-    pub(super) fn resume(&mut self, states: [u32; STATES], place: Place) {
-        (self.states, self.place) = (states, place);
+    pub(super) fn resume(&mut self, states: [u32; STATES], next_word: usize) {
+        (self.states, self.next_word) = (states, next_word);
     }
 
     /// Makes sure that all was read and nothing else.
     pub(super) fn finish(self) -> Result<()> {
-        let Place { next_word, next_raw, held, n } = self.place;
-        let is_read = !self.overrun && next_word == self.n_words && next_raw >= self.raw.len() && n < 8 && held == 0;
+        let is_read = !self.overrun && self.next_word == self.n_words;
         if is_read && self.states == [LEAST; STATES] { Ok(()) } else { Err(corrupt("the states do not end where they began")) }
     }
 }
