@@ -2,6 +2,7 @@
 # Fuzzes one target, or each in turn.
 #
 #     scripts/fuzz.sh SECONDS [TARGET]
+#     FORMAT=tiff scripts/fuzz.sh SECONDS dissect     one format alone
 #
 # Builds with the stable compiler: the instrumentation that libFuzzer needs is an ordinary code
 # generation option. Corpora grow in fuzz/corpus/TARGET, beginning with the conformance vectors;

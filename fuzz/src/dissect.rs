@@ -49,9 +49,22 @@ impl Siblings for Header<'_> {
 /// Names of files that are looked at for a header beside them, of each format that has one.
 const DESCRIBED: [&[u8]; 8] = [b"a.img", b"a.raw", b"a.zraw", b"a.raw.gz", b"t/0.1", b"t/0/1", b"t/c/0/1", b"t/c"];
 
-/// Takes the file apart: as what it says it is, and as what a policy might declare. Dissectors are
-/// also called bare: a layout that does not fit is dropped, but a panic is a fault even if contained.
+/// The file as one format alone: what its dissector finds where it takes the file for its own, and else
+/// what it makes of it when it is called all the same.
+pub fn dissect_as(dissector: &dyn Dissector, file: &[u8]) {
+    if dissector.probe(&file[..file.len().min(512)]) {
+        check(&with(&file, &[dissector]).0, file);
+    } else {
+        let _ = dissector.dissect(&file);
+    }
+}
+
+/// Takes the file apart: as what it says it is, as one format that its last byte picks, as what a policy
+/// might declare, and as what it says of a file beside it.
 pub fn dissect(data: &[u8]) {
+    check(&with(&data, dissectors()).0, data);
+    let pick = usize::from(*data.last().unwrap_or(&0));
+    dissect_as(dissectors()[pick % dissectors().len()], data);
     let mut input = Input(data);
     let raw = Raw {
         dtype: input.pick(DType::ALL),
@@ -59,19 +72,8 @@ pub fn dissect(data: &[u8]) {
         shape: (0..input.byte() % 10).map(|_| if input.byte() < 250 { u64::from(input.byte()) } else { input.u64() }).collect(),
         offset: if input.byte() < 250 { u64::from(input.byte()) } else { input.u64() },
     };
-    // What the file says of another one, and of itself.
-    for name in DESCRIBED {
-        if let Some(described) = described(name, &Header(data)) {
-            check(&with(&data, &[&described]).0, data);
-        }
-    }
-    // The same bytes are a whole file, and the file behind the declaration.
-    for file in [data, input.0] {
-        for all in [dissectors(), &[&raw as &dyn Dissector]] {
-            check(&with(&file, all).0, file);
-            for dissector in all {
-                let _ = dissector.dissect(&file);
-            }
-        }
+    dissect_as(&raw, input.0);
+    if let Some(described) = described(DESCRIBED[pick % DESCRIBED.len()], &Header(data)) {
+        check(&with(&data, &[&described]).0, data);
     }
 }

@@ -5,7 +5,7 @@
 //! findings in `testdata/crashers` and mutated archives, so that `cargo test` needs no fuzzer.
 
 mod decode_stage;
-mod dissect;
+pub mod dissect;
 mod input;
 pub mod mutate;
 mod open;

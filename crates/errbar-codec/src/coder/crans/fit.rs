@@ -54,9 +54,10 @@ pub(super) fn weights(template: &Template, own: &Grid<u16>, classes: &[Grid<u16>
     for column in &samples.columns {
         importance.iter_mut().zip(column).for_each(|(sum, x)| *sum += x);
     }
+    let groups = GROUPS as f64;
     for sum in &mut importance {
-        let around = *sum / GROUPS as f64 + 0.15 * (mean + 0.25);
-        *sum = 1.0 / (around * around);
+        let around = *sum + 0.15 * groups * (mean + 0.25);
+        *sum = groups * groups / (around * around);
     }
     let solution = samples.solve_positive(&importance).unwrap_or_else(|| vec![0.0; GROUPS]);
     std::array::from_fn(|g| match template[g].len() {
