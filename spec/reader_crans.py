@@ -63,6 +63,17 @@ def least_word(token: int) -> int:
 MAGNITUDES = [magnitude(least_word(token)) for token in range(TOKENS)]
 
 
+def sign(word: int) -> int:
+    return 1 + word % 2 if word else 0
+
+
+SIGNS = [sign(least_word(token)) for token in range(TOKENS)]
+# Of each pair of signs, its kind, and whether words are mirrored.
+KIND_OF = [(0, False), (1, False), (1, True), (2, False), (3, False), (4, False), (2, True), (4, True), (3, True)]
+ABOVE, BEFORE, LEFT2 = 1, 2, 3
+OTHER = {ABOVE: (0, 0, -1, 0), BEFORE: (0, -1, 0, 0)}
+
+
 def edge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x, x
 
@@ -121,20 +132,34 @@ def settle(frequency: list[int]) -> None:
         frequency[m] -= min(total - SCALE, frequency[m] // 2)
 
 
-def read_tables(bits: Bits) -> list[list[tuple[int, int, int]]]:
-    """For each bin the table's slots: frequency, slot - start, token."""
-    count = bits.raw(8)
-    if not count:
-        raise bad("no tables")
+def mirrored(token: int) -> int:
+    return token and (token + 1 if token % 2 else token - 1)
+
+
+Slots = list[tuple[int, int, int]]
+
+
+def read_tables(bits: Bits, signs: int) -> list[list[Slots]]:
+    """For each pair of signs and bin the table's slots: frequency, slot - start, token."""
     shared = [models(16) for _ in range(16)]
-    length, first = [0] * TOKENS, 0
-    tables: list[list[tuple[int, int, int]]] = []
+    tables: list[Slots] = []
+    first_length = [0] * TOKENS
+    kinds = [read_kind(bits, shared, tables, first_length) for _ in range(5 if signs else 1)]
+    if not tables:
+        raise bad("no tables")
+    turned = [[(f, within, mirrored(token)) for f, within, token in table] for table in tables]
+    return [[(turned if turns else tables)[i] for i in kinds[kind]] for kind, turns in KIND_OF if kind < len(kinds)]
+
+
+def read_kind(bits: Bits, shared: list, tables: list[Slots], first_length: list[int]) -> list[int]:
+    """The tables of a kind, to be appended, and the one of each bin; lengths of the first are left for the next kind."""
+    length, first = list(first_length), 0
     of_bin = [0] * BINS
-    for i in range(count):
+    for i in range(bits.raw(8)):
         last = bits.raw(8)
         if not first <= last < BINS:
             raise bad("tables out of order")
-        of_bin[first : last + 1] = [i] * (last + 1 - first)
+        of_bin[first : last + 1] = [len(tables)] * (last + 1 - first)
         first = last + 1
         top = min(bits.raw(8), TOKENS - 1)
         before, length, frequency = length, [0] * TOKENS, [0] * TOKENS
@@ -146,7 +171,9 @@ def read_tables(bits: Bits) -> list[list[tuple[int, int, int]]]:
                 frequency[t] = min((1 << kept) + bits.raw(kept) << below - kept, SCALE)
         settle(frequency)
         tables.append([(f, slot, token) for token, f in enumerate(frequency) for slot in range(f)])
-    return [tables[i] for i in of_bin]
+        if i == 0:
+            first_length[:] = length
+    return of_bin
 
 
 # ---------------------------------------------------------------- words
@@ -163,8 +190,9 @@ class Bands:
 class Words:
     """The four states, and the words that they give."""
 
-    def __init__(self, tables: list[list[tuple[int, int, int]]], data: bytes, raw: bytes) -> None:
-        self.by_context = [tables[bin_of(context)] for context in range(3 * MOST)]
+    def __init__(self, signs: int, tables: list[list[Slots]], data: bytes, raw: bytes) -> None:
+        self.signs = signs
+        self.by_context = [[table[bin_of(context)] for context in range(3 * MOST)] for table in tables]
         self.words = np.frombuffer(data, "<u2").tolist()
         if len(self.words) < 8:
             raise bad("no states")
@@ -183,9 +211,12 @@ class Words:
         self.n_held -= n
         return bits
 
-    def wave(self, sums: list[int], turns: list[int], rows: int, left: int, left2: int) -> tuple[list[int], list[int]]:
-        """Words and magnitudes of the points of a wave, `rows` of each x side by side; a turn below 0: absent."""
+    def wave(self, sums: list[int], others: list[int], turns: list[int], rows: int, left: int, left2: int) -> tuple[list[int], list[int]]:
+        """Words and magnitudes of the points of a wave, `rows` of each x side by side; `others` are the signs of
+        other rows' words; a turn below 0: absent."""
         states, data, at, by_context = self.states, self.words, self.at, self.by_context
+        signs = [0] * (2 * rows)
+        of_left, of_left2 = 3 * bool(self.signs), int(self.signs == LEFT2)
         data.extend(repeat(0, max(0, at + len(sums) - len(data))))  # what is read in vain
         m = [0] * (2 * rows)
         out: list[int] = []
@@ -193,10 +224,12 @@ class Words:
             if turn < 0:
                 out.append(0)
                 m.append(0)
+                signs.append(0)
                 continue
             context = (total + left * m[i + rows] + left2 * m[i]) >> 8
             state = states[turn]
-            frequency, within, token = by_context[context][state & 4095]
+            pair = others[i] + of_left * signs[i + rows] + of_left2 * signs[i]
+            frequency, within, token = by_context[pair][context][state & 4095]
             state = frequency * (state >> 12) + within
             if state < 65536:
                 state = state << 16 | data[at]
@@ -204,6 +237,7 @@ class Words:
             states[turn] = state
             out.append(token)
             m.append(MAGNITUDES[token])
+            signs.append(SIGNS[token])
         if at > self.n_words:
             raise bad("16-bit words are missing")
         self.at = at
@@ -254,14 +288,20 @@ def decode_class(k: Class, words: Words | AdaptiveWords, finest: Extents, activi
     if absent is not None:
         absent = side_by_side(np.concatenate([absent, np.zeros(count * apart_plain, bool)]), count, apart_plain)
 
-    def ways(is_first: bool) -> list[tuple[int, list[int]]]:
-        def leads_away(o: Offset) -> bool:
-            return o[axis] < 0 and not any(o[:axis])
+    def leads_away(o: Offset) -> bool:
+        return o[axis] < 0 and not any(o[:axis])
 
+    def ways(is_first: bool) -> list[tuple[int, list[int]]]:
         found = [(w[g], [o for o in k.own[g] if not (is_first and leads_away(o))]) for g in range(2, 7) if w[g]]
         return [(weight, [sum(a * s for a, s in zip(o, strides)) for o in group]) for weight, group in found if group]
 
     first_ways, later_ways = ways(True), ways(False)
+    other = OTHER.get(words.signs)
+    if other and any(o and n[d] == 1 for d, o in enumerate(other)):
+        other = None
+    other_step = sum(a * s for a, s in zip(other, strides)) if other else 0
+    signs_flat = np.zeros(len(own_flat), np.int64)
+    signs = side_by_side(signs_flat, count, apart)
     trend = np.zeros((count, width + 4), np.int64)
     uses_trend = bool(w[TREND]) and k.has_trend
     wave_turns = {r: list(range(r)) * width for r in range(count + 1)}
@@ -286,8 +326,13 @@ def decode_class(k: Class, words: Words | AdaptiveWords, finest: Extents, activi
                 if absent is not None and (gone := absent[:rows, at : at + width]).any():
                     turns = np.where(gone.T.reshape(-1), ABSENT, turns).tolist()
                 words.start_row(place[2])
-                got, m = words.wave(here.T.reshape(-1).tolist(), turns, rows, w[0], w[1])
+                others = np.zeros((rows, width), np.int64)
+                if other and (s or not leads_away(other)):
+                    others = signs[:rows, start + other_step : start + other_step + width]
+                got, m = words.wave(here.T.reshape(-1).tolist(), others.T.reshape(-1).tolist(), turns, rows, w[0], w[1])
                 out[:rows, at : at + width] = np.array(got, np.uint64).reshape(width, rows).T
+                if other:
+                    signs[:rows, start : start + width] = np.array([sign(word) for word in got]).reshape(width, rows).T
                 magnitudes = np.array(m, np.int64).reshape(width, rows).T
                 own[:rows, start : start + width] = magnitudes
                 if uses_trend:
@@ -344,11 +389,12 @@ class Crans:
         found = class_list(n, layout.levels)
         for k in found:
             k.read_weights(bits, shared)
-        tables = read_tables(bits)
+        signs = bits.raw(2)
+        tables = read_tables(bits, signs)
         end = 4 + 2 * int.from_bytes(rest[:4], "little")
         if len(rest) < max(end, 4):
             raise bad("too short")
-        words = Words(tables, rest[4:end], rest[end:])
+        words = Words(signs, tables, rest[4:end], rest[end:])
         out = all_words(found, words, n, layout)
         words.finish()
         return out.astype(layout.numpy).reshape(layout.dims)
@@ -368,7 +414,7 @@ class AdaptiveWords:
         def fresh(*sizes: int) -> Any:
             return [fresh(*sizes[1:]) for _ in range(sizes[0])] if sizes else [1 << 15, 1 << 15, 0]
 
-        self.bits = bits
+        self.bits, self.signs = bits, 0
         self.above, self.sign, self.mantissa, self.weights = fresh(BINS, 65), fresh(9), fresh(65, 8), fresh(256)
         self.coded, self.at = coded, 4
         self.code, self.range = int.from_bytes(coded[:4].ljust(4, b"\0"), "big"), 0xFFFFFFFF
@@ -432,10 +478,7 @@ class AdaptiveWords:
         rest = length - 1 - modelled
         return 2 * (m << rest | self.take_raw(rest)) - negative & (1 << self.bits) - 1
 
-    def wave(self, sums: list[int], turns: list[int], rows: int, left: int, left2: int) -> tuple[list[int], list[int]]:
-        def sign(word: int) -> int:
-            return 1 + word % 2 if word else 0
-
+    def wave(self, sums: list[int], _: list[int], turns: list[int], rows: int, left: int, left2: int) -> tuple[list[int], list[int]]:
         m, out, up = [0, 0], [0], self.row or [0] * len(sums)
         for x, (total, turn) in enumerate(zip(sums, turns)):
             context = (total + left * m[-1] + left2 * m[-2]) >> 8

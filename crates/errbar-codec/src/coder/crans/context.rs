@@ -1,7 +1,9 @@
 //! The context of a word: a weighted sum of the magnitudes around it.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
+use super::signs::{SIGNS, Signs};
 use super::tables::BINS;
 use super::token::{LINEAR, MAGNITUDES, MOST, OCTAVE};
 use crate::polyphase::{DIMS, Extents, Grid, Offset, Rows, SLACK, classes, neighbour, rows};
@@ -12,12 +14,12 @@ pub(super) const GROUPS: usize = 13;
 pub(super) const LEFT: usize = 0;
 pub(super) const LEFT2: usize = 1;
 /// The words of the row before.
-const ABOVE: usize = 2;
+pub(super) const ABOVE: usize = 2;
 const BESIDE: usize = 3;
 /// The first of those that are complete classes.
 const KNOWN: usize = 7;
 /// The first of those in planes before the row's own.
-const PLANE: usize = 4;
+pub(super) const PLANE: usize = 4;
 /// The running average of the rows before.
 const TREND: usize = 12;
 /// Groups that count where a class is too small for weights of its own.
@@ -41,6 +43,16 @@ pub(super) struct Member {
     pub(super) source: Source,
     pub(super) offset: Offset,
 }
+
+impl Member {
+    /// Whether, in the first slice of a band along an axis, it stands in another band.
+    pub(super) fn leaves(&self, axis: usize) -> bool {
+        self.offset[axis] < 0 && self.offset[..axis].iter().all(|&d| d == 0)
+    }
+}
+
+/// Bits below which all sums of a word stay, those to the left included.
+pub(super) const SUM_BITS: u32 = 24;
 
 /// The members of each group; some groups have none.
 pub(super) type Template = [Vec<Member>; GROUPS];
@@ -178,12 +190,6 @@ impl Trend {
     }
 }
 
-/// A row's sum as it counts.
-#[inline(always)]
-pub(super) fn limited(sum: u32) -> u32 {
-    sum.min(MOST << 8)
-}
-
 /// Words that one group is added to before the next, so that they stay in the nearest cache.
 const PIECE: usize = 2048;
 
@@ -193,10 +199,7 @@ impl Context {
     pub(super) fn new(template: &Template, weights: &[u8; GROUPS], axis: usize, own: &Grid<u16>, classes: &[Grid<u16>]) -> Self {
         let weight = |group: usize| if template[group].is_empty() { 0 } else { u32::from(weights[group]) };
         let member = |m: &Member| match m.source {
-            Source::Own => {
-                let leaves = m.offset[axis] < 0 && m.offset[..axis].iter().all(|&d| d == 0);
-                (m.source, own.step(m.offset), leaves)
-            }
+            Source::Own => (m.source, own.step(m.offset), m.leaves(axis)),
             Source::Class(_) => (m.source, own.step(m.offset), false),
             Source::Trend => (m.source, m.offset[DIMS - 1] as isize, false),
         };
@@ -234,7 +237,7 @@ impl Context {
         }
     }
 
-    /// The sums of a row without the words to the left, in 256ths and not yet [`limited`], and what is
+    /// The sums of a row without the words to the left, in 256ths, and what is
     /// behind the row, which means nothing. `own` has the magnitudes of the class, zero where they are not
     /// known yet. Rows of a band must be asked for in their order.
     #[inline(always)]
@@ -257,20 +260,30 @@ impl Context {
             add(&mut sum, above, a);
             add(&mut sum, beside, both(b, c));
             add(&mut sum, of_trend, both(both(d, e), f));
-            *sums = sum;
+            *sums = sum.map(|sum| sum.min(MOST << 8));
         }
     }
 
     /// The context of a word from its row's sum and the magnitudes to the left.
     #[inline(always)]
     pub(super) fn value(&self, sum: u32, left: u32, left2: u32) -> u32 {
-        (limited(sum) + self.left * left + self.left2 * left2) >> 8
+        (sum + self.left * left + self.left2 * left2) >> 8
     }
 
-    /// What a word of each token adds to the sum of the next word, in the lower half, and of the one behind it.
+    /// What a word of each token adds to the sum of the next word, in the lower half, and of the one behind
+    /// it, with the pair of signs above the sums.
     #[inline(always)]
-    pub(super) fn of_tokens(&self) -> [u64; 1 << 8] {
-        MAGNITUDES.map(|magnitude| u64::from(self.left2 * u32::from(magnitude)) << 32 | u64::from(self.left * u32::from(magnitude)))
+    pub(super) fn of_tokens(&self, signs: Signs) -> [u64; 1 << 8] {
+        let (of_left, of_left2) = match signs {
+            Signs::Ignored => (0, 0),
+            Signs::Above | Signs::Before => (3, 0),
+            Signs::Left2 => (3, 1),
+        };
+        std::array::from_fn(|token| {
+            let (magnitude, sign) = (u32::from(MAGNITUDES[token]), u32::from(SIGNS[token]));
+            let adds = |weight: u32, of_sign: u32| u64::from(weight * magnitude + ((of_sign * sign) << SUM_BITS));
+            adds(self.left2, of_left2) << 32 | adds(self.left, of_left)
+        })
     }
 
     /// The contexts of a row from its sums and its magnitudes, two zeros before them.
@@ -354,13 +367,13 @@ pub(super) fn bin(value: u32) -> u8 {
     (4 * (octave - 2) + (t >> (octave - 2) & 3)).min(LINEAR_BINS) as u8
 }
 
-/// The least context of a bin.
-pub(super) fn least(bin: usize) -> usize {
-    let (linear, by_octaves) = (LINEAR_BINS as usize, BY_OCTAVES as usize);
-    match bin <= linear {
-        true => ((4 + bin % 4) << (bin / 4)) - 4,
-        false => by_octaves + (bin - linear) * (OCTAVE as usize / 2),
-    }
+/// More contexts than there are: the largest is below 2^16.
+pub(super) const CONTEXTS: usize = 1 << 16;
+
+/// The bin of every context there can be: a look-up costs less than the bin.
+pub(super) fn all_bins() -> &'static [u8; CONTEXTS] {
+    static ALL: OnceLock<Box<[u8; CONTEXTS]>> = OnceLock::new();
+    ALL.get_or_init(|| Box::new(std::array::from_fn(|context| bin(context as u32))))
 }
 
 /// The bins of many contexts: exponent and highest bits of a float tell them, and come from
@@ -439,7 +452,7 @@ impl Bands {
 pub(super) struct Place {
     pub(super) row: [usize; DIMS - 1],
     /// Whether it is in the band's first slice.
-    first_slice: bool,
+    pub(super) first_slice: bool,
     /// The rows of the band in a plane, if it is the first of them.
     begins: Option<Range<usize>>,
 }
@@ -455,8 +468,7 @@ mod tests {
         let mut all = vec![0; values.len()];
         bins(&values, &mut all);
         assert!(values.iter().zip(all).all(|(&value, wide)| bin(value) == wide && usize::from(wide) < BINS));
-        let first = |of: usize| values.iter().position(|&value| usize::from(bin(value)) == of);
-        assert!((0..BINS - 8).all(|bin| first(bin) == Some(least(bin))));
+        assert!(values.iter().zip(all_bins()).all(|(&value, &known)| bin(value) == known));
     }
 
     #[test]

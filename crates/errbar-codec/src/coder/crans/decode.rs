@@ -2,12 +2,13 @@
 
 use errbar_format::Result;
 
-use super::context::{Bands, Context, GROUPS, Template, Trend, activity, limited, template};
+use super::context::{Bands, Context, GROUPS, Place, SUM_BITS, Template, Trend, activity, template};
 use super::raw::RawReader;
+use super::signs::{Signs, sign as sign_of};
 use super::tables::Tables;
 use super::token::magnitudes_of_tokens;
 use super::{Activity, Geometry, Step, code_weights, corrupt, first_word, rans, steps, too_short};
-use crate::binary::{Bit, Reader};
+use crate::binary::{Binary, Bit, Reader};
 use crate::bytes::{take, take_length};
 use crate::polyphase::{DIMS, Extents, Grid, SLACK};
 use crate::simd::{Work, widest};
@@ -40,7 +41,8 @@ impl Work for Decoding<'_> {
             (template, weights)
         };
         let contexts: Vec<(Template, [u8; GROUPS])> = steps.iter().map(&mut coded_weights).collect();
-        let tables = Tables::read(&mut header)?;
+        let signs = Signs::ALL[header.raw(0, 2) as usize % Signs::ALL.len()];
+        let tables = Tables::read(&mut header, signs.kinds())?;
         let length = take_length(&mut bytes).ok_or_else(too_short)?.checked_mul(2).ok_or_else(|| corrupt("too many words"))?;
         let mut decoder = rans::Decoder::new(&tables, take(&mut bytes, length).ok_or_else(too_short)?, 4 * n[DIMS - 1])?;
         let mut raw = RawReader::new(bytes);
@@ -49,7 +51,7 @@ impl Work for Decoding<'_> {
         for (step, (template, weights)) in steps.iter().zip(&contexts) {
             let len: usize = step.n.iter().product();
             let absent = absent.map(|absent| &absent[first..first + len]);
-            let mut class = Class::new(step, template, weights, &around);
+            let mut class = Class::new(step, template, weights, signs, &around);
             class.decode(&mut decoder, &mut raw, &mut words[first..first + len], absent);
             first += len;
             around.finish(step, class.active);
@@ -66,7 +68,12 @@ struct Class {
     context: Context,
     own: Grid<u16>,
     active: Grid<u16>,
-    /// Of the rows of a wave side by side: their sums; then their contexts and, in the lowest byte, tokens.
+    signs: Signs,
+    /// Where the word stands whose sign counts with that to the left, and the signs of all, if it is in
+    /// another row.
+    other_signs: Option<((isize, bool), Grid<u8>)>,
+    /// Of the rows of a wave side by side: their sums, the signs of other rows above them; then their
+    /// contexts and, in the lowest byte, tokens.
     work: Vec<[[u32; rans::STATES]; SLACK]>,
     /// Tokens of a row.
     tokens: Vec<u8>,
@@ -88,19 +95,21 @@ struct Lane {
 }
 
 impl Class {
-    fn new(step: &Step, template: &Template, weights: &[u8; GROUPS], around: &Activity) -> Self {
+    fn new(step: &Step, template: &Template, weights: &[u8; GROUPS], signs: Signs, around: &Activity) -> Self {
         let own = around.new_class(step);
         let bands = Bands::new(step.n);
         let context = Context::new(template, weights, bands.axis, &own, &around.classes);
         let width = step.n[DIMS - 1];
         let work = vec![[[0; rans::STATES]; SLACK]; width.div_ceil(SLACK)];
-        Class { n: step.n, bands, context, active: own.beside(step.n), own, work, tokens: vec![0; width] }
+        let active = own.beside(step.n);
+        let other_signs = signs.step(template, bands.axis, &own).map(|step_to| (step_to, own.beside(step.n)));
+        Class { n: step.n, bands, context, own, active, signs, other_signs, work, tokens: vec![0; width] }
     }
 
     #[inline(always)]
     fn decode(&mut self, decoder: &mut rans::Decoder, raw: &mut RawReader<'_>, words: &mut [u32], absent: Option<&[bool]>) {
         let width = self.n[DIMS - 1];
-        let of_tokens = self.context.of_tokens();
+        let of_tokens = self.context.of_tokens(self.signs);
         let mut lanes: Vec<Lane> =
             (0..self.bands.count).map(|_| Lane { sums: vec![[0; SLACK]; width.div_ceil(SLACK)], trend: Trend::new(width) }).collect();
         for wave in self.bands.waves() {
@@ -115,6 +124,7 @@ impl Class {
                     self.empty_row(at, &lane.sums);
                 } else {
                     some_absent |= absent.is_some_and(|absent| absent.contains(&true));
+                    self.add_signs(&place, &mut lane.sums);
                     rows[n_coded] = row;
                     n_coded += 1;
                 }
@@ -138,6 +148,20 @@ impl Class {
                 if let Some(place) = self.bands.place(band, wave) {
                     lane.trend.learn(self.own.row(place.row));
                 }
+            }
+        }
+    }
+
+    /// Puts the signs of another row above the sums of a row.
+    #[inline(always)]
+    fn add_signs(&self, place: &Place, sums: &mut [[u32; SLACK]]) {
+        let Some(((step, leaves), signs)) = &self.other_signs else { return };
+        if *leaves && place.first_slice {
+            return;
+        }
+        for (sums, signs) in sums.iter_mut().zip(signs.wide_row(place.row, *step)) {
+            for x in 0..SLACK {
+                sums[x] |= u32::from(signs[x]) << SUM_BITS;
             }
         }
     }
@@ -166,7 +190,7 @@ impl Class {
         for (lane, &band) in bands.iter().enumerate() {
             for (work, sums) in work.iter_mut().zip(&lanes[band].sums) {
                 for (work, &sum) in work.iter_mut().zip(sums) {
-                    work[lane] = limited(sum);
+                    work[lane] = sum;
                 }
             }
         }
@@ -178,8 +202,10 @@ impl Class {
         let (mut next, mut behind) = ([0u32; LANES], [0u32; LANES]);
         for (x, work) in work.as_flattened_mut()[..width].iter_mut().enumerate() {
             for lane in 0..LANES {
-                let context = (work[lane] + next[lane]) >> 8;
-                let token = if ABSENT && gone[lane][x] { 0 } else { source.token(&mut states[lane], context) };
+                let sum = work[lane] + next[lane];
+                let context = (sum % (1 << SUM_BITS)) >> 8;
+                let is_gone = ABSENT && gone[lane][x];
+                let token = if is_gone { 0 } else { source.token(&mut states[lane], context, sum >> SUM_BITS) };
                 work[lane] = context << 8 | u32::from(token);
                 let adds = of_tokens[usize::from(token)];
                 (next[lane], behind[lane]) = (behind[lane] + adds as u32, (adds >> 32) as u32);
@@ -196,6 +222,9 @@ impl Class {
         let (work, tokens) = (&self.work.as_flattened()[..words.len()], &mut self.tokens[..words.len()]);
         tokens.iter_mut().zip(work).for_each(|(token, work)| *token = work[lane] as u8);
         raw.words(tokens, words);
+        if let Some((_, signs)) = &mut self.other_signs {
+            signs.row_mut(row.at).iter_mut().zip(&*words).for_each(|(sign, &word)| *sign = sign_of(word));
+        }
         let (own, active) = (self.own.row_mut(row.at), self.active.row_mut(row.at));
         magnitudes_of_tokens(tokens, own);
         for ((active, work), &own) in active.iter_mut().zip(work).zip(&*own) {

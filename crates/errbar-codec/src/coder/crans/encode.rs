@@ -1,12 +1,13 @@
 //! From words to bytes.
 
-use super::context::{Bands, Context, GROUPS, SMALL, Trend, activity, bins, template};
+use super::context::{Bands, Context, GROUPS, SMALL, Template, Trend, activity, bins, template};
 use super::rans::{self, Symbol};
 use super::raw::RawWriter;
-use super::tables::{BINS, Histogram, Tables};
+use super::signs::{self, Signs};
+use super::tables::{BINS, Clusters, Histogram, Tables};
 use super::token::{self, TOKENS};
 use super::{Activity, Geometry, Step, code_weights, first_word, fit, steps};
-use crate::binary::{Bit, Writer};
+use crate::binary::{Binary, Bit, Writer};
 use crate::codes::Word;
 use crate::polyphase::{DIMS, Grid, SLACK};
 use crate::simd::{Work, widest};
@@ -16,7 +17,8 @@ use crate::stage::Estimate;
 pub(super) struct Model {
     /// In the order of reading; none where their number is asked for alone.
     symbols: Vec<Symbol>,
-    histograms: Box<[Histogram; BINS]>,
+    /// … and how many there are in each bin, where it is.
+    histograms: Vec<[Histogram; BINS]>,
     raw: RawWriter,
     /// Bits that would stand in `raw`.
     raw_bits: u64,
@@ -52,7 +54,7 @@ impl Work for Modelling<'_> {
         let Geometry { n, levels, absent } = self.geometry;
         let mut model = Model {
             symbols: Vec::with_capacity(if self.counts_only { 0 } else { self.words.len() }),
-            histograms: Box::new([[0; TOKENS]; BINS]),
+            histograms: vec![[[0; TOKENS]; BINS]; usize::from(self.counts_only)],
             raw: RawWriter::default(),
             raw_bits: 0,
             is_estimate: self.counts_only,
@@ -66,10 +68,13 @@ impl Work for Modelling<'_> {
             let here = &self.words[first..first + len];
             let absent = absent.map(|absent| &absent[first..first + len]);
             first += len;
-            let (active, bands, word_bins) = model.class(&step, here, absent, &around, &mut weight_models);
+            let (active, bands, word_bins, template) = model.class(&step, here, absent, &around, &mut weight_models);
             match self.counts_only {
                 true => model.count(here, &word_bins, absent),
-                false => model.list(&step, bands, here, &word_bins, absent),
+                false => {
+                    let around = signs_around(&step, &template, &bands, active.beside(step.n), here);
+                    model.list(&step, bands, here, &word_bins, &around, absent);
+                }
             }
             around.finish(&step, active);
         }
@@ -92,9 +97,36 @@ fn magnitudes(step: &Step, mut own: Grid<u16>, words: &[u32], absent: Option<&[b
     own
 }
 
+/// The signs [around](signs::around) every word of a class; `own` is a grid of zeros for it.
+#[inline(always)]
+fn signs_around(step: &Step, template: &Template, bands: &Bands, mut own: Grid<u8>, words: &[u32]) -> Vec<u8> {
+    let width = step.n[DIMS - 1];
+    for (row, words) in own.each_row().zip(words.chunks(width.max(1))) {
+        own.row_mut(row).iter_mut().zip(words).for_each(|(sign, &word)| *sign = signs::sign(word));
+    }
+    let steps = [Signs::Above, Signs::Before].map(|signs| signs.step(template, bands.axis, &own));
+    let mut around = vec![0; words.len()];
+    let (nothing, mut left) = (vec![0; width], vec![0; width + 2]);
+    let places = (0..bands.count).flat_map(|band| bands.waves().filter_map(move |wave| bands.place(band, wave)));
+    for place in places {
+        let [above, before] = steps.map(|step| match step {
+            Some((step, leaves)) if !(leaves && place.first_slice) => {
+                &own.data()[own.start(place.row).wrapping_add_signed(step)..][..width]
+            }
+            _ => &nothing,
+        });
+        left[2..].copy_from_slice(own.row(place.row));
+        let to = &mut around[first_word(step.n, place.row)..][..width];
+        for (x, to) in to.iter_mut().enumerate() {
+            *to = signs::around(left[x + 1], above[x], before[x], left[x]);
+        }
+    }
+    around
+}
+
 impl Model {
-    /// Chooses weights for the words of a class; gives their activity, their bands and the bins of their
-    /// contexts.
+    /// Chooses weights for the words of a class; gives their activity, their bands, the bins of their
+    /// contexts, and where their neighbours stand.
     #[inline(always)]
     fn class(
         &mut self,
@@ -103,7 +135,7 @@ impl Model {
         absent: Option<&[bool]>,
         around: &Activity,
         models: &mut [Bit; 256],
-    ) -> (Grid<u16>, Bands, Vec<u8>) {
+    ) -> (Grid<u16>, Bands, Vec<u8>, Template) {
         let whole = around.finest;
         let template = template(whole, step.level, step.class, step.n);
         let own = magnitudes(step, around.new_class(step), words, absent);
@@ -133,7 +165,7 @@ impl Model {
                 trend.learn(magnitudes);
             }
         }
-        (active, bands, word_bins)
+        (active, bands, word_bins, template)
     }
 
     /// Counts words in the bins of their contexts, in any order.
@@ -143,14 +175,14 @@ impl Model {
             if absent.is_none_or(|absent| !absent[at]) {
                 let (token, n, _) = token::split(word);
                 self.raw_bits += u64::from(n);
-                self.histograms[usize::from(bin) % BINS][usize::from(token) % TOKENS] += 1;
+                self.histograms[0][usize::from(bin) % BINS][usize::from(token) % TOKENS] += 1;
             }
         }
     }
 
     /// Takes in the words of a class in the order in which a reader asks for them.
     #[inline(always)]
-    fn list(&mut self, step: &Step, bands: Bands, words: &[u32], bins: &[u8], absent: Option<&[bool]>) {
+    fn list(&mut self, step: &Step, bands: Bands, words: &[u32], bins: &[u8], around: &[u8], absent: Option<&[bool]>) {
         let width = step.n[DIMS - 1];
         let mut tokens = vec![[0u8; rans::STATES]; width];
         for wave in bands.waves() {
@@ -172,8 +204,7 @@ impl Model {
                 for (&(lane, first), &token) in rows.iter().zip(tokens) {
                     let at = first + x;
                     if is_coded(at) {
-                        self.symbols.push((token, bins[at], lane as u8));
-                        self.histograms[usize::from(bins[at]) % BINS][usize::from(token) % TOKENS] += 1;
+                        self.symbols.push(Symbol { token, bin: bins[at], around: around[at], lane: lane as u8 });
                     }
                 }
             }
@@ -181,14 +212,16 @@ impl Model {
     }
 
     fn encode(mut self) -> Vec<u8> {
-        let tables = Tables::write(&self.histograms, &mut self.header);
+        let (signs, clusters) = signs::choose(&self.symbols);
+        self.header.raw(signs as u64, 2);
+        let tables = Tables::write(&clusters, &mut self.header);
         let header = self.header.finish();
         let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
         bytes.extend(header);
         if self.symbols.is_empty() {
             return bytes;
         }
-        let coded = rans::encode(&self.symbols, &tables);
+        let coded = rans::encode(&self.symbols, signs, &tables);
         bytes.extend((coded.len() as u32).to_le_bytes());
         Word::put_le(&coded, &mut bytes);
         bytes.extend(self.raw.finish());
@@ -196,8 +229,8 @@ impl Model {
     }
 
     fn estimate(mut self) -> Estimate {
-        let tables = Tables::write(&self.histograms, &mut self.header);
-        let bits = tables.bits(&self.histograms);
+        let tables = Tables::write(&Clusters::new(&self.histograms), &mut self.header);
+        let bits = tables.bits(&self.histograms[0]);
         let side = (self.header.finish().len() + 8 + 4 * rans::STATES) as f64;
         Estimate { side, codes: (bits + self.raw_bits as f64) / 8.0 }
     }

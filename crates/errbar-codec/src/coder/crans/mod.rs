@@ -6,6 +6,7 @@ mod fit;
 mod range;
 mod rans;
 mod raw;
+mod signs;
 mod tables;
 mod token;
 
@@ -22,7 +23,7 @@ use crate::{Codes, Layout, Words, with_words};
 
 /// Context-modelled range asymmetric numeral systems: static tables of token frequencies, chosen
 /// for every word by the magnitudes of the words around it, with weights fitted for every class of
-/// a level. Small codes should be likely, as zigzag codes of residuals are. See
+/// a level, and by the signs of two of them. Small codes should be likely, as zigzag codes of residuals are. See
 /// `spec/stages/crans.md`.
 #[derive(Clone, Copy, Debug)]
 pub struct Crans;
@@ -150,7 +151,7 @@ impl Stage for Crans {
     }
 
     fn summary(&self) -> &'static str {
-        "small codes by static rANS in the context of their neighbours' magnitudes"
+        "small codes by static rANS in the context of their neighbours' magnitudes and signs"
     }
 
     fn guarantee(&self) -> &'static str {

@@ -3,17 +3,28 @@
 
 use errbar_format::Result;
 
-use super::context::least;
+use super::context::{CONTEXTS, all_bins};
 use super::corrupt;
+use super::signs::{AROUND, KIND_OF, Signs, mirrored};
 use super::tables::{BINS, Frequencies, SCALE_BITS, Tables};
+use super::token::TOKENS;
 
 /// States: each codes the words of a band, so that none waits for another's.
 pub(super) const STATES: usize = 4;
 /// Least value of a state.
 const LEAST: u32 = 1 << 16;
 
-/// A token, the bin of its context, and the state that codes it.
-pub(super) type Symbol = (u8, u8, u8);
+/// A token to code.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Symbol {
+    pub(super) token: u8,
+    /// That of its context.
+    pub(super) bin: u8,
+    /// The signs [around](super::signs::around) it.
+    pub(super) around: u8,
+    /// The state that codes it.
+    pub(super) lane: u8,
+}
 
 /// A token's share of a table.
 #[derive(Clone, Copy, Default)]
@@ -40,7 +51,7 @@ impl Part {
 }
 
 /// The words of symbols, in the order of reading.
-pub(super) fn encode(symbols: &[Symbol], tables: &Tables) -> Vec<u16> {
+pub(super) fn encode(symbols: &[Symbol], signs: Signs, tables: &Tables) -> Vec<u16> {
     let mut parts = vec![[Part::default(); 1 << 8]; tables.tables.len()];
     for (table, parts) in tables.tables.iter().zip(&mut parts) {
         let mut start = 0;
@@ -51,9 +62,11 @@ pub(super) fn encode(symbols: &[Symbol], tables: &Tables) -> Vec<u16> {
     }
     let mut states = [LEAST; STATES];
     let mut words = Vec::with_capacity(symbols.len() / 2 + 2 * STATES);
-    for &(token, bin, lane) in symbols.iter().rev() {
-        let table = usize::from(tables.of_bin[usize::from(bin) % tables.of_bin.len()]);
-        let part = &parts[table][usize::from(token)];
+    let kinds = signs.kinds_around();
+    for &Symbol { token, bin, around, lane } in symbols.iter().rev() {
+        let (kind, is_mirrored) = kinds[usize::from(around) % AROUND];
+        let table = usize::from(tables.of_bin[kind][usize::from(bin) % BINS]);
+        let part = &parts[table][usize::from(if is_mirrored { mirrored(token) } else { token })];
         let state = &mut states[usize::from(lane) % STATES];
         // With a frequency of 2^12 a state never grows.
         if u64::from(*state) >= u64::from(part.frequency) << (32 - SCALE_BITS) {
@@ -70,9 +83,6 @@ pub(super) fn encode(symbols: &[Symbol], tables: &Tables) -> Vec<u16> {
     words
 }
 
-/// More contexts than there are: the largest is below 2^16.
-const CONTEXTS: usize = 1 << 16;
-
 /// A table: what a state's remainder says, in as little memory as can be, for all tables to stay near.
 struct Table {
     /// The token of every remainder.
@@ -81,11 +91,24 @@ struct Table {
     ranges: [u32; 1 << 8],
 }
 
+impl Table {
+    /// The same with all signs turned.
+    fn mirror(&self) -> Table {
+        let mut ranges = [0; 1 << 8];
+        (0..TOKENS).for_each(|token| ranges[token] = self.ranges[usize::from(mirrored(token as u8))]);
+        Table { tokens: self.tokens.map(mirrored), ranges }
+    }
+}
+
+/// Room for a pair of signs and a bin.
+const PAIR_BITS: u32 = 4;
+const PLACES: usize = 1 << (PAIR_BITS + 8);
+
 /// Reads tokens.
 pub(super) struct Decoder {
     tables: Vec<Table>,
-    /// The table of every context there can be: a look-up costs less than its bin.
-    of_context: Box<[u8; CONTEXTS]>,
+    /// The table of every bin and pair of signs.
+    of_bin: Box<[u16; PLACES]>,
     states: [u32; STATES],
     /// With as many zeros behind them as a wave may read in vain.
     words: Vec<u16>,
@@ -98,16 +121,18 @@ pub(super) struct Decoder {
 /// What the tokens of a wave come from: a copy, as what is in registers is not written with every word.
 pub(super) struct Source<'a> {
     tables: &'a [Table],
-    of_context: &'a [u8; CONTEXTS],
+    bins: &'static [u8; CONTEXTS],
+    of_bin: &'a [u16; PLACES],
     words: &'a [u16],
     next_word: usize,
 }
 
 impl Source<'_> {
-    /// The next token in this context.
+    /// The next token in this context, with this pair of signs.
     #[inline(always)]
-    pub(super) fn token(&mut self, state: &mut u32, context: u32) -> u8 {
-        let table = &self.tables[usize::from(self.of_context[context as usize % CONTEXTS])];
+    pub(super) fn token(&mut self, state: &mut u32, context: u32, pair: u32) -> u8 {
+        let bin = u32::from(self.bins[context as usize % CONTEXTS]);
+        let table = &self.tables[usize::from(self.of_bin[(bin << PAIR_BITS | pair) as usize % PLACES])];
         let slot = *state % (1 << SCALE_BITS);
         let token = table.tokens[slot as usize];
         let range = table.ranges[usize::from(token)];
@@ -139,20 +164,33 @@ impl Decoder {
             }
             table
         };
-        let mut of_context = Box::new([0; CONTEXTS]);
-        for (bin, &table) in tables.of_bin.iter().enumerate() {
-            let end = if bin + 1 < BINS { least(bin + 1) } else { CONTEXTS };
-            of_context[least(bin)..end].fill(table);
+        let mut found: Vec<Table> = tables.tables.iter().map(table).collect();
+        let mut of_bin = Box::new([0; PLACES]);
+        for (pair, &(kind, is_mirrored)) in KIND_OF.iter().enumerate() {
+            let Some(tables) = tables.of_bin.get(kind) else { continue };
+            // The one before, and its mirror.
+            let mut last = None;
+            for (bin, &table) in tables.iter().enumerate() {
+                let place = match last {
+                    Some((known, place)) if known == table => place,
+                    _ if is_mirrored => {
+                        found.extend(found.get(usize::from(table)).map(Table::mirror));
+                        found.len() as u16 - 1
+                    }
+                    _ => table,
+                };
+                last = Some((table, place));
+                of_bin[bin << PAIR_BITS | pair] = place;
+            }
         }
-        let tables: Vec<Table> = tables.tables.iter().map(table).collect();
         let mut words: Vec<u16> = words.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-        if words.len() < 2 * STATES || tables.is_empty() {
+        if words.len() < 2 * STATES || found.is_empty() {
             return Err(corrupt("no states or no tables"));
         }
         let states = std::array::from_fn(|i| u32::from(words[2 * i]) << 16 | u32::from(words[2 * i + 1]));
         let n_words = words.len();
         words.resize(n_words + longest_wave + 1, 0);
-        Ok(Decoder { tables, of_context, states, words, n_words, next_word: 2 * STATES, overrun: false })
+        Ok(Decoder { tables: found, of_bin, states, words, n_words, next_word: 2 * STATES, overrun: false })
     }
 
     /// Before every wave: there are as many words to read in vain as a wave may need.
@@ -168,7 +206,7 @@ impl Decoder {
 
     /// What the tokens of a wave come from.
     pub(super) fn source(&self) -> Source<'_> {
-        Source { tables: &self.tables, of_context: &self.of_context, words: &self.words, next_word: self.next_word }
+        Source { tables: &self.tables, bins: all_bins(), of_bin: &self.of_bin, words: &self.words, next_word: self.next_word }
     }
 
     /// Goes on where a wave ended.

@@ -17,7 +17,7 @@ const SCALE: u32 = 1 << SCALE_BITS;
 /// Bits of a frequency that are kept below the highest.
 const KEPT: u32 = 4;
 /// What a table and each of its tokens costs, in bits, about.
-const TABLE_COST: f64 = 12.0;
+const TABLE_COST: f64 = 100.0;
 const TOKEN_COST: f64 = 5.0;
 
 /// How often each token occurs.
@@ -29,8 +29,8 @@ pub(super) type Frequencies = [u16; TOKENS];
 /// The tables of all bins.
 pub(super) struct Tables {
     pub(super) tables: Vec<Frequencies>,
-    /// The table of each bin.
-    pub(super) of_bin: [u8; BINS],
+    /// The table of each bin, for every kind of pairs of signs.
+    pub(super) of_bin: Vec<[u16; BINS]>,
 }
 
 /// `n` times its logarithm.
@@ -43,9 +43,14 @@ fn n_log_n(n: u32) -> f64 {
 
 /// What writing a histogram's tokens costs in bits, with its table.
 fn cost(histogram: &[u32]) -> f64 {
-    let total: u32 = histogram.iter().sum();
+    let used = histogram.iter().filter(|&&n| n > 0).count();
+    entropy(histogram) + TABLE_COST + TOKEN_COST * used as f64
+}
+
+/// What a histogram's tokens take in bits.
+pub(super) fn entropy(histogram: &[u32]) -> f64 {
     let used = histogram.iter().filter(|&&n| n > 0);
-    used.fold(n_log_n(total) + TABLE_COST, |cost, &n| cost + TOKEN_COST - n_log_n(n))
+    used.fold(n_log_n(histogram.iter().sum()), |bits, &n| bits - n_log_n(n))
 }
 
 /// Neighbouring bins with one table.
@@ -82,6 +87,21 @@ fn cluster(histograms: &[Histogram; BINS]) -> Vec<Cluster> {
         if i < savings.len() {
             savings[i] = saves(&clusters[i], &clusters[i + 1]);
         }
+    }
+}
+
+/// Tokens counted for the tables they are to have: for every kind of pairs of signs, runs of bins.
+pub(super) struct Clusters(Vec<Vec<Cluster>>);
+
+impl Clusters {
+    /// Of tokens counted in each bin, for every kind.
+    pub(super) fn new(histograms: &[[Histogram; BINS]]) -> Clusters {
+        Clusters(histograms.iter().map(cluster).collect())
+    }
+
+    /// What writing all tokens costs in bits, with the tables.
+    pub(super) fn cost(&self) -> f64 {
+        self.0.iter().flatten().map(|cluster| cluster.cost).sum()
     }
 }
 
@@ -132,47 +152,81 @@ fn code(coder: &mut impl Binary, given: &Frequencies, models: &mut [[Bit; 16]; 1
     frequencies
 }
 
+/// Models that tables are written with, and what one is expected to be like.
+struct Coding {
+    models: [[Bit; 16]; 16],
+    /// Bit lengths in the table before, and in the first one of the kind before.
+    lengths: [u8; TOKENS],
+    first_lengths: [u8; TOKENS],
+}
+
+impl Coding {
+    fn new() -> Coding {
+        Coding { models: [[Bit::default(); 16]; 16], lengths: [0; TOKENS], first_lengths: [0; TOKENS] }
+    }
+
+    fn start_kind(&mut self) {
+        self.lengths = self.first_lengths;
+    }
+
+    fn table(&mut self, coder: &mut impl Binary, given: &Frequencies, is_first: bool) -> Frequencies {
+        let frequencies = code(coder, given, &mut self.models, &mut self.lengths);
+        if is_first {
+            self.first_lengths = self.lengths;
+        }
+        frequencies
+    }
+}
+
 impl Tables {
-    /// Chooses tables for the tokens found in each bin, and writes them.
-    pub(super) fn write(histograms: &[Histogram; BINS], writer: &mut Writer) -> Tables {
-        let clusters = cluster(histograms);
-        writer.raw(clusters.len() as u64, 8);
-        let mut tables = Tables { tables: Vec::new(), of_bin: [0; BINS] };
-        let (mut models, mut lengths) = ([[Bit::default(); 16]; 16], [0; TOKENS]);
-        let mut first_bin = 0;
-        for (i, cluster) in clusters.iter().enumerate() {
-            writer.raw(cluster.last_bin as u64, 8);
-            tables.tables.push(code(writer, &normalise(&cluster.histogram), &mut models, &mut lengths));
-            tables.of_bin[first_bin..=cluster.last_bin].fill(i as u8);
-            first_bin = cluster.last_bin + 1;
+    /// Chooses frequencies for all clusters, and writes them.
+    pub(super) fn write(clusters: &Clusters, writer: &mut Writer) -> Tables {
+        let mut coding = Coding::new();
+        let mut tables = Tables { tables: Vec::new(), of_bin: Vec::new() };
+        for clusters in &clusters.0 {
+            writer.raw(clusters.len() as u64, 8);
+            coding.start_kind();
+            let (mut of_bin, mut first_bin) = ([0; BINS], 0);
+            for (i, cluster) in clusters.iter().enumerate() {
+                writer.raw(cluster.last_bin as u64, 8);
+                of_bin[first_bin..=cluster.last_bin].fill(tables.tables.len() as u16);
+                tables.tables.push(coding.table(writer, &normalise(&cluster.histogram), i == 0));
+                first_bin = cluster.last_bin + 1;
+            }
+            tables.of_bin.push(of_bin);
         }
         tables
     }
 
-    /// What tokens counted in each bin take.
+    /// What tokens counted in each bin take, where signs do not count.
     pub(super) fn bits(&self, histograms: &[Histogram; BINS]) -> f64 {
         let bits = |&(&n, &f): &(&u32, &u16)| f64::from(n) * (f64::from(SCALE_BITS) - log2(f64::from(f.max(1))));
-        let of_bin = |(histogram, &table): (&Histogram, &u8)| -> f64 {
+        let of_bin = |(histogram, &table): (&Histogram, &u16)| -> f64 {
             let Some(frequencies) = self.tables.get(usize::from(table)) else { return 0.0 };
             histogram.iter().zip(frequencies).filter(|(n, _)| **n > 0).map(|pair| bits(&pair)).sum()
         };
-        histograms.iter().zip(&self.of_bin).map(of_bin).sum()
+        histograms.iter().zip(self.of_bin.iter().flatten()).map(of_bin).sum()
     }
 
-    /// Reads what [`Tables::write`] wrote. Bins behind the last belong to the first table.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Tables> {
-        let count = reader.raw(0, 8) as usize;
-        let mut tables = Tables { tables: Vec::new(), of_bin: [0; BINS] };
-        let (mut models, mut lengths) = ([[Bit::default(); 16]; 16], [0; TOKENS]);
-        let mut first_bin = 0;
-        for i in 0..count {
-            let last_bin = reader.raw(0, 8) as usize;
-            if last_bin < first_bin || last_bin >= BINS {
-                return Err(corrupt("tables out of order"));
+    /// Reads what [`Tables::write`] wrote for so many kinds of pairs. Bins behind the last belong to the
+    /// first table of all.
+    pub(super) fn read(reader: &mut Reader<'_>, kinds: usize) -> Result<Tables> {
+        let mut coding = Coding::new();
+        let mut tables = Tables { tables: Vec::new(), of_bin: Vec::new() };
+        for _ in 0..kinds {
+            let count = reader.raw(0, 8) as usize;
+            coding.start_kind();
+            let (mut of_bin, mut first_bin) = ([0; BINS], 0);
+            for i in 0..count {
+                let last_bin = reader.raw(0, 8) as usize;
+                if last_bin < first_bin || last_bin >= BINS {
+                    return Err(corrupt("tables out of order"));
+                }
+                of_bin[first_bin..=last_bin].fill(tables.tables.len() as u16);
+                tables.tables.push(coding.table(reader, &[0; TOKENS], i == 0));
+                first_bin = last_bin + 1;
             }
-            tables.tables.push(code(reader, &[0; TOKENS], &mut models, &mut lengths));
-            tables.of_bin[first_bin..=last_bin].fill(i as u8);
-            first_bin = last_bin + 1;
+            tables.of_bin.push(of_bin);
         }
         Ok(tables)
     }
@@ -190,12 +244,13 @@ mod tests {
                 *count = 10_000 / (t as u32 + 1).pow(2);
             }
         }
+        let kinds = vec![histograms, [[0; TOKENS]; BINS], histograms];
         let mut writer = Writer::default();
-        let written = Tables::write(&histograms, &mut writer);
+        let written = Tables::write(&Clusters::new(&kinds), &mut writer);
         let bytes = writer.finish();
-        let read = Tables::read(&mut Reader::new(&bytes)).expect("what was written");
-        assert_eq!((&read.tables, read.of_bin), (&written.tables, written.of_bin));
-        for (histogram, table) in histograms.iter().zip(read.of_bin) {
+        let read = Tables::read(&mut Reader::new(&bytes), kinds.len()).expect("what was written");
+        assert_eq!((&read.tables, &read.of_bin), (&written.tables, &written.of_bin));
+        for (histogram, &table) in kinds.iter().flatten().zip(read.of_bin.iter().flatten()) {
             let frequencies = &read.tables[usize::from(table)];
             assert_eq!(frequencies.iter().map(|&f| u32::from(f)).sum::<u32>(), SCALE);
             assert!(histogram.iter().zip(frequencies).all(|(&n, &f)| n == 0 || f > 0));

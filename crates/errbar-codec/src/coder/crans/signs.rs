@@ -1,0 +1,184 @@
+//! What the signs of words around tell of a word's own.
+//!
+//! Predictions from values that were rounded often are off to the other side the next time, and those of
+//! edges and ramps to the same side; magnitudes do not tell. Two signs make nine pairs. Pairs that mirror
+//! each other are of one kind, for which words count as they are or with the other sign.
+
+use super::context::{ABOVE, PLANE, Template};
+use super::rans::Symbol;
+use super::tables::{self, BINS, Clusters, Histogram};
+use super::token::{LEAST_WORDS, TOKENS};
+use crate::polyphase::Grid;
+
+/// Pairs of signs: three times that of the word to the left plus another one.
+pub(super) const PAIRS: usize = 9;
+/// Kinds of pairs.
+pub(super) const KINDS: usize = 5;
+/// The kind of each pair, and whether it is the one in which words have the other sign.
+pub(super) const KIND_OF: [(usize, bool); PAIRS] =
+    [(0, false), (1, false), (1, true), (2, false), (3, false), (4, false), (2, true), (4, true), (3, true)];
+
+/// The word whose sign counts with that of the word to the left, as the header tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signs {
+    /// No signs count.
+    Ignored,
+    /// The word in the row before.
+    Above,
+    /// The word in the plane before.
+    Before,
+    /// The word before the one to the left.
+    Left2,
+}
+
+impl Signs {
+    pub(super) const ALL: [Signs; 4] = [Signs::Ignored, Signs::Above, Signs::Before, Signs::Left2];
+
+    /// Kinds of pairs that there are.
+    pub(super) fn kinds(self) -> usize {
+        if self == Signs::Ignored { 1 } else { KINDS }
+    }
+
+    /// How far away in memory the other word stands, and whether that may lead to another band; none where
+    /// its sign is known from the row itself or does not count.
+    pub(super) fn step<T: Copy + Default>(self, template: &Template, axis: usize, own: &Grid<T>) -> Option<(isize, bool)> {
+        let group = match self {
+            Signs::Above => ABOVE,
+            Signs::Before => PLANE,
+            Signs::Ignored | Signs::Left2 => return None,
+        };
+        template[group].first().map(|member| (own.step(member.offset), member.leaves(axis)))
+    }
+
+    /// The kind of the pair for all signs that may count, and whether words have the other sign.
+    pub(super) fn kinds_around(self) -> [(usize, bool); AROUND] {
+        std::array::from_fn(|around| KIND_OF[self.pair(around)])
+    }
+
+    fn pair(self, around: usize) -> usize {
+        let [left, above, before, left2] = [1, 3, 9, 27].map(|place| around / place % 3);
+        match self {
+            Signs::Ignored => 0,
+            Signs::Above => 3 * left + above,
+            Signs::Before => 3 * left + before,
+            Signs::Left2 => 3 * left + left2,
+        }
+    }
+}
+
+/// All signs that may count, of the words to the left, above, before and left of the left, as one number.
+#[inline(always)]
+pub(super) fn around(left: u8, above: u8, before: u8, left2: u8) -> u8 {
+    left + 3 * above + 9 * before + 27 * left2
+}
+
+/// Numbers that [`around`] gives are below.
+pub(super) const AROUND: usize = 81;
+
+/// The sign of a word: none, positive, negative.
+#[inline(always)]
+pub(super) const fn sign(word: u32) -> u8 {
+    if word == 0 { 0 } else { 1 + (word & 1) as u8 }
+}
+
+/// The sign of the words of every token.
+pub(super) const SIGNS: [u8; 1 << 8] = {
+    let mut signs = [0; 1 << 8];
+    let mut token = 0;
+    while token < TOKENS {
+        signs[token] = sign(LEAST_WORDS[token]);
+        token += 1;
+    }
+    signs
+};
+
+/// The token of the words that have the other sign.
+#[inline(always)]
+pub(super) fn mirrored(token: u8) -> u8 {
+    // Odd ones are followed by their mirrors.
+    if token == 0 { 0 } else { token - 1 + 2 * (token & 1) }
+}
+
+/// Tokens that decide which pair of signs is compared with none, at most.
+const SAMPLES: usize = 1 << 15;
+/// They are looked at in runs.
+const RUN: usize = 1 << 10;
+/// Bins that are taken together there.
+const OCTAVE: usize = 4;
+
+/// Counts tokens in their bins, or in so many of them together, for every kind of pairs.
+fn count<'a>(signs: Signs, symbols: impl Iterator<Item = &'a Symbol>, octave: usize) -> Vec<[Histogram; BINS]> {
+    let kinds = signs.kinds_around();
+    let mut histograms = vec![[[0; TOKENS]; BINS]; signs.kinds()];
+    for &Symbol { token, bin, around, .. } in symbols {
+        let (kind, is_mirrored) = kinds[usize::from(around) % AROUND];
+        let token = if is_mirrored { mirrored(token) } else { token };
+        histograms[kind][usize::from(bin) / octave % BINS][usize::from(token) % TOKENS] += 1;
+    }
+    histograms
+}
+
+/// Which signs make tokens cheapest, and what they are counted to be then.
+pub(super) fn choose(symbols: &[Symbol]) -> (Signs, Clusters) {
+    let clusters = |signs: Signs| Clusters::new(&count(signs, symbols.iter(), 1));
+    let every = symbols.len().div_ceil(SAMPLES).max(1);
+    let entropy = |signs: Signs| -> f64 {
+        let histograms = count(signs, symbols.chunks(RUN).step_by(every).flatten(), OCTAVE);
+        histograms.iter().flatten().map(|histogram| tables::entropy(histogram)).sum()
+    };
+    let pairs = Signs::ALL.into_iter().filter(|&signs| signs != Signs::Ignored).map(|signs| (signs, entropy(signs)));
+    let best = pairs.reduce(|a, b| if b.1 < a.1 { b } else { a });
+    let without = clusters(Signs::Ignored);
+    match best.map(|(signs, _)| (signs, clusters(signs))) {
+        Some((signs, with)) if with.cost() < without.cost() => (signs, with),
+        _ => (Signs::Ignored, without),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::token::split;
+    use super::*;
+    use crate::conformance::SplitMix64;
+
+    #[test]
+    fn mirrors_have_the_other_sign() {
+        for magnitude in [1u32, 2, 7, 8, 9, 100, 12_345, 1 << 30] {
+            let (plus, minus) = (split(2 * magnitude).0, split(2 * magnitude - 1).0);
+            assert_eq!((mirrored(plus), mirrored(minus)), (minus, plus), "{magnitude}");
+            assert_eq!((SIGNS[usize::from(plus)], SIGNS[usize::from(minus)]), (1, 2), "{magnitude}");
+        }
+        assert_eq!((mirrored(0), SIGNS[0]), (0, 0));
+    }
+
+    #[test]
+    fn pairs_that_mirror_each_other_are_of_one_kind() {
+        let other = |sign: usize| [0, 2, 1][sign];
+        for left in 0..3 {
+            for second in 0..3 {
+                let (kind, is_mirrored) = KIND_OF[3 * left + second];
+                let mirror = KIND_OF[3 * other(left) + other(second)];
+                assert_eq!(mirror, (kind, !is_mirrored && kind > 0));
+                assert!(kind < KINDS && (kind == 0 || is_mirrored != mirror.1));
+            }
+        }
+    }
+
+    #[test]
+    fn the_signs_that_tell_most_are_chosen() {
+        let chosen = |other: u8| {
+            let symbols = SplitMix64(5).take(10_000).map(|random| {
+                // The word has the sign of another one.
+                let signs = [0, 1, 2, 3].map(|bit| 1 + (random >> bit & 1) as u8);
+                let [left, above, before, left2] = signs;
+                Symbol { token: 3 - signs[usize::from(other)], bin: 20, around: around(left, above, before, left2), lane: 0 }
+            });
+            choose(&symbols.collect::<Vec<_>>()).0
+        };
+        assert_eq!([1, 2, 3].map(chosen), [Signs::Above, Signs::Before, Signs::Left2]);
+        let noise = SplitMix64(5).take(10_000);
+        let noise = noise.map(|random| Symbol { token: (random % 7) as u8, bin: 20, around: (random >> 8) as u8 % 81, lane: 0 });
+        assert_eq!(choose(&noise.collect::<Vec<_>>()).0, Signs::Ignored);
+        assert_eq!(choose(&[]).0, Signs::Ignored);
+    }
+}
