@@ -72,13 +72,22 @@ impl Work for Modelling<'_> {
             match self.counts_only {
                 true => model.count(here, &word_bins, absent),
                 false => {
-                    let around = signs_around(&step, &template, &bands, active.beside(step.n), here);
+                    let around = signs_around(&step, &template, &bands, active.beside(step.n), here, absent);
                     model.list(&step, bands, here, &word_bins, &around, absent);
                 }
             }
             around.finish(&step, active);
         }
         model
+    }
+}
+
+/// Makes what is absent 0, in the row of a class with this number.
+#[inline(always)]
+fn clear_absent<T: Default>(row: &mut [T], number: usize, absent: Option<&[bool]>) {
+    if let Some(absent) = absent {
+        let absent = &absent[number * row.len()..][..row.len()];
+        row.iter_mut().zip(absent).filter(|(_, absent)| **absent).for_each(|(to, _)| *to = T::default());
     }
 }
 
@@ -89,20 +98,19 @@ fn magnitudes(step: &Step, mut own: Grid<u16>, words: &[u32], absent: Option<&[b
     for (number, (row, words)) in own.each_row().zip(words.chunks(width.max(1))).enumerate() {
         let magnitudes = own.row_mut(row);
         token::magnitudes(words, magnitudes);
-        if let Some(absent) = absent {
-            let absent = &absent[number * width..][..width];
-            magnitudes.iter_mut().zip(absent).filter(|(_, absent)| **absent).for_each(|(to, _)| *to = 0);
-        }
+        clear_absent(magnitudes, number, absent);
     }
     own
 }
 
 /// The signs [around](signs::around) every word of a class; `own` is a grid of zeros for it.
 #[inline(always)]
-fn signs_around(step: &Step, template: &Template, bands: &Bands, mut own: Grid<u8>, words: &[u32]) -> Vec<u8> {
+fn signs_around(step: &Step, template: &Template, bands: &Bands, mut own: Grid<u8>, words: &[u32], absent: Option<&[bool]>) -> Vec<u8> {
     let width = step.n[DIMS - 1];
-    for (row, words) in own.each_row().zip(words.chunks(width.max(1))) {
-        own.row_mut(row).iter_mut().zip(words).for_each(|(sign, &word)| *sign = signs::sign(word));
+    for (number, (row, words)) in own.each_row().zip(words.chunks(width.max(1))).enumerate() {
+        let signs = own.row_mut(row);
+        signs.iter_mut().zip(words).for_each(|(sign, &word)| *sign = signs::sign(word));
+        clear_absent(signs, number, absent);
     }
     let steps = [Signs::Above, Signs::Before].map(|signs| signs.step(template, bands.axis, &own));
     let mut around = vec![0; words.len()];
