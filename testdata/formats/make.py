@@ -384,6 +384,38 @@ def images():
         yield file, "", read.astype("u2") if file == "pnm-16.pgm" else read
 
 
+def png():
+    import imagecodecs
+    from PIL import Image
+
+    def noisy(shape, dtype, scale):
+        """Without noise, the records of an image take more than its stream."""
+        noise = np.random.default_rng(7).normal(0, scale / 60, shape)
+        return np.clip(smooth(shape, "f8", scale) + noise, 0, scale).astype(dtype)
+
+    for file, values, options in [
+        ("png-grey.png", noisy((80, 130), "u1", 250), {"optimize": True}),
+        ("png-rgb.png", noisy((50, 60, 3), "u1", 250), {}),
+        ("png-alpha.png", noisy((50, 70, 2), "u1", 250), {"compress_level": 1}),
+    ]:
+        Image.fromarray(values, {2: "LA"}.get(values.shape[-1])).save(HERE / file, **options)
+        yield file, "", np.asarray(Image.open(HERE / file))
+
+    file = "png-palette.png"
+    image = Image.fromarray(noisy((90, 110), "u1", 40))
+    image.putpalette(bytes(range(120)))
+    image.save(HERE / file)
+    yield file, "", np.asarray(Image.open(HERE / file))
+
+    file = "png-bits.png"
+    Image.fromarray(noisy((300, 515), "f8", 250) > 150).save(HERE / file)
+    yield file, "", np.packbits(np.asarray(Image.open(HERE / file)), axis=1)
+
+    file = "png-16.png"
+    (HERE / file).write_bytes(imagecodecs.png_encode(noisy((40, 50, 4), "u2", 60000), level=9))
+    yield file, "", imagecodecs.png_decode((HERE / file).read_bytes())
+
+
 def sac():
     from obspy.io.sac import SACTrace
 
@@ -971,7 +1003,7 @@ def table():
 
 
 FORMATS = [
-    netcdf3, fits, nifti, npz, safetensors, sound, mrc, nrrd, metaimage, pairs, zarr, gguf, images, sac, ply,
+    netcdf3, fits, nifti, npz, safetensors, sound, mrc, nrrd, metaimage, pairs, zarr, gguf, images, png, sac, ply,
     tiff, dicom, segy, pp, grib, las, molecules, vtk, mat, arrow, hdf5, netcdf4, table,
 ]
 

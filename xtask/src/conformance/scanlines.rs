@@ -6,7 +6,7 @@ use errbar_format::{DType, Kind};
 
 use super::streams::{USUAL, stream};
 use crate::builder::{Archive, Builder};
-use crate::content::{Array, body_mut, file, stored};
+use crate::content::{Array, body_mut, file, stored, swapped};
 use crate::vectors::Vector;
 
 pub fn vectors() -> Vec<Vector> {
@@ -74,7 +74,7 @@ fn scanlines() -> Archive {
             let place = BlockPlace::Box { path: b"f".to_vec(), variable: name.into(), origin };
             let mut block = stored(b.next_block(), place, array.dtype, &shape, bytes);
             block.big_endian = array.big_endian;
-            b.block(&block, bytes);
+            b.block(&block, &swapped(array.dtype, array.big_endian, bytes));
         }
     }
     let (mut segment, made) = stream(USUAL, 2, &[&filtered(&types.bytes, &pixels.bytes, 42, 6)[..], b"."].concat());
@@ -96,7 +96,7 @@ fn scanlines() -> Archive {
     let of = |name: &str, array: &Array, first_block| Variable { name: name.into(), block_step: 2, ..array.variable(first_block) };
     b.entry(file("f", segments, vec![of("types", &types, first), of("", &pixels, first + 1)], &content));
     let narrow = [Array::new("g", DType::U8, &[2], vec![4, 3]), Array::new("g", DType::U8, &[2, 1], vec![5, 3])];
-    let none = [Array::new("g", DType::U8, &[0], vec![]), Array::new("g", DType::F32, &[0, 1 << 40], vec![])];
+    let none = [Array::new("g", DType::U8, &[0], vec![]), Array::new("g", DType::F32, &[0, 5], vec![])];
     let variables = narrow.iter().chain(&none).zip(["a", "b", "c", "d"]).map(|(array, name)| inline_of(name, array)).collect();
     b.entry(file("g", vec![Segment::Scanlines { first: 0 }, Segment::Scanlines { first: 2 }], variables, &[4, 5, 3, 1]));
     b.finish()
