@@ -17,7 +17,7 @@ fn pixels(height: usize, samples: usize, item: usize) -> Vec<u8> {
     let noise = noise.bytes(height * 150 * samples);
     let value = |i: usize| {
         let (y, x, sample) = ((i / samples / 150) as f64, (i / samples % 150) as f64, (i % samples) as f64);
-        let smooth = 120.0 + 60.0 * (y / 23.0).sin() + 50.0 * (x / 31.0 + sample).cos();
+        let smooth = 120.0 + 60.0 * (y / 2.3).sin() + 50.0 * (x / 3.1 + sample).cos();
         (smooth * 256.0) as u16 + u16::from(noise[i] % 8) * if item == 1 { 200 } else { 20 }
     };
     (0..height * 150 * samples).flat_map(|i| value(i).to_be_bytes()[..item].to_vec()).collect()
