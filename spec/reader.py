@@ -636,7 +636,7 @@ def check_records(fields: list[Any]) -> None:
     counts = {(v.shape[0], v.block_shape[0]) if v.shape else None for v in fields}
     if len(counts) != 1 or None in counts or any(b < n for v in fields for n, b in zip(v.shape[1:], v.block_shape[1:])):
         raise corrupt("EB-E08", "fields of records differ in their number of records, or their blocks cut records")
-    if sum(math.prod(block_box(v, 0)[1]) * v.dtype.size for v in fields) > MAX_ROWS:
+    if sum(math.prod(map(min, v.shape, v.block_shape)) * v.dtype.size for v in fields) > MAX_ROWS:
         raise limit("EB-E08", "blocks of the same records are too large")
 
 

@@ -34,8 +34,8 @@ fn inline_of(name: &str, array: &Array) -> Variable {
 fn small(path: &str) -> Entry {
     let types = Array::new(path, DType::U8, &[2], vec![1, 4]);
     let pixels = Array::new(path, DType::U8, &[2, 2, 2], vec![9, 8, 7, 8, 9, 9, 9, 9]);
-    let segments = vec![Segment::Scanlines { first: 0 }];
-    file(path, segments, vec![inline_of("types", &types), inline_of("", &pixels)], &[1, 9, 8, 254, 0, 4, 0, 1, 0, 0])
+    let (segments, content) = (vec![Segment::Scanlines { first: 0 }], [1, 9, 8, 254, 0, 4, 0, 1, 2, 0]);
+    file(path, segments, vec![inline_of("types", &types), inline_of("", &pixels)], &content)
 }
 
 /// What the filters of PNG, written down once more, make of rows of big-endian words.
