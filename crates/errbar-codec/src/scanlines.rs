@@ -27,7 +27,8 @@ impl Scanlines {
     /// Of an image of this shape, whose samples have `item` bytes: rows, then pixels, then the samples of
     /// a pixel.
     pub fn of(shape: &[u64], item: usize) -> Scanlines {
-        let bytes = |extents: &[u64]| extents.iter().fold(item, |n, extent| n.saturating_mul(usize::try_from(*extent).unwrap_or(usize::MAX)));
+        let bytes =
+            |extents: &[u64]| extents.iter().fold(item, |n, extent| n.saturating_mul(usize::try_from(*extent).unwrap_or(usize::MAX)));
         let after = |axis: usize| bytes(shape.get(axis..).unwrap_or_default());
         Scanlines { above: Vec::new(), row: after(1), pixel: after(2).max(1) }
     }

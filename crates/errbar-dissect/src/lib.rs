@@ -213,8 +213,7 @@ impl ReadAt for Window<'_> {
     }
 }
 
-/// Every format known, in the order they are tried: those that are streams, or hold other files in them, first
-/// and, because any file may begin like it, last.
+/// Every format known, in the order they are tried: those that hold other files, or one stream, first and, because any file may begin like it, last.
 static FORMATS: &[&dyn Dissector] = &[
     &Gzip,
     &Zip,
@@ -252,7 +251,8 @@ static FORMATS: &[&dyn Dissector] = &[
     &Table,
     &Zlib,
 ];
-/// Those of them that hold no streams.
+/// Those of them that are tried on a file that stands in another one: they hold no other files, and give their
+/// arrays names of their own.
 const PLAIN: std::ops::Range<usize> = 3..FORMATS.len() - 1;
 
 /// Every format known, in the order they are tried.
@@ -260,7 +260,7 @@ pub fn dissectors() -> &'static [&'static dyn Dissector] {
     FORMATS
 }
 
-/// Those that hold no other files: what is tried on a file that stands in another one.
+/// What is tried on a file that stands in another one.
 fn plain_dissectors() -> &'static [&'static dyn Dissector] {
     &FORMATS[PLAIN]
 }

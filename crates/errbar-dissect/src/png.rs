@@ -177,7 +177,8 @@ mod tests {
             let image = image(&Numbers::read(&&header(9, 2, kind)[..], 0, SECOND, true).expect("a header")).expect("an image");
             assert_eq!((image.dtype, &image.shape[..], image.auxiliary), (dtype, shape, kind[1] == 3));
         }
-        for kind in [[8, 0, 0, 0, 1], [16, 3, 0, 0, 0], [4, 2, 0, 0, 0], [8, 1, 0, 0, 0], [8, 0, 1, 0, 0], [8, 7, 0, 0, 0], [3, 0, 0, 0, 0]] {
+        for kind in [[8, 0, 0, 0, 1], [16, 3, 0, 0, 0], [4, 2, 0, 0, 0], [8, 1, 0, 0, 0], [8, 0, 1, 0, 0], [8, 7, 0, 0, 0], [3, 0, 0, 0, 0]]
+        {
             assert_eq!(found(&header(9, 2, kind), &[b"\x78\x9c12345678"]), Layout::default(), "{kind:?}");
         }
     }

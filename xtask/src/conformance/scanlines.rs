@@ -60,7 +60,8 @@ fn scanlines() -> Archive {
     let mut b = Builder::new("scanlines");
     let types = Array { block_shape: vec![6], ..Array::new("f", DType::U8, &[10], vec![1, 2, 3, 4, 0, 4, 3, 2, 1, 4]) };
     let words = (0..10 * 7 * 3u32).map(|i| (i * 700 + i.wrapping_mul(2_654_435_761) / (1 << 24)) as u16);
-    let pixels = Array { block_shape: vec![6, 7, 3], ..Array::new("f", DType::U16, &[10, 7, 3], words.flat_map(u16::to_be_bytes).collect()) };
+    let pixels =
+        Array { block_shape: vec![6, 7, 3], ..Array::new("f", DType::U16, &[10, 7, 3], words.flat_map(u16::to_be_bytes).collect()) };
     let pixels = pixels.big_endian();
     let first = b.next_block();
     // The blocks of both take turns.

@@ -406,7 +406,9 @@ impl OpenStream {
                 let in_pieces = pieces.iter().try_fold(0u64, |sum, piece| sum.checked_add(piece.length));
                 match in_pieces.is_some_and(|n| n <= *length) && pieces.iter().all(|piece| piece.behind.len() <= MAX_INLINE) {
                     true => Ok(Some(OpenStream { segments: *segments, length: *length, plain: 0 })),
-                    false => Err(Error::limit("EB-E03", format!("pieces are longer than their stream of {length} bytes, or too far apart"))),
+                    false => {
+                        Err(Error::limit("EB-E03", format!("pieces are longer than their stream of {length} bytes, or too far apart")))
+                    }
                 }
             }
             Segment::Stream { .. } => Err(Error::corrupt("EB-E11", "stream has no content, or settings that zlib does not take")),
@@ -421,7 +423,9 @@ impl OpenStream {
                 return Err(Error::corrupt("EB-E11", "hole, chunk or stream in a stream"));
             }
             Segment::Inline(_) | Segment::Part { .. } | Segment::Run { .. } => None,
-            Segment::Variable { .. } | Segment::Records { .. } | Segment::Lines { .. } | Segment::Scanlines { .. } => file.fields_of(segment),
+            Segment::Variable { .. } | Segment::Records { .. } | Segment::Lines { .. } | Segment::Scanlines { .. } => {
+                file.fields_of(segment)
+            }
         };
         if variables.unwrap_or_default().iter().any(|variable| variable.receipt.is_some()) {
             return Err(Error::corrupt("EB-E11", "variable in a stream may have lost something"));

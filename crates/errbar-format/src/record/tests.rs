@@ -245,7 +245,10 @@ fn eb_e11_the_content_of_a_stream_follows_it() {
         Deflate { window_bits: 16, ..deflate },
         Deflate { strategy: 5, ..deflate },
     ] {
-        assert_eq!(broken(9, vec![Segment::Stream { segments: 1, deflate, length: 9, crc: 0, pieces: vec![] }, inline(9)], &[]), Some("EB-E11"));
+        assert_eq!(
+            broken(9, vec![Segment::Stream { segments: 1, deflate, length: 9, crc: 0, pieces: vec![] }, inline(9)], &[]),
+            Some("EB-E11")
+        );
     }
 }
 
@@ -282,7 +285,8 @@ fn eb_e14_scanlines_are_filter_types_and_pixels() {
 fn segments_inside_a_stream_have_no_place_in_the_file() {
     let deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
     let inline = |n| Segment::Inline(vec![0; n]);
-    let segments = vec![inline(4), Segment::Stream { segments: 2, deflate, length: 9, crc: 0, pieces: vec![] }, inline(5), inline(6), inline(7)];
+    let segments =
+        vec![inline(4), Segment::Stream { segments: 2, deflate, length: 9, crc: 0, pieces: vec![] }, inline(5), inline(6), inline(7)];
     let file = FileBody { size: 20, segments, variables: vec![], hashes: None };
     assert_eq!(file.placed().map(|(_, at)| at).collect::<Vec<_>>(), [Some(0), Some(4), None, None, Some(13)]);
     assert_eq!([0, 1, 2, 9].map(|at| file.plain_len(at)), [None, Some(11), None, None]);
