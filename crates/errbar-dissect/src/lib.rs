@@ -213,7 +213,8 @@ impl ReadAt for Window<'_> {
     }
 }
 
-/// Every format known, in the order they are tried: those that hold other files, or one stream, first and, because any file may begin like it, last.
+/// Every format known, in the order they are tried: those that hold other files, or one stream, first and,
+/// because any file may begin like it, last.
 static FORMATS: &[&dyn Dissector] = &[
     &Gzip,
     &Zip,
