@@ -36,6 +36,7 @@ import blake3
 import numpy as np
 import reader_filters as filters
 import reader_lines as lines
+import reader_scanlines as scanlines
 from reader_base import (
     DTYPES, MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_FILTERS, MAX_INLINE, MAX_LEVEL, MAX_NAME, MAX_PAGE, MAX_PARAMS, MAX_PATH, MAX_PAYLOAD, MAX_RECORD, MAX_ROWS,
     MAX_TRANSFORMS, PAGE_TARGET, ArchiveError, DType, corrupt, limit, product, refused, unsupported, unzstd,
@@ -344,9 +345,14 @@ SEGMENT = one_of(
     variable={"index": u32},
     records={"first": u32, "count": u32},
     chunk={"variable": u32, "index": u64, "length": u64, "skipped": u32},
-    stream={"segments": u32, "deflate": record(level=u8, mem_level=u8, window_bits=u8, strategy=u8), "length": u64, "crc": u32},
+    stream={
+        "segments": u32, "deflate": record(level=u8, mem_level=u8, window_bits=u8, strategy=u8), "length": u64, "crc": u32,
+        "pieces": many(record(length=u64, behind=blob)),
+    },
     lines={"first": u32, "length": u64, "cells": many(CELL), "end": blob},
+    scanlines={"first": u32},
 )
+HOLD_WHOLE = ("variable", "records", "lines", "scanlines")  # segments that hold all of their variables
 RASTER = {"item": u8, "big_endian": flag, "samples": u16, "row": u32}
 FILTER = one_of(
     shuffle={"item": u32}, deflate={"level": u8, "mem_level": u8}, fletcher32={}, difference=RASTER, float_difference=RASTER,
@@ -518,7 +524,9 @@ def check_chunks(v: Any) -> None:
 def segment_len(file: Any, s: Any) -> int:
     if s.kind == "inline":
         return len(s.data)
-    if s.kind in ("variable", "records"):
+    if s.kind == "stream":
+        return s.length + sum(len(piece.behind) for piece in s.pieces)
+    if s.kind in ("variable", "records", "scanlines"):
         return sum(math.prod(v.shape) * v.dtype.size for v in variables_of(file, s))
     return s.length
 
@@ -526,7 +534,8 @@ def segment_len(file: Any, s: Any) -> int:
 def variables_of(file: Any, s: Any) -> list[Any]:
     """The variables that a segment holds whole."""
     first, count = {
-        "variable": lambda: (s.index, 1), "records": lambda: (s.first, s.count), "lines": lambda: (s.first, len(s.cells))
+        "variable": lambda: (s.index, 1), "records": lambda: (s.first, s.count), "lines": lambda: (s.first, len(s.cells)),
+        "scanlines": lambda: (s.first, 2),
     }[s.kind]()  # fmt: skip
     if first + count > len(file.variables):
         raise corrupt("EB-E04" if s.kind == "variable" else "EB-E08", "there are no such variables")
@@ -537,7 +546,7 @@ def used_bytes(file: Any, s: Any) -> int:
     """Decoded bytes of blocks that a segment is made of."""
     if s.kind in ("part", "run"):
         return s.length
-    if s.kind in ("variable", "records", "lines"):
+    if s.kind in HOLD_WHOLE:
         return sum(math.prod(v.shape) * v.dtype.size for v in variables_of(file, s) if not v.inline)
     if s.kind == "chunk" and not (v := file.variables[s.variable]).inline:
         return math.prod(nth_box(v.shape, v.chunks.shape, s.index)[1]) * v.dtype.size
@@ -552,12 +561,14 @@ class OpenStream:
         d = s.deflate
         if not (s.segments and 1 <= d.level <= 9 and 1 <= d.mem_level <= 9 and 9 <= d.window_bits <= 15 and d.strategy <= 4):
             raise corrupt("EB-E11", "stream has no content, or settings that zlib does not take")
+        if sum(piece.length for piece in s.pieces) > s.length or any(len(piece.behind) > MAX_INLINE for piece in s.pieces):
+            raise limit("EB-E03", "pieces are longer than their stream, or too far apart")
 
     def take(self, file: Any, s: Any) -> bool:
         """The next segment of its content; gives whether it is the last."""
         if s.kind in ("hole", "chunk", "stream"):
             raise corrupt("EB-E11", f"{s.kind} in a stream")
-        if s.kind in ("variable", "records", "lines") and any(v.receipt for v in variables_of(file, s)):
+        if s.kind in HOLD_WHOLE and any(v.receipt for v in variables_of(file, s)):
             raise corrupt("EB-E11", "variable in a stream may have lost something")
         self.segments -= 1
         self.plain += segment_len(file, s)
@@ -580,7 +591,7 @@ def check_file(file: Any) -> None:
             raise limit("EB-E03", "segment reaches past the largest block")
         if s.kind == "run" and not (0 < s.block_len <= MAX_BLOCK and s.block + ceil_div(s.length, s.block_len) < 1 << 64):
             raise limit("EB-E03", "run of blocks is impossible")
-        if s.kind in ("variable", "records", "lines"):
+        if s.kind in HOLD_WHOLE:
             held = variables_of(file, s)
             whole += held
             if s.kind != "variable":
@@ -591,6 +602,8 @@ def check_file(file: Any) -> None:
                 1 <= len(s.end) <= MAX_INLINE and all(lines.is_possible(c, v.dtype, MAX_INLINE) for c, v in zip(s.cells, held))
             ):
                 raise corrupt("EB-E12", "elements cannot be printed as the lines say")
+            if s.kind == "scanlines" and not scanlines.is_possible(held):
+                raise corrupt("EB-E14", "scanlines are no filter types and pixels")
         if s.kind == "chunk":
             v = file.variables[s.variable] if s.variable < len(file.variables) else None
             if not (v and v.chunks):
@@ -623,7 +636,7 @@ def check_records(fields: list[Any]) -> None:
     counts = {(v.shape[0], v.block_shape[0]) if v.shape else None for v in fields}
     if len(counts) != 1 or None in counts or any(b < n for v in fields for n, b in zip(v.shape[1:], v.block_shape[1:])):
         raise corrupt("EB-E08", "fields of records differ in their number of records, or their blocks cut records")
-    if sum(math.prod(block_box(v, 0)[1]) * v.dtype.size for v in fields) > MAX_ROWS:
+    if sum(math.prod(map(min, v.shape, v.block_shape)) * v.dtype.size for v in fields) > MAX_ROWS:
         raise limit("EB-E08", "blocks of the same records are too large")
 
 
@@ -634,7 +647,7 @@ def used_blocks(file: Any) -> Iterator[range]:
             yield range(s.block, s.block + 1)
         elif s.kind == "run":
             yield range(s.block, s.block + ceil_div(s.length, s.block_len))
-        elif s.kind in ("variable", "records", "lines", "chunk"):
+        elif s.kind in (*HOLD_WHOLE, "chunk"):
             for v in [file.variables[s.variable]] if s.kind == "chunk" else variables_of(file, s):
                 if v.part:
                     yield range(v.part.block, v.part.block + 1)
@@ -836,6 +849,10 @@ class Archive:
                     yield printed
                 if left:
                     raise corrupt("EB-E13", f"lines have {s.length - left} bytes in place of {s.length}")
+            case "scanlines":
+                rows = scanlines.Scanlines((fields := variables_of(file, s))[1])
+                for types, pixels in self.records(entry, fields):
+                    yield rows.lines(types, pixels)
             case "chunk":
                 made = self.chunk(entry, file.variables[s.variable], s)
                 if len(made) != s.length:
@@ -954,12 +971,26 @@ class Stream:
         self.zlib = zlib.compressobj(d.level, zlib.DEFLATED, -d.window_bits, d.mem_level, d.strategy)
         self.expected, self.held = (s.length, s.crc), bytearray()
         self.len, self.crc = 0, 0
+        self.pieces = [(piece.length, piece.behind) for piece in reversed(s.pieces)]
 
     def made(self, data: bytes) -> bytes:
         self.len, self.crc = self.len + len(data), zlib.crc32(data, self.crc)
         if self.len > self.expected[0]:
             raise corrupt("EB-E10", "zlib makes another stream of its content")
-        return data
+        return self.around(data)
+
+    def around(self, data: bytes) -> bytes:
+        """The next bytes of the stream with the other bytes of the file that stand in them."""
+        out = bytearray()
+        while self.pieces:
+            length, behind = self.pieces.pop()
+            out += data[:length]
+            if length > len(data):
+                self.pieces.append((length - len(data), behind))
+                return bytes(out)
+            out += behind
+            data = data[length:]
+        return bytes(out + data)
 
     def write(self, content: bytes) -> Iterator[bytes]:
         self.held += content

@@ -1,7 +1,10 @@
 //! Any file, as every format: what is found lies in it.
 
 use errbar_codec::filter;
-use errbar_dissect::{Dissector, Holds, Layout, Place, Raw, Siblings, described, dissect as with, dissectors};
+use errbar_codec::scanlines::Scanlines;
+use errbar_dissect::{
+    Dissector, Holds, Inside, Joined, Layout, Place, Raw, ReadAt, Siblings, Wrapper, described, dissect as with, dissectors,
+};
 use errbar_format::DType;
 
 use super::input::Input;
@@ -14,7 +17,31 @@ fn check(layout: &Layout, file: &[u8]) {
         end = place.offset + place.length;
     }
     assert!(end <= size, "a place reaches past the file");
-    layout.places.iter().for_each(|place| undo(layout, file, place));
+    for place in &layout.places {
+        match &place.holds {
+            Holds::Chunk { .. } => undo(layout, file, place),
+            Holds::Stream(wrapper, inside) => look_inside(place, wrapper, inside, file),
+            _ => {}
+        }
+    }
+}
+
+/// Reads the pieces of a stream, and takes the file for what it inflates to.
+fn look_inside(place: &Place, wrapper: &Wrapper, inside: &Inside, file: &[u8]) {
+    if let Wrapper::Pieces { cuts, .. } = wrapper {
+        let length = cuts.iter().fold(place.length, |length, (_, behind)| length - behind);
+        let mut stream = vec![0; length as usize];
+        Joined::new(&file, (place.offset, length), cuts).read_at(&mut stream, 0).expect("pieces lie in the file");
+    }
+    let inner = inside.dissect(&file);
+    for place in &inner.places {
+        let Holds::Scanlines(fields) = &place.holds else { continue };
+        let image = &inner.arrays[fields.end - 1];
+        let lines = &file[place.offset as usize..][..place.length as usize];
+        let new = || Scanlines::of(&image.shape, image.dtype.size());
+        let (types, pixels) = new().undo(lines).expect("scanlines that were looked at");
+        assert_eq!(new().filter(&types, &pixels).expect("just undone"), lines);
+    }
 }
 
 /// Bytes of a chunk that are worth the time.

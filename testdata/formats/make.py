@@ -384,6 +384,40 @@ def images():
         yield file, "", read.astype("u2") if file == "pnm-16.pgm" else read
 
 
+def png():
+    import imagecodecs
+    from PIL import Image
+
+    def noisy(shape, scale, samples=1):
+        """Without noise, the records of an image take more than its stream; waves are hard to predict for PNG."""
+        noise = np.random.default_rng(7).integers(-4, 5, shape)
+        waves = np.sin(np.indices(shape).sum(0) / 2)
+        values = smooth(shape, "f8", scale) * (3 + waves) / 4
+        return np.stack([np.clip(values * (4 - k) / 4 + noise * scale / 250, 0, scale) for k in range(samples)], -1).squeeze()
+
+    for file, values, options in [
+        ("png-grey.png", noisy((90, 110), 250), {"optimize": True}),
+        ("png-rgb.png", noisy((50, 60), 250, 3), {}),
+        ("png-alpha.png", noisy((50, 70), 250, 2), {"compress_level": 1}),
+    ]:
+        Image.fromarray(values.astype("u1"), {2: "LA"}.get(values.shape[-1])).save(HERE / file, **options)
+        yield file, "", np.asarray(Image.open(HERE / file))
+
+    file = "png-palette.png"
+    image = Image.fromarray(noisy((90, 110), 40).astype("u1"))
+    image.putpalette(bytes(range(120)))
+    image.save(HERE / file)
+    yield file, "", np.asarray(Image.open(HERE / file))
+
+    file = "png-bits.png"
+    Image.fromarray(noisy((300, 515), 250) > 150).save(HERE / file)
+    yield file, "", np.packbits(np.asarray(Image.open(HERE / file)), axis=1)
+
+    file = "png-16.png"
+    (HERE / file).write_bytes(imagecodecs.png_encode(noisy((40, 50), 60000, 4).astype("u2"), level=9))
+    yield file, "", imagecodecs.png_decode((HERE / file).read_bytes())
+
+
 def sac():
     from obspy.io.sac import SACTrace
 
@@ -971,7 +1005,7 @@ def table():
 
 
 FORMATS = [
-    netcdf3, fits, nifti, npz, safetensors, sound, mrc, nrrd, metaimage, pairs, zarr, gguf, images, sac, ply,
+    netcdf3, fits, nifti, npz, safetensors, sound, mrc, nrrd, metaimage, pairs, zarr, gguf, images, png, sac, ply,
     tiff, dicom, segy, pp, grib, las, molecules, vtk, mat, arrow, hdf5, netcdf4, table,
 ]
 

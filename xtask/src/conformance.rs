@@ -11,6 +11,7 @@ mod layouts;
 mod lines;
 mod repeats;
 mod salvage;
+mod scanlines;
 mod stages;
 mod streams;
 
@@ -30,6 +31,7 @@ pub fn vectors() -> Vec<Vector> {
         entries::vectors(),
         layouts::vectors(),
         lines::vectors(),
+        scanlines::vectors(),
         streams::vectors(),
         index::vectors(),
         salvage::vectors(),

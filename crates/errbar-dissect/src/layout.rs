@@ -11,7 +11,7 @@ use errbar_format::{DType, Result};
 
 use crate::mat::Matrix;
 use crate::patch::{SizeField, are_apart};
-use crate::{Lines, ReadAt, dissect, not_this, plain_dissectors};
+use crate::{Lines, ReadAt, dissect, not_this, plain_dissectors, png};
 
 /// Places in a file, at most: they all stand in its one entry.
 pub(crate) const MAX_PLACES: usize = 1 << 18;
@@ -153,6 +153,9 @@ pub enum Holds {
     /// Lines of text: of each of these arrays, in order, all elements that share one index of the first
     /// dimension, printed.
     Lines(Range<usize>, Arc<Lines>),
+    /// Scanlines of an image, as PNG filters them: of these two arrays, in order, the filter type of each
+    /// and its pixels.
+    Scanlines(Range<usize>),
     /// A chunk of an array, as its filters have left it.
     Chunk {
         /// The array.
@@ -167,12 +170,27 @@ pub enum Holds {
 }
 
 /// How deflated bytes stand at a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrapper {
     /// A raw stream begins there, and ends there or before the place does.
     Raw,
     /// Members of gzip, one behind another.
     Gzip,
+    /// A raw stream in pieces, from the first byte of the place to the last.
+    Pieces {
+        /// FLEVEL of the zlib header before it, 0 to 3.
+        flevel: u8,
+        /// Bytes of each piece but the last, and bytes behind it that are none of the stream.
+        cuts: Vec<(u64, u64)>,
+    },
+}
+
+impl Wrapper {
+    /// Whether a place of `length` bytes holds it.
+    fn fits(&self, length: u64) -> bool {
+        let Wrapper::Pieces { cuts, .. } = self else { return true };
+        cuts.iter().try_fold(0u64, |sum, (piece, behind)| sum.checked_add(*piece)?.checked_add(*behind)).is_some_and(|sum| sum <= length)
+    }
 }
 
 /// What deflated bytes inflate to.
@@ -187,6 +205,8 @@ pub enum Inside {
     },
     /// The elements of this array.
     Array(Box<Array>),
+    /// The scanlines of this image.
+    Scanlines(Box<Array>),
 }
 
 impl Inside {
@@ -202,6 +222,7 @@ impl Inside {
             Inside::File(_) => dissect(content, plain_dissectors()).0,
             Inside::Element { big_endian } => dissect(content, &[&Matrix { big_endian: *big_endian }]).0,
             Inside::Array(array) => Some(Layout::of((**array).clone(), 0)).filter(|l| l.clone().settle(content.size())).unwrap_or_default(),
+            Inside::Scanlines(image) => png::scanlines(image, content).unwrap_or_default(),
         };
         layout.places.retain(|place| !matches!(place.holds, Holds::Stream(..)));
         let chunked = (0..layout.arrays.len()).filter(|&index| layout.arrays[index].chunks.is_some()).collect();
@@ -274,7 +295,9 @@ impl Layout {
         for place in &mut self.places {
             match &mut place.holds {
                 Holds::Array(array) | Holds::Chunk { array, .. } => *array = below(*array),
-                Holds::Records(fields) | Holds::Lines(fields, _) => *fields = below(fields.start)..below(fields.end),
+                Holds::Records(fields) | Holds::Lines(fields, _) | Holds::Scanlines(fields) => {
+                    *fields = below(fields.start)..below(fields.end);
+                }
                 Holds::Stream(..) => {}
             }
         }
@@ -304,7 +327,9 @@ impl Layout {
         let renumber = |mut place: Place| {
             match &mut place.holds {
                 Holds::Array(array) | Holds::Chunk { array, .. } => *array += first,
-                Holds::Records(fields) | Holds::Lines(fields, _) => *fields = fields.start + first..fields.end + first,
+                Holds::Records(fields) | Holds::Lines(fields, _) | Holds::Scanlines(fields) => {
+                    *fields = fields.start + first..fields.end + first;
+                }
                 Holds::Stream(..) => {}
             }
             place
@@ -359,7 +384,7 @@ impl Layout {
             Holds::Array(array) => {
                 first(*array) && self.arrays[*array].chunks.is_none() && self.arrays[*array].bytes() == Some(place.length)
             }
-            Holds::Records(fields) => {
+            Holds::Records(fields) | Holds::Scanlines(fields) => {
                 let Some(arrays) = self.arrays.get(fields.clone()).filter(|arrays| !arrays.is_empty()) else { return false };
                 let record = arrays.iter().try_fold(0u64, |sum, array| sum.checked_add(array.record_bytes()?));
                 let count = arrays[0].shape.first().copied();
@@ -382,7 +407,7 @@ impl Layout {
                 let n = self.arrays.get(*array).and_then(Array::n_chunks);
                 n.is_some_and(|n| *index < n) && chunks.insert((*array, *index)) && place.length <= MAX_BLOCK
             }
-            Holds::Stream(..) => true,
+            Holds::Stream(wrapper, _) => wrapper.fits(place.length),
         });
         // What is empty, or not stored, needs no place.
         let needs_none = |array: &Array| array.chunks.is_some() || array.bytes() == Some(0);

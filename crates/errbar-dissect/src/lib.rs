@@ -38,6 +38,7 @@ mod nrrd;
 mod numbers;
 mod patch;
 mod ply;
+mod png;
 mod pnm;
 mod pp;
 mod raw;
@@ -79,6 +80,7 @@ pub use npy::{Npy, header as npy_header};
 pub use nrrd::Nrrd;
 pub use patch::{Checksum, SizeField, lookup3};
 pub use ply::Ply;
+pub use png::Png;
 pub use pnm::Pnm;
 pub use pp::Pp;
 pub use raw::Raw;
@@ -127,6 +129,50 @@ impl ReadAt for fs::File {
     }
 }
 
+/// The pieces of a file that are one stream, as if they stood together.
+pub struct Joined<'a> {
+    file: &'a dyn ReadAt,
+    /// Where each piece begins, in the stream and in the file.
+    starts: Vec<(u64, u64)>,
+    len: u64,
+}
+
+impl<'a> Joined<'a> {
+    /// The `len` bytes of a stream that begins at `at` and is cut as in [`Wrapper::Pieces`].
+    pub fn new(file: &'a dyn ReadAt, (at, len): (u64, u64), cuts: &[(u64, u64)]) -> Joined<'a> {
+        let mut starts = vec![(0, at)];
+        starts.extend(cuts.iter().scan((0u64, at), |(stream, file), (piece, behind)| {
+            *stream = stream.checked_add(*piece)?;
+            *file = file.checked_add(*piece)?.checked_add(*behind)?;
+            Some((*stream, *file))
+        }));
+        Joined { file, starts, len }
+    }
+}
+
+impl ReadAt for Joined<'_> {
+    fn size(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
+        if at.checked_add(buffer.len() as u64).is_none_or(|end| end > self.len) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // The last piece that begins there or before: the first one begins at 0.
+        let mut piece = self.starts.partition_point(|(start, _)| *start <= at).saturating_sub(1);
+        while !buffer.is_empty() {
+            let (start, in_file) = self.starts[piece];
+            let left = self.starts.get(piece + 1).map_or(u64::MAX, |(next, _)| next - at);
+            let len = left.min(buffer.len() as u64) as usize;
+            let (now, later) = std::mem::take(&mut buffer).split_at_mut(len);
+            self.file.read_at(now, in_file + (at - start))?;
+            (at, buffer, piece) = (at + now.len() as u64, later, piece + 1);
+        }
+        Ok(())
+    }
+}
+
 /// One file format.
 pub trait Dissector: Sync {
     /// The format's usual name.
@@ -167,11 +213,12 @@ impl ReadAt for Window<'_> {
     }
 }
 
-/// Every format known, in the order they are tried: those that hold other files first and, because any
-/// file may begin like it, last.
+/// Every format known, in the order they are tried: those that hold other files, or one stream, first and,
+/// because any file may begin like it, last.
 static FORMATS: &[&dyn Dissector] = &[
     &Gzip,
     &Zip,
+    &Png,
     &Npy,
     &NetCdf3,
     &Fits,
@@ -205,15 +252,16 @@ static FORMATS: &[&dyn Dissector] = &[
     &Table,
     &Zlib,
 ];
-/// Those of them that hold no other files.
-const PLAIN: std::ops::Range<usize> = 2..FORMATS.len() - 1;
+/// Those of them that are tried on a file that stands in another one: they hold no other files, and give their
+/// arrays names of their own.
+const PLAIN: std::ops::Range<usize> = 3..FORMATS.len() - 1;
 
 /// Every format known, in the order they are tried.
 pub fn dissectors() -> &'static [&'static dyn Dissector] {
     FORMATS
 }
 
-/// Those that hold no other files: what is tried on a file that stands in another one.
+/// What is tried on a file that stands in another one.
 fn plain_dissectors() -> &'static [&'static dyn Dissector] {
     &FORMATS[PLAIN]
 }
@@ -268,6 +316,20 @@ mod tests {
         for file in [&b"\x02ABCD"[..], b"\xff", b""] {
             assert_eq!(dissect(&file, all), (Layout::default(), None));
         }
+    }
+
+    #[test]
+    fn pieces_are_read_as_one() {
+        let file = &b"..abc--d----efg"[..];
+        let joined = Joined::new(&file, (2, 7), &[(3, 2), (1, 4), (0, 0)]);
+        for from in 0..=7 {
+            for to in from..=7 {
+                let mut buffer = vec![0; to - from];
+                joined.read_at(&mut buffer, from as u64).expect("inside");
+                assert_eq!(buffer, b"abcdefg"[from..to]);
+            }
+        }
+        assert!(joined.read_at(&mut [0; 2], 6).is_err() && joined.read_at(&mut [0; 2], u64::MAX).is_err());
     }
 
     #[test]

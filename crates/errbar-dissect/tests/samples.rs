@@ -200,12 +200,18 @@ fn layout_of(name: &str, file: &[u8]) -> (Layout, Option<&'static str>) {
 }
 
 /// Samples whose arrays stand in streams: who packs inflates them, and finds the arrays then.
-const DEFLATED: [&str; 9] = [
+const DEFLATED: [&str; 15] = [
     "detached-gzip.raw.gz",
     "gzip-nifti.nii.gz",
     "mat-deflated.mat",
     "meta-z.zraw",
     "nrrd-gzip.nrrd",
+    "png-16.png",
+    "png-alpha.png",
+    "png-bits.png",
+    "png-grey.png",
+    "png-palette.png",
+    "png-rgb.png",
     "zarr-2-gzip.zarr/0.0",
     "zarr-2-zlib.zarr/0",
     "zarr-3-gzip.zarr/c/0/0",

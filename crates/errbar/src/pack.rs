@@ -10,6 +10,7 @@ mod overlay;
 mod plan;
 mod refit;
 mod restore;
+mod scanlines;
 mod scattered;
 mod siblings;
 mod spool;

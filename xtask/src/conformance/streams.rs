@@ -11,7 +11,7 @@ use crate::content::{body_mut, file, run_block, stored};
 use crate::vectors::Vector;
 
 /// What most writers of gzip and ZIP tell zlib.
-const USUAL: Deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
+pub const USUAL: Deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
 
 pub fn vectors() -> Vec<Vector> {
     let mut all = vec![
@@ -30,10 +30,10 @@ pub fn vectors() -> Vec<Vector> {
 }
 
 /// The stream of some content, and its segment, which `segments` segments of content follow.
-fn stream(deflate: Deflate, segments: u32, content: &[u8]) -> (Segment, Vec<u8>) {
+pub fn stream(deflate: Deflate, segments: u32, content: &[u8]) -> (Segment, Vec<u8>) {
     let (mut deflater, mut made) = (Deflater::new(deflate).expect("memory"), Vec::new());
     deflater.write(content, &mut made).and_then(|()| deflater.finish(&mut made)).expect("memory");
-    (Segment::Stream { segments, deflate, length: made.len() as u64, crc: crc32fast::hash(&made) }, made)
+    (Segment::Stream { segments, deflate, length: made.len() as u64, crc: crc32fast::hash(&made), pieces: vec![] }, made)
 }
 
 /// Text with matches, near and far.

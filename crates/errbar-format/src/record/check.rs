@@ -189,7 +189,7 @@ fn nth_box(shape: &[u64], of: &[u64], mut k: u64) -> (Vec<u64>, Vec<u64>) {
 }
 
 impl Entry {
-    /// Checks everything about an entry that can be told from itself (EB-P01, EB-E01 … EB-E05, EB-E07, EB-E08, EB-E11, EB-E12).
+    /// Checks everything about an entry that can be told from itself (EB-P01, EB-E01 … EB-E05, EB-E07, EB-E08, EB-E11, EB-E12, EB-E14).
     ///
     /// # Errors
     /// The kind that the broken rule names.
@@ -241,11 +241,12 @@ impl FileBody {
             | Segment::Part { length, .. }
             | Segment::Run { length, .. }
             | Segment::Lines { length, .. }
-            | Segment::Chunk { length, .. }
-            | Segment::Stream { length, .. } => Some(*length),
-            Segment::Variable { index } => self.variables.get(*index as usize)?.bytes(),
-            Segment::Records { first, count } => {
-                self.fields(*first, *count)?.iter().try_fold(0u64, |sum, field| sum.checked_add(field.bytes()?))
+            | Segment::Chunk { length, .. } => Some(*length),
+            Segment::Stream { length, pieces, .. } => {
+                pieces.iter().try_fold(*length, |sum, piece| sum.checked_add(piece.behind.len() as u64))
+            }
+            Segment::Variable { .. } | Segment::Records { .. } | Segment::Scanlines { .. } => {
+                self.fields_of(segment)?.iter().try_fold(0u64, |sum, field| sum.checked_add(field.bytes()?))
             }
         }
     }
@@ -283,7 +284,7 @@ impl FileBody {
             Segment::Inline(_) | Segment::Hole { .. } | Segment::Stream { .. } => 0,
             Segment::Part { length, .. } | Segment::Run { length, .. } => *length,
             Segment::Variable { index } => in_blocks(&self.variables[*index as usize]),
-            Segment::Records { .. } | Segment::Lines { .. } => {
+            Segment::Records { .. } | Segment::Lines { .. } | Segment::Scanlines { .. } => {
                 self.fields_of(segment).unwrap_or_default().iter().map(in_blocks).fold(0, u64::saturating_add)
             }
             Segment::Chunk { variable, index, .. } => {
@@ -304,6 +305,7 @@ impl FileBody {
         match segment {
             Segment::Variable { index } => self.fields(*index, 1),
             Segment::Records { first, count } => self.fields(*first, *count),
+            Segment::Scanlines { first } => self.fields(*first, 2),
             Segment::Lines { first, cells, .. } => self.fields(*first, u32::try_from(cells.len()).ok()?),
             _ => None,
         }
@@ -360,12 +362,13 @@ impl FileBody {
             }
             Segment::Inline(_) | Segment::Hole { .. } | Segment::Part { .. } | Segment::Run { .. } | Segment::Stream { .. } => Ok(()),
             Segment::Variable { index } => held.variable(self, *index as usize),
-            Segment::Records { first, .. } | Segment::Lines { first, .. } => {
+            Segment::Records { first, .. } | Segment::Lines { first, .. } | Segment::Scanlines { first } => {
                 let fields = self.fields_of(segment).unwrap_or_default();
                 (*first..).zip(fields).try_for_each(|(index, _)| held.variable(self, index as usize))?;
                 check_records(fields)?;
                 match segment {
                     Segment::Lines { cells, end, .. } => check_lines(fields, cells, end),
+                    Segment::Scanlines { .. } => check_scanlines(fields),
                     _ => Ok(()),
                 }
             }
@@ -399,8 +402,14 @@ impl OpenStream {
     /// The stream that `segment` opens, if it is one.
     fn of(segment: &Segment) -> Result<Option<OpenStream>> {
         match segment {
-            Segment::Stream { segments, deflate, length, .. } if *segments > 0 && deflate.is_possible() => {
-                Ok(Some(OpenStream { segments: *segments, length: *length, plain: 0 }))
+            Segment::Stream { segments, deflate, length, pieces, .. } if *segments > 0 && deflate.is_possible() => {
+                let in_pieces = pieces.iter().try_fold(0u64, |sum, piece| sum.checked_add(piece.length));
+                match in_pieces.is_some_and(|n| n <= *length) && pieces.iter().all(|piece| piece.behind.len() <= MAX_INLINE) {
+                    true => Ok(Some(OpenStream { segments: *segments, length: *length, plain: 0 })),
+                    false => {
+                        Err(Error::limit("EB-E03", format!("pieces are longer than their stream of {length} bytes, or too far apart")))
+                    }
+                }
             }
             Segment::Stream { .. } => Err(Error::corrupt("EB-E11", "stream has no content, or settings that zlib does not take")),
             _ => Ok(None),
@@ -414,7 +423,9 @@ impl OpenStream {
                 return Err(Error::corrupt("EB-E11", "hole, chunk or stream in a stream"));
             }
             Segment::Inline(_) | Segment::Part { .. } | Segment::Run { .. } => None,
-            Segment::Variable { .. } | Segment::Records { .. } | Segment::Lines { .. } => file.fields_of(segment),
+            Segment::Variable { .. } | Segment::Records { .. } | Segment::Lines { .. } | Segment::Scanlines { .. } => {
+                file.fields_of(segment)
+            }
         };
         if variables.unwrap_or_default().iter().any(|variable| variable.receipt.is_some()) {
             return Err(Error::corrupt("EB-E11", "variable in a stream may have lost something"));
@@ -461,6 +472,14 @@ fn check_lines(fields: &[Variable], cells: &[Cell], end: &[u8]) -> Result<()> {
     match possible && (1..=MAX_INLINE).contains(&end.len()) {
         true => Ok(()),
         false => Err(Error::corrupt("EB-E12", "elements cannot be printed as the lines say")),
+    }
+}
+
+/// Checks that `fields` are the filter types and the pixels of scanlines (EB-E14).
+fn check_scanlines(fields: &[Variable]) -> Result<()> {
+    match fields {
+        [types, pixels] if types.dtype == DType::U8 && types.shape.len() == 1 && pixels.shape.len() >= 2 => Ok(()),
+        _ => Err(Error::corrupt("EB-E14", "scanlines are no filter types and pixels")),
     }
 }
 

@@ -67,6 +67,9 @@ pub enum Segment {
         length: u64,
         /// CRC-32 of the stream: it tells a stream that another zlib makes otherwise from damage.
         crc: u32,
+        /// Where other bytes of the file stand in the stream, front to back; what is left of it
+        /// follows the last one.
+        pieces: Vec<Piece>,
     },
     /// Lines of text: of each of some variables, in order, all elements that share one index of the
     /// first dimension, printed.
@@ -80,6 +83,21 @@ pub enum Segment {
         /// What ends a line.
         end: Vec<u8>,
     },
+    /// The scanlines of an image as PNG deflates them: of two variables, in order, the filter type of a
+    /// scanline and its pixels, put through that filter.
+    Scanlines {
+        /// Position of the first of them in [`FileBody::variables`](super::FileBody::variables).
+        first: u32,
+    },
+}
+
+/// Bytes of a stream, and bytes of the file behind them that are none of the stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// Bytes of the stream.
+    pub length: u64,
+    /// What stands behind them.
+    pub behind: Vec<u8>,
 }
 
 /// What zlib is told to make a raw deflate stream.

@@ -224,7 +224,7 @@ fn eb_e04_every_variable_is_held_once() {
 #[test]
 fn eb_e11_the_content_of_a_stream_follows_it() {
     let deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
-    let stream = |segments, length| Segment::Stream { segments, deflate, length, crc: 0 };
+    let stream = |segments, length| Segment::Stream { segments, deflate, length, crc: 0, pieces: vec![] };
     let inline = |n| Segment::Inline(vec![0; n]);
     let whole = Segment::Variable { index: 0 };
     let of = [variable(&[3], &[3])];
@@ -245,7 +245,39 @@ fn eb_e11_the_content_of_a_stream_follows_it() {
         Deflate { window_bits: 16, ..deflate },
         Deflate { strategy: 5, ..deflate },
     ] {
-        assert_eq!(broken(9, vec![Segment::Stream { segments: 1, deflate, length: 9, crc: 0 }, inline(9)], &[]), Some("EB-E11"));
+        assert_eq!(
+            broken(9, vec![Segment::Stream { segments: 1, deflate, length: 9, crc: 0, pieces: vec![] }, inline(9)], &[]),
+            Some("EB-E11")
+        );
+    }
+}
+
+#[test]
+fn eb_e03_pieces_lie_in_their_stream() {
+    let deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
+    let stream = |pieces: &[(u64, usize)]| {
+        let pieces = pieces.iter().map(|&(length, behind)| Piece { length, behind: vec![0; behind] }).collect();
+        vec![Segment::Stream { segments: 1, deflate, length: 9, crc: 0, pieces }, Segment::Inline(vec![0; 9])]
+    };
+    assert_eq!(broken(9 + 12 + 512, stream(&[(4, 12), (0, 0), (5, 512)]), &[]), None);
+    for pieces in [&[(4, 12), (6, 0)][..], &[(u64::MAX, 0), (1, 12)], &[(1, 513)]] {
+        assert_eq!(broken(21, stream(pieces), &[]), Some("EB-E03"), "{pieces:?}");
+    }
+}
+
+#[test]
+fn eb_e14_scanlines_are_filter_types_and_pixels() {
+    let types = Variable { dtype: DType::U8, ..variable(&[3], &[3]) };
+    let pixels = Variable { dtype: DType::U8, ..variable(&[3, 4, 2], &[3, 4, 2]) };
+    let scanlines = |variables: &[Variable]| broken(27, vec![Segment::Scanlines { first: 0 }], variables);
+    assert_eq!(scanlines(&[types.clone(), pixels.clone()]), None);
+    assert_eq!(scanlines(std::slice::from_ref(&types)), Some("EB-E08"));
+    for variables in [
+        [Variable { dtype: DType::I8, ..types.clone() }, pixels.clone()],
+        [Variable { shape: vec![3, 1], block_shape: vec![3, 1], ..types.clone() }, pixels],
+        [types.clone(), types],
+    ] {
+        assert_eq!(scanlines(&variables), Some("EB-E14"));
     }
 }
 
@@ -253,7 +285,8 @@ fn eb_e11_the_content_of_a_stream_follows_it() {
 fn segments_inside_a_stream_have_no_place_in_the_file() {
     let deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
     let inline = |n| Segment::Inline(vec![0; n]);
-    let segments = vec![inline(4), Segment::Stream { segments: 2, deflate, length: 9, crc: 0 }, inline(5), inline(6), inline(7)];
+    let segments =
+        vec![inline(4), Segment::Stream { segments: 2, deflate, length: 9, crc: 0, pieces: vec![] }, inline(5), inline(6), inline(7)];
     let file = FileBody { size: 20, segments, variables: vec![], hashes: None };
     assert_eq!(file.placed().map(|(_, at)| at).collect::<Vec<_>>(), [Some(0), Some(4), None, None, Some(13)]);
     assert_eq!([0, 1, 2, 9].map(|at| file.plain_len(at)), [None, Some(11), None, None]);

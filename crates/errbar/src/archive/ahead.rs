@@ -33,7 +33,7 @@ pub(crate) fn block_ranges(file: &FileBody) -> Vec<Range<u64>> {
             Segment::Run { first_block, block_len, length } => {
                 ranges.push(*first_block..first_block.saturating_add(length.div_ceil(*block_len)));
             }
-            Segment::Variable { .. } | Segment::Records { .. } | Segment::Lines { .. } => {
+            Segment::Variable { .. } | Segment::Records { .. } | Segment::Lines { .. } | Segment::Scanlines { .. } => {
                 let fields = file.fields_of(segment).unwrap_or_default();
                 fields.iter().filter_map(|field| field.part).for_each(|part| once(&mut ranges, None, part.block));
                 let own = fields.iter().filter(|field| field.is_in_blocks() && field.n_blocks() != Some(0));

@@ -65,8 +65,9 @@ impl Archive {
         let mut inside = 0;
         for (index, segment) in file.segments.iter().enumerate() {
             match segment {
-                Segment::Stream { segments, deflate, length, crc } => {
-                    out.open(Made { deflate: *deflate, length: *length, crc: *crc }, file.plain_len(index).unwrap_or(u64::MAX))?;
+                Segment::Stream { segments, deflate, length, crc, pieces } => {
+                    let made = Made { deflate: *deflate, length: *length, crc: *crc, pieces: pieces.iter().cloned().collect() };
+                    out.open(made, file.plain_len(index).unwrap_or(u64::MAX))?;
                     inside = *segments;
                     continue;
                 }
@@ -107,6 +108,10 @@ impl Archive {
                     elements::lines(entry, fields, (cells, end, *length), (&mut kept, blocks), &mut |bytes| {
                         out.piece(Piece::Bytes(bytes, None))
                     })?;
+                }
+                Segment::Scanlines { .. } => {
+                    let fields = file.fields_of(segment).unwrap_or_default();
+                    elements::scanlines(entry, fields, &mut kept, blocks, &mut |bytes| out.piece(Piece::Bytes(bytes, None)))?;
                 }
                 Segment::Chunk { variable, index, length, skipped } => {
                     let variable = &file.variables[*variable as usize];

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use errbar_codec::scanlines::Scanlines;
 use errbar_format::limits::MAX_ROWS;
 use errbar_format::record::{Block, BlockPlace, Cell, Entry, Receipt, Variable};
 use errbar_format::{Error, Result};
@@ -86,6 +87,22 @@ pub(super) fn records(
     each: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     each_row(entry, fields, (kept, blocks), &mut |n, elements| each(&interleave(n, elements)))
+}
+
+/// Scanlines, those of a row of blocks at a time, of their filter types and their pixels (EB-E14).
+pub(super) fn scanlines(
+    entry: &Entry,
+    fields: &[Variable],
+    kept: &mut Kept,
+    blocks: &mut dyn BlockSource,
+    each: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let pixels = &fields[1];
+    let mut scanlines = Scanlines::of(&pixels.shape, pixels.dtype.size());
+    each_row(entry, fields, (kept, blocks), &mut |_, elements| {
+        let made = scanlines.filter(&elements[0], &elements[1]).map_err(|e| e.in_variable(&pixels.name))?;
+        each(&made)
+    })
 }
 
 /// Bytes of printed lines after which they are given on.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use errbar_codec::deflate::Deflater;
 use errbar_codec::filter;
-use errbar_format::record::{Deflate, Variable};
+use errbar_format::record::{Deflate, Piece as Cut, Variable};
 use errbar_format::{Error, Result};
 
 use super::content::Piece;
@@ -25,11 +25,12 @@ enum Waiting {
 }
 
 /// What a stream is made to be.
-#[derive(Clone, Copy)]
 pub(super) struct Made {
     pub(super) deflate: Deflate,
     pub(super) length: u64,
     pub(super) crc: u32,
+    /// Where other bytes of the file stand in the rest of it.
+    pub(super) pieces: VecDeque<Cut>,
 }
 
 /// A stream whose content is coming.
@@ -179,7 +180,7 @@ impl Making {
         // No more is given, or held, than there is to be.
         match self.given + self.out.len() as u64 <= self.made.length {
             true => Ok(()),
-            false => Err(another(self.made)),
+            false => Err(another(&self.made)),
         }
     }
 
@@ -190,23 +191,45 @@ impl Making {
         }
         self.crc.update(&self.out);
         self.given += self.out.len() as u64;
-        each(Piece::Bytes(&self.out, None))?;
-        self.out.clear();
-        Ok(())
+        let out = self.made.around(std::mem::take(&mut self.out));
+        each(Piece::Bytes(&out, None))
     }
 
     /// The rest of the stream.
     fn end(self) -> Result<Vec<u8>> {
-        let Making { deflater, made, given, mut crc, mut out } = self;
+        let Making { deflater, mut made, given, mut crc, mut out } = self;
         deflater.finish(&mut out)?;
         crc.update(&out);
         match given + out.len() as u64 == made.length && crc.finalize() == made.crc {
-            true => Ok(out),
-            false => Err(another(made)),
+            true => Ok(made.around(out)),
+            false => Err(another(&made)),
         }
     }
 }
 
-fn another(made: Made) -> Error {
+impl Made {
+    /// The next bytes of the stream with the other bytes of the file that stand in them.
+    fn around(&mut self, stream: Vec<u8>) -> Vec<u8> {
+        if self.pieces.is_empty() {
+            return stream;
+        }
+        let (mut rest, mut out) = (&stream[..], Vec::with_capacity(stream.len()));
+        while let Some(piece) = self.pieces.front_mut() {
+            let (now, later) = rest.split_at(piece.length.min(rest.len() as u64) as usize);
+            out.extend_from_slice(now);
+            piece.length -= now.len() as u64;
+            rest = later;
+            if piece.length > 0 {
+                return out;
+            }
+            out.append(&mut piece.behind);
+            self.pieces.pop_front();
+        }
+        out.extend_from_slice(rest);
+        out
+    }
+}
+
+fn another(made: &Made) -> Error {
     Error::corrupt("EB-E10", format!("zlib makes another stream of its content than the one of {} bytes", made.length))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use errbar_dissect::{Array, Holds, Layout, Place, ReadAt};
 use errbar_format::dtype::n_elements;
 use errbar_format::limits::MAX_INLINE;
-use errbar_format::record::{self, BlockPlace, Body, Entry, FileBody, FileHashes, Segment, Variable};
+use errbar_format::record::{self, BlockPlace, Body, Entry, FileBody, FileHashes, Piece, Segment, Variable};
 use errbar_format::{DType, Error, Result, zstd_frame};
 
 use super::Run;
@@ -198,7 +198,7 @@ impl<'a, W: Write> AtWork<'a, '_, W> {
         for place in places.iter().chain(plan.streams.places()) {
             match &place.holds {
                 Holds::Array(array) | Holds::Chunk { array, .. } => held[*array] = true,
-                Holds::Records(fields) | Holds::Lines(fields, _) => held[fields.clone()].fill(true),
+                Holds::Records(fields) | Holds::Lines(fields, _) | Holds::Scanlines(fields) => held[fields.clone()].fill(true),
                 Holds::Stream(..) => {}
             }
         }
@@ -228,6 +228,7 @@ impl<'a, W: Write> AtWork<'a, '_, W> {
                 Holds::Array(array) => self.array(*array, &plan.arrays[*array])?,
                 Holds::Records(fields) => self.records(fields.clone(), place.length, &plan.arrays)?,
                 Holds::Lines(fields, lines) => self.lines(fields.clone(), lines, place.length, &plan.arrays)?,
+                Holds::Scanlines(fields) => self.scanlines(fields.clone(), &plan.arrays)?,
                 Holds::Chunk { array, index, skipped } => {
                     // All blocks of an array stand together, where its first chunk does.
                     if let Some(chunks) = chunks.remove(array).filter(|_| plan.arrays[*array].spooled.is_none()) {
@@ -247,13 +248,14 @@ impl<'a, W: Write> AtWork<'a, '_, W> {
         let Some((undone, spool)) = plan.streams.at(place.offset) else { return Ok(()) };
         let content_at = self.at.wrapping_add(self.shift);
         let end = place.offset + place.length;
+        let index = self.body.segments.len();
+        let Undone { deflate, length, crc, ref cuts, at, plain, ref places } = *undone;
+        let Some(pieces) = self.pieces(cuts) else { return Ok(()) };
         while self.at < end {
             let Some(bytes) = self.read((end - self.at).min(BYTES_BLOCK)) else { return Ok(()) };
             self.exact(&bytes);
         }
-        let index = self.body.segments.len();
-        let Undone { deflate, crc, at, plain, ref places } = *undone;
-        self.body.segments.push(Segment::Stream { segments: 0, deflate, length: place.length, crc });
+        self.body.segments.push(Segment::Stream { segments: 0, deflate, length, crc, pieces });
         let file = std::mem::replace(&mut self.file, spool);
         (self.at, self.shift, self.in_stream) = (at, content_at.wrapping_sub(at), true);
         let done = self.places(plan, places, at + plain);
@@ -264,6 +266,25 @@ impl<'a, W: Write> AtWork<'a, '_, W> {
             *segments = count as u32;
         }
         done
+    }
+
+    /// The next bytes of the file that are none of the stream which is cut so; nothing after a failure.
+    fn pieces(&mut self, cuts: &[(u64, u64)]) -> Option<Vec<Piece>> {
+        let mut at = self.at;
+        let mut piece = |&(length, behind): &(u64, u64)| {
+            let mut bytes = vec![0; behind as usize];
+            at += length;
+            self.file.read_at(&mut bytes, at).map_err(|e| unreadable(e).at(at))?;
+            at += behind;
+            Ok(Piece { length, behind: bytes })
+        };
+        match cuts.iter().map(&mut piece).collect() {
+            Ok(pieces) => Some(pieces),
+            Err(problem) => {
+                self.problem.get_or_insert(problem);
+                None
+            }
+        }
     }
 
     /// Bytes between arrays. A few of them share a block with others, if there are more of their
@@ -457,6 +478,12 @@ pub(super) fn variables<'p>(arrays: &[Array], places: impl Iterator<Item = &'p P
                 field.block_shape = field.shape.iter().map(|&n| n.max(1)).collect();
                 field.block_shape[0] = rows.min(field.block_shape[0]);
             }
+        }
+        if let Holds::Scanlines(fields) = &place.holds
+            && let [types, pixels] = &mut variables[fields.clone()]
+        {
+            // A row is shorter than any block.
+            types.block_shape[0] = pixels.block_shape[0];
         }
     }
     variables

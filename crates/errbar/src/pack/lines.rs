@@ -53,7 +53,7 @@ impl<W: Write> AtWork<'_, '_, W> {
     }
 
     /// The file is not what it was when it was looked at.
-    fn changed(&mut self) {
+    pub(super) fn changed(&mut self) {
         self.problem.get_or_insert(changed().at(self.at));
     }
 }

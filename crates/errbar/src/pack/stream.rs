@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use errbar_codec::Values;
 use errbar_codec::deflate::{Deflater, Inflater, Step};
-use errbar_dissect::{Holds, Inside, Layout, Place, ReadAt, Window, Wrapper, gzip_header_len};
+use errbar_codec::scanlines::Scanlines;
+use errbar_dissect::{Array, Holds, Inside, Joined, Layout, Place, ReadAt, Window, Wrapper, gzip_header_len};
 use errbar_format::Result;
 use errbar_format::record::Deflate;
 
@@ -32,6 +33,8 @@ const MEM_LEVELS: [u8; 2] = [8, 9];
 const MAX_PLAIN: u64 = 4 << 30;
 /// Streams of a file that are undone, at most: they all stand in its one entry.
 const MAX_STREAMS: usize = 1 << 14;
+/// Bytes of the records of an image's variables and blocks, about.
+const RECORDED: usize = 512;
 /// Bytes read, or made, at a time.
 const PIECE: usize = 256 << 10;
 /// Bytes of a gzip header that is looked at, at most.
@@ -40,8 +43,12 @@ const MAX_HEADER: u64 = 128 << 10;
 /// A stream that can be made again.
 pub(super) struct Undone {
     pub(super) deflate: Deflate,
+    /// Bytes of the stream.
+    pub(super) length: u64,
     /// CRC-32 of the stream.
     pub(super) crc: u32,
+    /// Bytes of its pieces but the last, and bytes behind each.
+    pub(super) cuts: Arc<[(u64, u64)]>,
     /// Where its content is in the temporary file.
     pub(super) at: u64,
     /// Bytes of its content.
@@ -77,8 +84,18 @@ struct Inflated {
     inside: Inside,
     offset: u64,
     length: u64,
+    /// As in [`Wrapper::Pieces`].
+    cuts: Arc<[(u64, u64)]>,
+    flevel: Option<u8>,
     at: u64,
     plain: u64,
+}
+
+impl Inflated {
+    /// From the first byte of the file to the last.
+    fn span(&self) -> u64 {
+        self.cuts.iter().fold(self.length, |sum, (_, behind)| sum + behind)
+    }
 }
 
 /// Undoes the streams of a layout where they can be made again and that is worth it. Their places stay
@@ -112,11 +129,12 @@ pub(super) fn undo(packer: &Packer, pool: &Pool, file: &Arc<File>, mut layout: L
     let mut undone = HashMap::new();
     for ((stream, content), recognised) in wanted.into_iter().zip(recognised) {
         let Some((deflate, crc)) = recognised else { continue };
-        let Inflated { inside, offset, length, at, plain } = stream;
+        let span = stream.span();
+        let Inflated { inside, offset, length, cuts, at, plain, .. } = stream;
         let places = layout.absorb(inside.name(), content);
         let places = places.into_iter().map(|place| Place { offset: at + place.offset, ..place }).collect();
-        layout.places.push(Place { offset, length, holds: Holds::Stream(Wrapper::Raw, inside) });
-        undone.insert(offset, Undone { deflate, crc, at, plain, places });
+        layout.places.push(Place { offset, length: span, holds: Holds::Stream(Wrapper::Raw, inside) });
+        undone.insert(offset, Undone { deflate, length, crc, cuts, at, plain, places });
     }
     layout.places.sort_by_key(|place| (place.offset, place.length));
     layout.name_apart();
@@ -128,33 +146,49 @@ pub(super) fn undo(packer: &Packer, pool: &Pool, file: &Arc<File>, mut layout: L
 fn inflate_all(file: &File, place: &Place, (spool, len): (&Spool, &mut u64), found: &mut Vec<Inflated>) -> Result<()> {
     let end = place.offset + place.length;
     let Holds::Stream(wrapper, inside) = &place.holds else { return Ok(()) };
-    if *wrapper != Wrapper::Gzip {
-        return inflate(file, (place.offset, end), inside, (spool, len), found).map(drop);
-    }
+    let of = |offset: u64, length: u64, at: u64, plain: u64| {
+        let (cuts, flevel) = match wrapper {
+            Wrapper::Pieces { flevel, cuts } => (cuts.as_slice().into(), Some(*flevel)),
+            Wrapper::Raw | Wrapper::Gzip => ([].into(), None),
+        };
+        Inflated { inside: inside.clone(), offset, length, cuts, flevel, at, plain }
+    };
     let mut at = place.offset;
-    while at < end {
-        let mut head = vec![0; (end - at).min(MAX_HEADER) as usize];
-        file.read_at(&mut head, at).map_err(|e| unreadable(e).at(at))?;
-        let Some(header) = gzip_header_len(&head) else { break };
-        let Some(stream_end) = inflate(file, (at + header as u64, end), inside, (spool, &mut *len), found)? else { break };
-        // The checksum and the length of the content.
-        at = stream_end + 8;
+    while at < end && found.len() < MAX_STREAMS {
+        let before = *len;
+        match wrapper {
+            Wrapper::Raw => {
+                let stream_end = inflate(file, (at, end), (spool, len))?;
+                found.extend(stream_end.filter(|_| *len > before).map(|stream_end| of(at, stream_end - at, before, *len - before)));
+                break;
+            }
+            Wrapper::Pieces { cuts, .. } => {
+                let length = cuts.iter().fold(place.length, |length, (_, behind)| length - behind);
+                let stream_end = inflate(&Joined::new(file, (at, length), cuts), (0, length), (spool, len))?;
+                // Pieces behind the end would be none.
+                found.extend(stream_end.filter(|end| *end == length && *len > before).map(|_| of(at, length, before, *len - before)));
+                break;
+            }
+            Wrapper::Gzip => {
+                let mut head = vec![0; (end - at).min(MAX_HEADER) as usize];
+                file.read_at(&mut head, at).map_err(|e| unreadable(e).at(at))?;
+                let Some(header) = gzip_header_len(&head) else { break };
+                at += header as u64;
+                let Some(stream_end) = inflate(file, (at, end), (spool, len))? else { break };
+                if *len > before {
+                    found.push(of(at, stream_end - at, before, *len - before));
+                }
+                // The checksum and the length of the content.
+                at = stream_end + 8;
+            }
+        }
     }
     Ok(())
 }
 
-/// Inflates a stream that begins at `from` and ends at `to` or before it; gives where it ends. Nothing
-/// where that is no stream, or would be too much.
-fn inflate(
-    file: &File,
-    (from, to): (u64, u64),
-    inside: &Inside,
-    (spool, len): (&Spool, &mut u64),
-    found: &mut Vec<Inflated>,
-) -> Result<Option<u64>> {
-    if found.len() >= MAX_STREAMS {
-        return Ok(None);
-    }
+/// Inflates a stream that begins at `from` and ends at `to` or before it, to the end of the spool; gives
+/// where it ends. Nothing where that is no stream, or would be too much.
+fn inflate(file: &dyn ReadAt, (from, to): (u64, u64), (spool, len): (&Spool, &mut u64)) -> Result<Option<u64>> {
     let (mut inflater, mut input, mut output) = (Inflater::default(), vec![0; PIECE], vec![0; PIECE]);
     let (mut at, mut plain, mut have) = (from, 0u64, 0..0);
     loop {
@@ -179,10 +213,7 @@ fn inflate(
             return Ok(None);
         }
     }
-    if plain > 0 {
-        found.push(Inflated { inside: inside.clone(), offset: from, length: at - from, at: *len, plain });
-        *len += plain;
-    }
+    *len += plain;
     Ok(Some(at))
 }
 
@@ -213,10 +244,8 @@ fn recognise_all(
 
 /// The first settings with which a stream is made again to its last bit.
 fn recognise(file: &File, spool: &Spool, stream: &Inflated, likely: Option<Deflate>) -> Result<Option<(Deflate, u32)>> {
-    let of = |mem_level| LEVELS.map(|level| Deflate { level, mem_level, ..USUAL });
-    let all = MEM_LEVELS.into_iter().flat_map(of);
     // One that was tried is not tried again.
-    let others = all.filter(|settings| Some(*settings) != likely);
+    let others = settings(stream.flevel).into_iter().filter(|settings| Some(*settings) != likely);
     for deflate in likely.into_iter().chain(others) {
         if let Some(crc) = comes_back(file, spool, stream, deflate)? {
             return Ok(Some((deflate, crc)));
@@ -225,9 +254,34 @@ fn recognise(file: &File, spool: &Spool, stream: &Inflated, likely: Option<Defla
     Ok(None)
 }
 
+/// What zlib may have been told, the likeliest first, where a header before the stream has this FLEVEL.
+fn settings(flevel: Option<u8>) -> Vec<Deflate> {
+    let levels: &[u8] = match flevel {
+        None => &LEVELS,
+        Some(0) => &[1],
+        Some(1) => &[5, 4, 3, 2],
+        Some(2) => &[6],
+        Some(_) => &[9, 8, 7],
+    };
+    // libpng asks for `Z_FILTERED` where it filters, and where nothing matches levels make no difference.
+    let strategies: &[u8] = match flevel {
+        None => &[0],
+        Some(0) => &[1, 3, 0, 2],
+        Some(_) => &[1, 0],
+    };
+    let mut all = Vec::new();
+    for mem_level in MEM_LEVELS {
+        for &strategy in strategies {
+            all.extend(levels.iter().map(|&level| Deflate { level, mem_level, strategy, ..USUAL }));
+        }
+    }
+    all
+}
+
 /// The CRC-32 of a stream, if it is what zlib makes of its content with these settings.
 fn comes_back(file: &File, spool: &Spool, stream: &Inflated, settings: Deflate) -> Result<Option<u32>> {
     let mut deflater = Deflater::new(settings)?;
+    let joined = Joined::new(file, (stream.offset, stream.length), &stream.cuts);
     let (mut crc, mut compared) = (crc32fast::Hasher::new(), 0);
     let (mut made, mut expected) = (Vec::new(), Vec::new());
     let mut is_same = |made: &mut Vec<u8>| -> Result<bool> {
@@ -235,7 +289,7 @@ fn comes_back(file: &File, spool: &Spool, stream: &Inflated, settings: Deflate) 
             return Ok(false);
         }
         expected.resize(made.len(), 0);
-        file.read_at(&mut expected, stream.offset + compared).map_err(|e| unreadable(e).at(stream.offset + compared))?;
+        joined.read_at(&mut expected, compared).map_err(|e| unreadable(e).at(stream.offset))?;
         compared += made.len() as u64;
         crc.update(made);
         let same = *made == expected;
@@ -257,6 +311,14 @@ fn comes_back(file: &File, spool: &Spool, stream: &Inflated, settings: Deflate) 
     Ok((is_same(&mut made)? && compared == stream.length).then(|| crc.finalize()))
 }
 
+/// Bytes to which most programs deflate these.
+fn deflated(bytes: &[u8]) -> Result<usize> {
+    let (mut deflater, mut stored) = (Deflater::new(USUAL)?, Vec::new());
+    deflater.write(bytes, &mut stored)?;
+    deflater.finish(&mut stored)?;
+    Ok(stored.len())
+}
+
 /// A stream of which is to be told whether undoing it is worth it.
 struct Judge<'a> {
     packer: &'a Packer,
@@ -269,6 +331,15 @@ impl Judge<'_> {
     /// Whether it is worth it in this mode: in balanced, whether coding the content, told from some of it,
     /// saves enough of the stream.
     fn is_worth_it(&self, inner: &Layout) -> Result<bool> {
+        let image = inner.places.iter().find_map(|place| match &place.holds {
+            Holds::Scanlines(fields) => inner.arrays.get(fields.end - 1),
+            _ => None,
+        });
+        if let Some(image) = image.filter(|_| self.mode != Mode::Fast) {
+            let (stored, coded) = self.sample_of_image(image)?;
+            let least = if self.mode == Mode::Small { 0.0 } else { WORTH };
+            return Ok(((coded + RECORDED) as f64) < (1.0 - least) * stored as f64);
+        }
         match self.mode {
             Mode::Fast => return Ok(false),
             Mode::Small => return Ok(true),
@@ -294,10 +365,31 @@ impl Judge<'_> {
     fn sample(&self, at: u64, len: u64, code: impl FnOnce(Vec<u8>) -> Result<usize>) -> Result<(usize, usize)> {
         let mut bytes = vec![0; len as usize];
         self.spool.read(&mut bytes, self.stream.at + at).map_err(failed)?;
-        let (mut deflater, mut stored) = (Deflater::new(USUAL)?, Vec::new());
-        deflater.write(&bytes, &mut stored)?;
-        deflater.finish(&mut stored)?;
-        Ok((stored.len(), code(bytes)?))
+        Ok((deflated(&bytes)?, code(bytes)?))
+    }
+
+    /// Bytes of scanlines from the middle of an image: deflated, and their pixels coded. Those above have
+    /// to be gone through, because rows are predicted from the ones before them.
+    fn sample_of_image(&self, image: &Array) -> Result<(usize, usize)> {
+        let mut scanlines = Scanlines::of(&image.shape, image.dtype.size());
+        let line = scanlines.line() as u64;
+        let rows = (SAMPLE / line).clamp(1, image.shape[0]);
+        let first = (image.shape[0] - rows) / 2;
+        let mut read = |row: u64, rows: u64| -> Result<(Vec<u8>, Vec<u8>)> {
+            let mut lines = vec![0; (rows * line) as usize];
+            self.spool.read(&mut lines, self.stream.at + row * line).map_err(failed)?;
+            let (_, pixels) = scanlines.undo(&lines)?;
+            Ok((lines, pixels))
+        };
+        for row in (0..first).step_by(rows as usize) {
+            read(row, rows.min(first - row))?;
+        }
+        let (lines, pixels) = read(first, rows)?;
+        let stored = if rows == image.shape[0] { self.stream.length as usize } else { deflated(&lines)? };
+        let shape: Vec<u64> = [rows].into_iter().chain(image.shape[1..].iter().copied()).collect();
+        let values = Values::from_bytes(image.dtype, image.big_endian, &shape, pixels)?;
+        let (encoded, _) = encode_best(&self.packer.registry, &*self.packer.planner, &values, None, self.mode, None)?;
+        Ok((stored, encoded.payload.len()))
     }
 
     fn sample_of_array(&self, inner: &Layout, place: &Place, array: usize) -> Result<(usize, usize)> {

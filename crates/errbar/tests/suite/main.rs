@@ -5,6 +5,7 @@ mod bounds;
 mod conformance;
 mod damage;
 mod formats;
+mod png;
 mod reader;
 mod scattered;
 mod slices;

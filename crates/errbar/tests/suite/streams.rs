@@ -10,9 +10,9 @@ use errbar_format::record::Deflate;
 
 use crate::support::{Random, describe, field, open, unpack};
 
-const USUAL: Deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
+pub const USUAL: Deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
 
-fn deflated(settings: Deflate, content: &[u8]) -> Vec<u8> {
+pub fn deflated(settings: Deflate, content: &[u8]) -> Vec<u8> {
     let (mut deflater, mut made) = (Deflater::new(settings).expect("memory"), Vec::new());
     deflater.write(content, &mut made).and_then(|()| deflater.finish(&mut made)).expect("memory");
     made
@@ -24,7 +24,7 @@ fn gzip(settings: Deflate, content: &[u8]) -> Vec<u8> {
     [b"\x1f\x8b\x08\x08\0\0\0\0\0\xffname\0", &deflated(settings, content)[..], &trailer].concat()
 }
 
-fn pack(root: &Path, mode: Mode, rules: &[&str]) -> Vec<u8> {
+pub fn pack(root: &Path, mode: Mode, rules: &[&str]) -> Vec<u8> {
     let mut policy = Policy::lossless();
     rules.iter().for_each(|rule| policy.add(rule).expect("a rule"));
     let mut bytes = Vec::new();
@@ -34,7 +34,7 @@ fn pack(root: &Path, mode: Mode, rules: &[&str]) -> Vec<u8> {
 }
 
 /// Unpacks, and compares all files with those that were packed.
-fn comes_back(archive: &Archive, root: &Path) {
+pub fn comes_back(archive: &Archive, root: &Path) {
     for threads in [1, 3] {
         let out = tempfile::tempdir().expect("tmp");
         assert_eq!(unpack(archive, out.path(), threads), 0);
@@ -43,7 +43,7 @@ fn comes_back(archive: &Archive, root: &Path) {
 }
 
 /// The settings of the streams in a file.
-fn streams(archive: &Archive, path: &str) -> Vec<Deflate> {
+pub fn streams(archive: &Archive, path: &str) -> Vec<Deflate> {
     let Some(Body::File(file)) = archive.entry(path.as_bytes()).expect("readable").map(|entry| entry.body) else {
         panic!("{path} is a file")
     };
