@@ -20,6 +20,7 @@ from reader_crans import Carith, Crans
 from reader_exact import read_exact
 from reader_interp import Interp
 from reader_linear import FloatLinear, Linear
+from reader_med import Med
 from reader_repeat import Repeat
 
 
@@ -404,7 +405,7 @@ QUANTIZERS: dict[tuple[str, int], Any] = {
     ("interp", 1): Interp(),
 }  # fmt: skip
 TRANSFORMS: dict[tuple[str, int], Any] = {
-    ("delta", 1): Delta(), ("lorenzo", 1): Lorenzo(), ("linear", 1): Linear(), ("flinear", 1): FloatLinear(), ("rotate", 1): Rotate(),
+    ("delta", 1): Delta(), ("lorenzo", 1): Lorenzo(), ("med", 1): Med(), ("linear", 1): Linear(), ("flinear", 1): FloatLinear(), ("rotate", 1): Rotate(),
     ("repeat", 1): Repeat(), ("shuffle", 1): Shuffle(), ("bitshuffle", 1): BitShuffle(),
 }  # fmt: skip
 CODERS: dict[tuple[str, int], Any] = {

@@ -39,6 +39,7 @@ impl Registry {
             transforms: vec![
                 &transform::Delta,
                 &transform::Lorenzo,
+                &transform::Med,
                 &transform::Linear,
                 &transform::FloatLinear,
                 &transform::Rotate,

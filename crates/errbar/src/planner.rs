@@ -3,6 +3,7 @@
 mod bytes;
 mod choice;
 mod combined;
+mod edges;
 mod fast;
 mod halving;
 mod lossless;

@@ -21,6 +21,7 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept("stage-lattice", lattices(), "integers of values on a lattice, one and several units a code"),
         Vector::accept("stage-flinear", float_linears(), "predictions with floats of every type, among them infinities and NaN"),
         Vector::accept("stage-linear", linears(), "all taps, with a mean and without, in arrays of no to five dimensions"),
+        Vector::accept("stage-med", meds(), "edges in words and in differences of planes, absent and repeated words"),
         Vector::accept("stage-rotate", rotates(), "the last axis first"),
         Vector::accept("stage-carith", coder("carith"), "codes of one to eight bytes, small and large"),
         Vector::accept("stage-carith-absent", coder_absent("carith"), "absent words, straight from a quantizer and through transforms"),
@@ -223,6 +224,27 @@ fn linears() -> Archive {
     b.finish()
 }
 
+fn meds() -> Archive {
+    let mut b = Builder::lossy("med");
+    for of in [0u8, 1] {
+        let name = |what: &str| format!("{of}-{what}");
+        let counted =
+            |dtype, shape: &[u64]| (counting(&name(DType::name(dtype)), dtype, shape), plan("none", &[("med", &[of])], "store", &[]));
+        let holed = |i: u64| if i % 41 < 9 { f64::NAN } else { field(i, 41, 9) };
+        let holed = of_values(&name("holed"), DType::F32, &[3, 9, 41], holed);
+        add(&mut b, &holed, &plan("uniform", &[("med", &[of])], "crans", &[]), Some(&abs(0.1)));
+        let steps = of_values(&name("repeats"), DType::F32, &[3, 20, 30], |i| (i % 30 / 7 + i / 30 % 20 / 6) as f64);
+        let repeats = (steps, plan("order", &[("repeat", &[]), ("med", &[of])], "crans", &[]));
+        let (cubes, none) = (counted(DType::I16, &[2, 3, 4, 5]), counted(DType::I8, &[3, 0, 2]));
+        for (array, plan) in [cubes, none, repeats, counted(DType::U32, &[7, 1]), counted(DType::U8, &[])] {
+            add(&mut b, &array, &plan, None);
+        }
+    }
+    let colours = counting("z-colours", DType::U8, &[20, 30, 3]);
+    add(&mut b, &colours, &plan("order", &[("rotate", &[]), ("med", &[])], "crans", &[]), None);
+    b.finish()
+}
+
 fn rotates() -> Archive {
     let mut b = Builder::new("rotate");
     for (name, dtype, shape) in [
@@ -383,6 +405,14 @@ fn refused() -> Vec<Vector> {
         ("wide", DType::U64, flinear, "the type is as wide as the words"),
     ] {
         c04(&format!("flinear-{name}"), dtype, with_params(none, &[("flinear", &params)], "store", &[]), note);
+    }
+    for (name, dtype, params, note) in [
+        ("none", DType::U32, &[][..], "med has one byte of parameters"),
+        ("two", DType::U32, &[2], "med predicts words or differences"),
+        ("long", DType::U32, &[0, 0], "med has one byte of parameters"),
+        ("wide", DType::U64, &[0], "med takes words of at most four bytes"),
+    ] {
+        c04(&format!("med-{name}"), dtype, with_params(none, &[("med", params)], "store", &[]), note);
     }
     c04("rotate-params", DType::U32, with_params(none, &[("rotate", &[0])], "store", &[]), "rotate has no parameters");
     c04("carith-params", DType::U32, with_params(none, &[], "carith", &[0]), "carith has no parameters");

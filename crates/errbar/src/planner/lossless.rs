@@ -8,8 +8,7 @@ use errbar_format::dtype::Class;
 use errbar_format::record::{PipelineRecord, StageRecord};
 
 use super::bytes::zstd_level;
-use super::lossy::COMPONENTS;
-use super::{natural, pco_level, quick, repeats};
+use super::{edges, natural, pco_level, quick, repeats};
 use crate::policy::Mode;
 
 /// Families of pipelines to choose from.
@@ -18,7 +17,7 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         return quick::families(values, tolerance);
     }
     let dims = &values.bits.dims;
-    let has_components = dims.iter().filter(|&&d| d > 1).count() > 1 && dims.last().is_some_and(|&d| d <= COMPONENTS);
+    let has_components = edges::has_components(dims);
     let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
     let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
     let lorenzo = |axes: usize| stage("lorenzo", vec![axes as u8]);
@@ -35,7 +34,14 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         }
         plans
     };
-    let predicted = |quantizer: &StageRecord| with(quantizer, &linear, "crans");
+    let edges = edges::transforms(values);
+    let predicted = |quantizer: &StageRecord| {
+        let mut plans = with(quantizer, &linear, "crans");
+        if let Some(edges) = edges.as_ref().filter(|_| quantizer.name != "order" || width <= edges::WIDTH) {
+            plans.push(plan(quantizer, &edges.iter().collect::<Vec<_>>(), stage("crans", vec![])));
+        }
+        plans
+    };
     let mut families = Vec::new();
     if width <= 4 {
         families.push(predicted(&order));
@@ -175,6 +181,9 @@ mod tests {
         let region = |i: usize| (noise[i / 500 / 10 * 60 + (i % 500 + (noise[i] >> 50) as usize % 3) / 10] >> 40) as i32;
         let regions = stages(DType::I32, Mode::Balanced, each().flat_map(|i| region(i).to_le_bytes()));
         assert!(regions.contains(" repeat("), "{regions}");
+        let patch = |i: usize| (noise[i / 500 / 7 * 60 + i % 500 / 9] >> 40) as u8 % 25 * 10;
+        let edges = stages(DType::U8, Mode::Balanced, each().map(|i| patch(i) + (noise[i] >> 50) as u8 % 3));
+        assert_eq!(edges, "order med crans");
         let doubles = stages(DType::F64, Mode::Balanced, each().flat_map(|i| noisy(i).to_le_bytes()));
         assert!(doubles.starts_with("order flinear") && doubles.ends_with(" carith"), "{doubles}");
     }

@@ -3,12 +3,10 @@
 
 use errbar_codec::codes::Word;
 use errbar_codec::pipeline::{NONE, stage};
-use errbar_codec::{
-    Coder, Codes, Quantizer, Registry, Result, Tolerance, Transform, Values, Words, coder, log2, quantizer, transform, with_words,
-};
+use errbar_codec::{Coder, Codes, Quantizer, Registry, Result, Tolerance, Values, Words, coder, log2, quantizer, with_words};
 use errbar_format::record::{PipelineRecord, StageRecord};
 
-use super::{natural, pipeline, sample};
+use super::{edges, natural, pipeline, sample};
 
 /// Level of pco: below it pco takes too few bins for what is uneven, above it gains nothing.
 const LEVEL: u8 = 8;
@@ -26,6 +24,10 @@ const GLANCE: usize = 1024;
 const MAX_AXES: usize = 3;
 /// Bits a word by which more axes must be better: their noise adds up.
 const WORTH_AXIS: f64 = 0.02;
+/// The share of the bits that the median edge detector must save: it is slower; and bits a word below which
+/// what is left stands in few places, and boxes do not tell.
+const WORTH_EDGES: f64 = 0.03;
+const RARE: f64 = 0.5;
 /// The share of the bits that classes must save: each more of them is a table to make and to read.
 const WORTH_CLASSES: f64 = 0.015;
 /// Codes of a row below which telling it apart by the one before takes more time than it saves.
@@ -49,8 +51,9 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance) -> Vec<Vec<Pipeli
         },
     ];
     let parts: Vec<Values> = PLACES.iter().map(|&place| sample::slab(values, RUN, BOX_WORDS, place)).collect();
-    let predicted = predicted(values, tolerance, &parts);
-    let (registry, joined) = (Registry::core(), joined(&parts));
+    let registry = Registry::core();
+    let predicted = predicted(&registry, values, tolerance, &parts);
+    let joined = joined(&parts);
     let cost = |plan: &PipelineRecord| {
         let estimate = pipeline::estimate(&registry, plan, &joined, Some(tolerance), joined.bits.words.len());
         estimate.map_or(f64::MAX, |bytes| 8.0 * bytes / joined.bits.words.len().max(1) as f64)
@@ -70,7 +73,7 @@ fn joined(parts: &[Values]) -> Values {
 
 /// The plan that codes residuals, or codes as they are by their neighbours, in the fewest bits a word,
 /// and in how many.
-fn predicted(values: &Values, tolerance: &Tolerance, parts: &[Values]) -> Option<(f64, PipelineRecord)> {
+fn predicted(registry: &Registry, values: &Values, tolerance: &Tolerance, parts: &[Values]) -> Option<(f64, PipelineRecord)> {
     if values.bits.dims.is_empty() {
         return None;
     }
@@ -96,14 +99,15 @@ fn predicted(values: &Values, tolerance: &Tolerance, parts: &[Values]) -> Option
         let codes = parts.iter().map(|part| Ok(quantizer.rehearse(part, tolerance, &params)?.codes)).collect::<Result<Vec<_>>>();
         let Ok(codes) = codes else { continue };
         let width = codes.first().map_or(1, |codes| codes.words.width());
-        let Some(Prediction { bits, axes, rows, .. }) = prediction(Boxes(codes), &values.bits.dims) else { continue };
+        let Some(Prediction { bits, transforms, rows, .. }) = prediction(registry, Boxes { codes, has_colours: false }, values) else {
+            continue;
+        };
         let bits = bits + 8.0 * params.len() as f64 / values.bits.words.len().max(1) as f64;
         if best.as_ref().is_none_or(|(least, _)| bits < *least) {
             let coder = match rows {
                 0 => stage("pco", coder::Pco::residual_params(width, LEVEL)),
                 rows => stage("classes", coder::Classes::params(rows, LEVEL)),
             };
-            let transforms = if axes > 0 { vec![stage("lorenzo", vec![axes])] } else { Vec::new() };
             best = Some((bits, PipelineRecord { quantizer: StageRecord { params, ..stage(name, Vec::new()) }, transforms, coder }));
         }
     }
@@ -118,26 +122,56 @@ struct Prediction {
     plain: f64,
     /// What is coded.
     residuals: Boxes,
-    /// Axes that they are predicted along.
-    axes: u8,
+    /// How they are predicted.
+    transforms: Vec<StageRecord>,
     /// Axes that make the rows by whose residuals the next ones are told apart; 0 where that is not
     /// worth it.
     rows: u8,
 }
 
-/// The cheapest way to code what boxes show; `dims` are those of all the codes.
-fn prediction(boxes: Boxes, dims: &[usize]) -> Option<Prediction> {
+/// Ways to predict codes of so many bytes for these values.
+fn predictors(values: &Values, width: usize) -> Vec<Vec<StageRecord>> {
+    let n = values.bits.dims.len();
+    let along = |axes: u8| if axes > 0 { vec![stage("lorenzo", vec![axes])] } else { Vec::new() };
+    let mut all: Vec<Vec<StageRecord>> = (0..=n.min(MAX_AXES) as u8).map(along).collect();
+    if let Some(edges) = edges::transforms(values).filter(|_| width <= edges::WIDTH) {
+        all.push(edges);
+    }
+    all
+}
+
+/// The dimensions of codes of `dims` behind transforms.
+fn behind(transforms: &[StageRecord], dims: &[usize]) -> Vec<usize> {
+    let mut dims = dims.to_vec();
+    if transforms.iter().any(|transform| transform.name == "rotate") {
+        dims.rotate_right(1);
+    }
+    dims
+}
+
+/// Numbers of axes that may make the rows by whose residuals the next ones are told apart.
+fn row_axes(dims: &[usize]) -> Vec<u8> {
     let row = |rows: u8| dims[dims.len() - usize::from(rows)..].iter().product::<usize>();
     let is_long = |rows: &u8| row(*rows) >= SHORT_ROW && dims[..dims.len() - usize::from(*rows)].iter().any(|&dim| dim > 1);
-    let rows: Vec<u8> = (1..dims.len().min(MAX_AXES) as u8).filter(is_long).collect();
+    (1..dims.len().min(MAX_AXES) as u8).filter(is_long).collect()
+}
+
+/// The cheapest way to code what boxes show of the codes of values.
+fn prediction(registry: &Registry, boxes: Boxes, values: &Values) -> Option<Prediction> {
+    let width = boxes.codes.first()?.words.width();
     let mut best: Option<Prediction> = None;
-    for axes in 0..=dims.len().min(MAX_AXES) as u8 {
-        let residuals = boxes.residuals(axes)?;
+    for transforms in predictors(values, width) {
+        let (residuals, transforms) = boxes.residuals(registry, &transforms)?;
         let plain = residuals.bits(0);
-        let classes = rows.iter().map(|&rows| (residuals.bits(rows), rows)).filter(|(bits, _)| *bits < (1.0 - WORTH_CLASSES) * plain);
+        let classes = row_axes(&behind(&transforms, &values.bits.dims)).into_iter().map(|rows| (residuals.bits(rows), rows));
+        let classes = classes.filter(|(bits, _)| *bits < (1.0 - WORTH_CLASSES) * plain);
         let (bits, rows) = classes.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((plain, 0));
-        if best.as_ref().is_none_or(|best| bits + WORTH_AXIS < best.bits) {
-            best = Some(Prediction { bits, plain, residuals, axes, rows });
+        let is_worth = |best: &Prediction| match transforms.last() {
+            Some(last) if last.name == "med" => bits > RARE && bits < (1.0 - WORTH_EDGES) * best.bits,
+            _ => bits + WORTH_AXIS < best.bits,
+        };
+        if best.as_ref().is_none_or(is_worth) {
+            best = Some(Prediction { bits, plain, residuals, transforms, rows });
         }
     }
     // Entropies tell plans of one kind apart; others are compared by what coding gives.
@@ -148,24 +182,33 @@ fn prediction(boxes: Boxes, dims: &[usize]) -> Option<Prediction> {
 }
 
 /// Parts of the codes.
-struct Boxes(Vec<Codes>);
+struct Boxes {
+    codes: Vec<Codes>,
+    /// Whether their first dimension is of components: the first of them counts as much as the others.
+    has_colours: bool,
+}
 
 impl Boxes {
-    /// Residuals of prediction along so many axes.
-    fn residuals(&self, axes: u8) -> Option<Boxes> {
-        let residuals = |codes: &Codes| match axes {
-            0 => Some(codes.clone()),
-            axes => transform::Lorenzo.forward(codes.clone(), &[axes]).ok(),
-        };
-        self.0.iter().map(residuals).collect::<Option<Vec<_>>>().map(Boxes)
+    /// What transforms make of them, with the parameters that suit the first.
+    fn residuals(&self, registry: &Registry, transforms: &[StageRecord]) -> Option<(Boxes, Vec<StageRecord>)> {
+        let (mut boxes, mut chosen) = (self.codes.clone(), transforms.to_vec());
+        for record in &mut chosen {
+            let transform = registry.transform(record).ok()?;
+            if let Some(params) = transform.chooses(boxes.first()?, &record.params) {
+                record.params = params;
+            }
+            boxes = boxes.into_iter().map(|codes| transform.forward(codes, &record.params).ok()).collect::<Option<Vec<_>>>()?;
+        }
+        let has_colours = chosen.iter().any(|record| record.name == "rotate");
+        Some((Boxes { codes: boxes, has_colours }, chosen))
     }
 
     /// Bits a code, in one class.
     fn coded(&self) -> Option<f64> {
-        let width = self.0.first()?.words.width();
+        let width = self.codes.first()?.words.width();
         let mut bytes = Vec::new();
-        for codes in &self.0 {
-            let (_, _, places) = places(codes, 0);
+        for codes in &self.codes {
+            let (_, _, places) = places(codes, 0, self.has_colours);
             with_words!(&codes.words, v => Word::put_le(&places.iter().map(|&at| v[at]).collect::<Vec<_>>(), &mut bytes));
         }
         if bytes.is_empty() {
@@ -179,7 +222,7 @@ impl Boxes {
     /// Bits a code, about, in classes by the row before where one is made of the last `rows`
     /// dimensions, and in one class where that is 0.
     fn bits(&self, rows: u8) -> f64 {
-        let places: Vec<(&Codes, Near, Vec<usize>)> = self.0.iter().map(|codes| places(codes, rows)).collect();
+        let places: Vec<(&Codes, Near, Vec<usize>)> = self.codes.iter().map(|codes| places(codes, rows, self.has_colours)).collect();
         let mut sums = Vec::new();
         if rows > 0 {
             for (codes, near, places) in &places {
@@ -213,7 +256,7 @@ impl Near {
 }
 
 /// Where a box shows what most of a block is like: no neighbour is missing.
-fn places(codes: &Codes, rows: u8) -> (&Codes, Near, Vec<usize>) {
+fn places(codes: &Codes, rows: u8, has_colours: bool) -> (&Codes, Near, Vec<usize>) {
     let dims = &codes.dims;
     let extent = |axis: usize| if axis < dims.len() { dims[dims.len() - 1 - axis].max(1) } else { 1 };
     let (width, height) = (extent(0), extent(1));
@@ -224,7 +267,7 @@ fn places(codes: &Codes, rows: u8) -> (&Codes, Near, Vec<usize>) {
     let is_inside = |at: usize, extent: usize| at > 0 || extent == 1;
     let inside = |line: &usize| {
         let (y, z) = (line % height, line / height % extent(2));
-        is_inside(y, height) && is_inside(z, extent(2)) && (rows == 0 || line * width >= near.row + near.step)
+        is_inside(y, height) && (has_colours || is_inside(z, extent(2))) && (rows == 0 || line * width >= near.row + near.step)
     };
     let lines = (0..codes.words.len() / width).filter(inside);
     (codes, near, lines.flat_map(|line| line * width + usize::from(width > 1)..(line + 1) * width).collect())
@@ -311,11 +354,14 @@ mod tests {
     }
 
     #[test]
-    fn axes_and_classes_are_found() {
+    fn axes_edges_and_classes_are_found() {
         let smooth = first(DType::U16, |y, x, random| (y * y + x * x + x * y) as u64 + random % 16);
         assert_eq!((&smooth.transforms[0].params[..], &smooth.coder.name[..]), (&[2][..], "pco"));
         let calm_and_not = first(DType::U16, |y, x, random| (y + x) as u64 + if x / 16 % 2 == 0 { random % 999 } else { random % 2 });
         assert_eq!(calm_and_not.coder.name, "classes");
+        let patch = |y: usize, x: usize| (y / 9 * 31 + x / 7 * 17) as u64 % 23 * 40;
+        let edges = first(DType::U16, |y, x, random| patch(y, x) + random % 3);
+        assert_eq!(edges.transforms[0].name, "med");
         let steps = first(DType::F32, |y, x, random| u64::from(((y + x) as f32 * 0.1 + (random % 8) as f32 * 0.1).to_bits()));
         assert_eq!(steps.quantizer.name, "lattice");
     }
