@@ -183,7 +183,7 @@ mod tests {
         assert!(regions.contains(" repeat("), "{regions}");
         let patch = |i: usize| (noise[i / 500 / 7 * 60 + i % 500 / 9] >> 40) as u8 % 25 * 10;
         let edges = stages(DType::U8, Mode::Balanced, each().map(|i| patch(i) + (noise[i] >> 50) as u8 % 3));
-        assert_eq!(edges, "order med crans");
+        assert!(edges.ends_with(" med crans"), "{edges}");
         let doubles = stages(DType::F64, Mode::Balanced, each().flat_map(|i| noisy(i).to_le_bytes()));
         assert!(doubles.starts_with("order flinear") && doubles.ends_with(" carith"), "{doubles}");
     }

@@ -106,33 +106,39 @@ const RUN: usize = 1 << 10;
 /// Bins that are taken together there.
 const OCTAVE: usize = 4;
 
-/// Counts tokens in their bins, or in so many of them together, for every kind of pairs.
-fn count<'a>(signs: Signs, symbols: impl Iterator<Item = &'a Symbol>, octave: usize) -> Vec<[Histogram; BINS]> {
-    let kinds = signs.kinds_around();
-    let mut histograms = vec![[[0; TOKENS]; BINS]; signs.kinds()];
+/// What signs must save there, to be looked at more closely: some of it is luck.
+const WORTH: f64 = 0.99;
+
+/// Counts tokens, each in one of so many bins, for every kind of pairs.
+fn count<'a, const N: usize>(signs: Signs, symbols: impl Iterator<Item = &'a Symbol>) -> Vec<[Histogram; N]> {
+    let (kinds, together) = (signs.kinds_around(), BINS / N);
+    let mut histograms = vec![[[0; TOKENS]; N]; signs.kinds()];
     for &Symbol { token, bin, around, .. } in symbols {
         let (kind, is_mirrored) = kinds[usize::from(around) % AROUND];
         let token = if is_mirrored { mirrored(token) } else { token };
-        histograms[kind][usize::from(bin) / octave % BINS][usize::from(token) % TOKENS] += 1;
+        histograms[kind][usize::from(bin) / together % N][usize::from(token) % TOKENS] += 1;
     }
     histograms
 }
 
 /// Which signs make tokens cheapest, and what they are counted to be then.
 pub(super) fn choose(symbols: &[Symbol]) -> (Signs, Clusters) {
-    let clusters = |signs: Signs| Clusters::new(&count(signs, symbols.iter(), 1));
+    let clusters = |signs: Signs| Clusters::new(&count(signs, symbols.iter()));
     let every = symbols.len().div_ceil(SAMPLES).max(1);
     let entropy = |signs: Signs| -> f64 {
-        let histograms = count(signs, symbols.chunks(RUN).step_by(every).flatten(), OCTAVE);
+        let histograms: Vec<[Histogram; BINS / OCTAVE]> = count(signs, symbols.chunks(RUN).step_by(every).flatten());
         histograms.iter().flatten().map(|histogram| tables::entropy(histogram)).sum()
     };
-    let pairs = Signs::ALL.into_iter().filter(|&signs| signs != Signs::Ignored).map(|signs| (signs, entropy(signs)));
-    let best = pairs.reduce(|a, b| if b.1 < a.1 { b } else { a });
+    let [ignored, pairs @ ..] = Signs::ALL.map(|signs| (signs, entropy(signs)));
+    let best = pairs.into_iter().fold(ignored, |best, other| if other.1 < best.1 { other } else { best });
     let without = clusters(Signs::Ignored);
-    match best.map(|(signs, _)| (signs, clusters(signs))) {
-        Some((signs, with)) if with.cost() < without.cost() => (signs, with),
-        _ => (Signs::Ignored, without),
+    if best.1 < WORTH * ignored.1 {
+        let with = clusters(best.0);
+        if with.cost() < without.cost() {
+            return (best.0, with);
+        }
     }
+    (Signs::Ignored, without)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ fn n_log_n(n: u32) -> f64 {
     /// Most numbers are small.
     static SMALL: OnceLock<Vec<f64>> = OnceLock::new();
     let compute = |n: u32| if n > 1 { f64::from(n) * log2(f64::from(n)) } else { 0.0 };
-    SMALL.get_or_init(|| (0..1024).map(compute).collect()).get(n as usize).copied().unwrap_or_else(|| compute(n))
+    SMALL.get_or_init(|| (0..1 << 13).map(compute).collect()).get(n as usize).copied().unwrap_or_else(|| compute(n))
 }
 
 /// What writing a histogram's tokens costs in bits, with its table.
@@ -55,7 +55,8 @@ pub(super) fn entropy(histogram: &[u32]) -> f64 {
 
 /// Neighbouring bins with one table.
 struct Cluster {
-    histogram: Histogram,
+    /// Of tokens up to the last that occurs anywhere.
+    histogram: Vec<u32>,
     last_bin: usize,
     cost: f64,
 }
@@ -65,12 +66,17 @@ fn cluster(histograms: &[Histogram; BINS]) -> Vec<Cluster> {
     // Tokens from here on occur nowhere.
     let end = histograms.iter().filter_map(|histogram| histogram.iter().rposition(|&n| n > 0)).max().map_or(0, |last| last + 1);
     let merged = |a: &Cluster, b: &Cluster| {
-        let histogram = std::array::from_fn(|t| a.histogram[t] + b.histogram[t]);
-        Cluster { cost: cost(&histogram[..end]), histogram, last_bin: b.last_bin }
+        let histogram: Vec<u32> = a.histogram.iter().zip(&b.histogram).map(|(a, b)| a + b).collect();
+        Cluster { cost: cost(&histogram), histogram, last_bin: b.last_bin }
     };
     let used = histograms.iter().enumerate().filter(|(_, histogram)| histogram.iter().any(|&n| n > 0));
-    let mut clusters: Vec<Cluster> = used.map(|(bin, h)| Cluster { histogram: *h, last_bin: bin, cost: cost(&h[..end]) }).collect();
-    let saves = |a: &Cluster, b: &Cluster| a.cost + b.cost - merged(a, b).cost;
+    let mut clusters: Vec<Cluster> =
+        used.map(|(bin, h)| Cluster { histogram: h[..end].to_vec(), last_bin: bin, cost: cost(&h[..end]) }).collect();
+    let joint_cost = |a: &Cluster, b: &Cluster| {
+        let joint = || a.histogram.iter().zip(&b.histogram).map(|(a, b)| a + b).filter(|&n| n > 0);
+        joint().fold(n_log_n(joint().sum()) + TABLE_COST, |cost, n| cost + TOKEN_COST - n_log_n(n))
+    };
+    let saves = |a: &Cluster, b: &Cluster| a.cost + b.cost - joint_cost(a, b);
     let mut savings: Vec<f64> = clusters.windows(2).map(|pair| saves(&pair[0], &pair[1])).collect();
     loop {
         let best = savings.iter().enumerate().fold(None, |best: Option<(usize, f64)>, (i, &saving)| match best {
@@ -121,12 +127,12 @@ fn settle(frequencies: &mut Frequencies) {
 }
 
 /// Frequencies near the shares of a histogram; none of a token that occurs is zero.
-fn normalise(histogram: &Histogram) -> Frequencies {
+fn normalise(histogram: &[u32]) -> Frequencies {
     let total: u64 = histogram.iter().map(|&n| u64::from(n)).sum();
-    let mut frequencies = histogram.map(|n| match n {
-        0 => 0,
-        n => ((u64::from(n) * u64::from(SCALE) + total / 2) / total).max(1) as u16,
-    });
+    let mut frequencies = [0; TOKENS];
+    for (frequency, &n) in frequencies.iter_mut().zip(histogram).filter(|(_, n)| **n > 0) {
+        *frequency = ((u64::from(n) * u64::from(SCALE) + total / 2) / total).max(1) as u16;
+    }
     settle(&mut frequencies);
     frequencies
 }
