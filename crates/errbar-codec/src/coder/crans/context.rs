@@ -66,7 +66,7 @@ pub(super) fn template(whole: Extents, level: u8, class: u8, n: Extents) -> Temp
         (LEFT2, &[[0, 0, 0, -2]]),
         (ABOVE, &[[0, 0, -1, 0]]),
         (BESIDE, &[[0, 0, -1, -1], [0, 0, -1, 1]]),
-        (4, &[[0, -1, 0, 0]]),
+        (PLANE, &[[0, -1, 0, 0]]),
         (5, &[[0, -1, 0, -1], [0, -1, 0, 1], [0, -1, -1, 0], [0, -1, 1, 0]]),
         (6, &[[-1, 0, 0, 0]]),
     ];
@@ -237,9 +237,9 @@ impl Context {
         }
     }
 
-    /// The sums of a row without the words to the left, in 256ths, and what is
-    /// behind the row, which means nothing. `own` has the magnitudes of the class, zero where they are not
-    /// known yet. Rows of a band must be asked for in their order.
+    /// The sums of a row without the words to the left, in 256ths, and what is behind the row, which
+    /// means nothing. `own` has the magnitudes of the class, zero where they are not known yet. Rows of a
+    /// band must be asked for in their order.
     #[inline(always)]
     pub(super) fn row(&mut self, own: &Grid<u16>, trend: &Trend, place: &Place, sums: &mut [[u32; SLACK]]) {
         let (row, first_slice) = (place.row, place.first_slice);

@@ -17,7 +17,7 @@ use crate::stage::Estimate;
 pub(super) struct Model {
     /// In the order of reading; none where their number is asked for alone.
     symbols: Vec<Symbol>,
-    /// … and how many there are in each bin, where it is.
+    /// How many tokens there are in each bin, where that alone is asked for.
     histograms: Vec<[Histogram; BINS]>,
     raw: RawWriter,
     /// Bits that would stand in `raw`.
