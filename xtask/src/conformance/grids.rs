@@ -25,7 +25,11 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept("stage-rotate", rotates(), "the last axis first"),
         Vector::accept("stage-carith", coder("carith"), "codes of one to eight bytes, small and large"),
         Vector::accept("stage-carith-absent", coder_absent("carith"), "absent words, straight from a quantizer and through transforms"),
-        Vector::accept("stage-crans", coder("crans"), "codes of one, two and four bytes, small and large, in one, two and four bands"),
+        Vector::accept(
+            "stage-crans",
+            coder("crans"),
+            "codes of one, two and four bytes, small and large, in one, two and four bands, and of signs that others foretell",
+        ),
         Vector::accept(
             "stage-crans-absent",
             coder_absent("crans"),
@@ -284,6 +288,16 @@ fn coder(name: &str) -> Archive {
         }
     }
     add(&mut b, &Array::new("ones", DType::U16, &[30, 30], [1, 0].repeat(900)), &pack, None);
+    for (other, back) in [("above", 30), ("before", 30 * 25), ("left2", 2)] {
+        // Codes of one and two, even ones and odd ones, each of the sign of another.
+        let mut codes = vec![0u8; 6 * 25 * 30];
+        for i in 0..codes.len() {
+            let random = (i as u32).wrapping_mul(2_654_435_761) >> 20;
+            let sign = i.checked_sub(back).map_or(random % 2, |at| u32::from(codes[at]) % 2);
+            codes[i] = (2 - sign + random / 64 % 2 * 2) as u8;
+        }
+        add(&mut b, &Array::new(&format!("signs-{other}"), DType::U8, &[6, 25, 30], codes), &pack, None);
+    }
     let linear = plan("uniform", &[("linear", &[])], name, &[]);
     add(&mut b, &fields("uniform-linear", DType::F32, &[4, 30, 33]), &linear, Some(&abs(0.1)));
     if name == "carith" {
