@@ -364,7 +364,7 @@ VARIABLE = record(
     block_step=u64, inline=blob, part=option(record(block=u64, offset=u64)), chunks=option(CHUNKS), receipt=option(RECEIPT),
 )  # fmt: skip
 HASHES = record(original=hash32, restored=hash32)
-FILE = {"size": u64, "segments": many(SEGMENT), "variables": many(VARIABLE), "hashes": option(HASHES)}
+FILE = {"size": u64, "segments": many(SEGMENT), "variables": many(VARIABLE), "hashes": option(HASHES), "same_as": option(blob)}
 ATTRIBUTES = record(
     mode=u32, mtime_s=i64, mtime_ns=u32, uid=u32, gid=u32, user=text, group=text, xattrs=many(record(name=blob, value=blob))
 )
@@ -670,7 +670,14 @@ def check_entry(entry: Any) -> None:
     if body.kind == "hardlink":
         check_path(body.target)
     if body.kind == "file":
+        if body.same_as is not None:
+            check_path(body.same_as)
         check_file(body)
+
+
+def path_in_places(entry: Any) -> bytes:
+    """The path that the blocks of a file have in their places."""
+    return entry.path if entry.body.same_as is None else entry.body.same_as
 
 
 def check_order(entries: list[Any]) -> None:
@@ -833,7 +840,7 @@ class Archive:
                 for k in range(ceil_div(s.length, s.block_len)):
                     block, frame = self.block(s.block + k)
                     start = k * s.block_len
-                    if block.place[:3] != ("run", entry.path, at + start) or decoded_len(block) != min(s.block_len, s.length - start):
+                    if block.place[:3] != ("run", path_in_places(entry), at + start) or decoded_len(block) != min(s.block_len, s.length - start):
                         raise corrupt("EB-B05", f"block {s.block + k} is not the run of bytes that its entry names")
                     yield self.decode(block, frame)
             case "variable":
@@ -876,7 +883,7 @@ class Archive:
         block, frame = self.block(block_number(v, k))
         origin, extent = block_box(v, k)
         if (*block.place, block.shape, block.dtype, block.big_endian) != (
-            "box", entry.path, v.name, origin, extent, v.dtype, v.big_endian,
+            "box", path_in_places(entry), v.name, origin, extent, v.dtype, v.big_endian,
         ):  # fmt: skip
             raise corrupt("EB-B05", f"block {block.number} is not the box that its entry names")
         return block, self.decode(block, frame)
@@ -1227,7 +1234,7 @@ def check_kinds(data: Data, end: int) -> None:
 def check_tree(archive: Archive) -> None:
     """Refuses a list of entries that no file tree has, before anything is written."""
     kinds = {entry.path: entry.body.kind for entry in archive.entries}
-    used, above = 0, None
+    used, most, above = 0, 0, None
     for entry in archive.entries:
         if above is not None and entry.path.startswith(above + b"/"):
             raise refused("EB-T02", f"{quote(entry.path)} lies below an entry that is no directory")
@@ -1237,8 +1244,9 @@ def check_tree(archive: Archive) -> None:
         if entry.body.kind == "hardlink" and kinds.get(entry.body.target) != "file" and not lost:
             raise refused("EB-T03", f"{quote(entry.path)} is a hard link to no file of this archive")
         if entry.body.kind == "file":
-            used += sum(used_bytes(entry.body, s) for s in entry.body.segments)
-    if used > sum(ref.decoded_len for ref in archive.blocks.values()) and not archive.problems:
+            own = sum(used_bytes(entry.body, s) for s in entry.body.segments)
+            used, most = (used + own, most) if entry.body.same_as is None else (used, max(most, own))
+    if max(used, most) > sum(ref.decoded_len for ref in archive.blocks.values()) and not archive.problems:
         raise limit("EB-T05", "entries use more bytes of blocks than there are")
 
 

@@ -74,7 +74,7 @@ pub fn hard_link(path: &str, target: &str) -> Entry {
 
 /// A regular file whose content outside holes is `content`.
 pub fn file(path: impl AsRef<[u8]>, segments: Vec<Segment>, variables: Vec<Variable>, content: &[u8]) -> Entry {
-    let mut body = FileBody { size: 0, segments, variables, hashes: Some(FileHashes::of(hash(content))) };
+    let mut body = FileBody { size: 0, segments, variables, hashes: Some(FileHashes::of(hash(content))), same_as: None };
     let len = |(segment, at): (&Segment, Option<u64>)| at.and_then(|_| body.segment_len(segment)).unwrap_or(0);
     body.size = body.placed().map(len).fold(0, u64::wrapping_add);
     entry(path, Body::File(body))

@@ -288,10 +288,15 @@ impl Layout {
         Ok(())
     }
 
-    /// Takes arrays that stand in chunks out: their places are bytes then.
+    /// Takes arrays that stand in chunks out, and the columns of lines, all of them together: their places
+    /// are bytes then.
     pub fn remove(&mut self, arrays: &HashSet<usize>) {
         let below = |index: usize| (0..index).filter(|index| !arrays.contains(index)).count();
-        self.places.retain(|place| !matches!(place.holds, Holds::Chunk { array, .. } if arrays.contains(&array)));
+        self.places.retain(|place| match &place.holds {
+            Holds::Chunk { array, .. } => !arrays.contains(array),
+            Holds::Lines(fields, _) => !arrays.contains(&fields.start),
+            _ => true,
+        });
         for place in &mut self.places {
             match &mut place.holds {
                 Holds::Array(array) | Holds::Chunk { array, .. } => *array = below(*array),

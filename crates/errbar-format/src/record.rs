@@ -264,6 +264,16 @@ pub struct Entry {
     pub extensions: Vec<Extension>,
 }
 
+impl Entry {
+    /// The path that the places of its blocks have.
+    pub fn path_of_blocks(&self) -> &[u8] {
+        match &self.body {
+            Body::File(FileBody { same_as: Some(path), .. }) => path,
+            _ => &self.path,
+        }
+    }
+}
+
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Body {
@@ -295,6 +305,9 @@ pub struct FileBody {
     /// What proves the content; nothing where that is one part of a shared block, whose own hash
     /// proves it.
     pub hashes: Option<FileHashes>,
+    /// An earlier file with the same content, whose path the places of its blocks have in the place of its
+    /// own.
+    pub same_as: Option<PathBytes>,
 }
 
 /// Hashes of a file's content, holes not counted.

@@ -15,6 +15,7 @@ mod scattered;
 mod siblings;
 mod spool;
 mod stream;
+mod twins;
 mod units;
 
 use std::collections::HashMap;

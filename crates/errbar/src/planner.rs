@@ -20,7 +20,7 @@ use errbar_codec::pipeline::{self, Coded, Encoded, NONE, stage};
 use errbar_codec::{DType, Limit, Registry, Result, Tolerance, Values, Words, coder, with_words};
 use errbar_format::record::{PipelineRecord, StageRecord};
 
-pub(crate) use self::bytes::encode as encode_bytes;
+pub(crate) use self::bytes::{encode as encode_bytes, encode_small_files};
 pub use self::choice::{Choice, Reason};
 pub(crate) use self::precedent::BLOCKS as PRECEDENT_BLOCKS;
 pub use self::precedent::Precedent;
@@ -37,6 +37,11 @@ pub trait Planner: Send + Sync {
     /// sample is used; the first of a family stands for it, the others are looked at where it comes
     /// near the best. Whatever fails is passed over, and storing the bytes is always tried last.
     fn families(&self, values: &Values, tolerance: &Tolerance, mode: Mode) -> Vec<Vec<PipelineRecord>>;
+
+    /// The same for the bytes of many small files together.
+    fn families_of_small_files(&self, values: &Values, mode: Mode) -> Vec<Vec<PipelineRecord>> {
+        self.families(values, &Tolerance::exact(Vec::new()), mode)
+    }
 }
 
 /// The planner of errbar's own stages.
@@ -83,6 +88,10 @@ impl Planner for CorePlanner {
                 vec![plans]
             }
         }
+    }
+
+    fn families_of_small_files(&self, values: &Values, mode: Mode) -> Vec<Vec<PipelineRecord>> {
+        vec![bytes::candidates_for_small_files(values, mode)]
     }
 }
 

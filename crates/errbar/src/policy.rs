@@ -190,6 +190,12 @@ impl Policy {
         self.rules.iter().rev().find(|rule| rule.raw.is_some() && rule.matches(path, None))?.raw.as_ref()
     }
 
+    /// The rules that are about an entry or a variable in it, by their position.
+    pub(crate) fn rules_about(&self, path: &[u8]) -> Vec<usize> {
+        let is_about = |rule: &Rule| rule.path.as_ref().is_none_or(|pattern| pattern.matches(path));
+        (0..).zip(&self.rules).filter(|(_, rule)| is_about(rule)).map(|(at, _)| at).collect()
+    }
+
     /// Whether any rule allows a loss.
     pub fn is_lossy(&self) -> bool {
         self.rules.iter().any(|rule| rule.bounds.as_ref().is_some_and(|bounds| !bounds.is_empty()))

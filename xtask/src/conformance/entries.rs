@@ -11,7 +11,7 @@ use crate::content::{attributes, body_mut, directory, file, hard_link, hashes_mu
 use crate::vectors::Vector;
 
 pub fn vectors() -> Vec<Vector> {
-    [paths(), trees(), attribute_ranges(), targets(), segments(), arrays()].into_iter().flatten().collect()
+    [paths(), trees(), attribute_ranges(), targets(), segments(), arrays(), same()].into_iter().flatten().collect()
 }
 
 fn archive(name: &str, entries: Vec<Entry>) -> Archive {
@@ -78,6 +78,53 @@ fn trees() -> Vec<Vector> {
         tree("EB-T03", "folder", vec![directory("d"), hard_link("h", "d")], "a hard link names no folder"),
         tree("EB-T03", "symbolic", vec![hard_link("h", "s"), symlink("s", "../victim")], "a hard link names no symbolic link"),
         Vector::refuse(Kind::Limit, "EB-T05", "one-block-many-files", overlap(), "files use more bytes of blocks than the blocks hold"),
+        Vector::refuse(
+            Kind::Limit,
+            "EB-T05",
+            "one-block-many-times",
+            overlap_in_twin(),
+            "a file that is the same as another may not, either",
+        ),
+    ]
+}
+
+/// Two files of one content, and what is done to the second.
+fn twins(name: &str, edit: impl Fn(&mut FileBody)) -> Archive {
+    let mut b = Builder::new(name);
+    let content = text("twins");
+    let first = b.file_entry("a", &content);
+    let mut second = Entry { path: b"b".to_vec(), ..first.clone() };
+    body_mut(&mut second).same_as = Some(b"a".to_vec());
+    edit(body_mut(&mut second));
+    b.entry(first);
+    b.entry(second);
+    b.finish()
+}
+
+/// A file that has the block of another more often than that one.
+fn overlap_in_twin() -> Archive {
+    twins("t05-twin", |file| {
+        file.segments = [file.segments.clone(), file.segments.clone()].concat();
+        file.size *= 2;
+    })
+}
+
+fn same() -> Vec<Vector> {
+    let p01 = twins("p01-same-as", |file| file.same_as = Some(b"../a".to_vec()));
+    let b05 = twins("b05-same-as", |file| file.same_as = Some(b"c".to_vec()));
+    let b05_own = twins("b05-not-same-as", |file| file.same_as = None);
+    vec![
+        Vector::accept("same-as", twins("same-as", |_| {}), "a file that is the same as another has its blocks"),
+        Vector::refuse(Kind::Refused, "EB-P01", "same-as", p01, "what a file is the same as is a path of the archive"),
+        Vector::damaged(
+            Kind::Corrupt,
+            "EB-B05",
+            "same-as-other",
+            b05,
+            &["b"],
+            "the blocks bear the path of the file that it is the same as",
+        ),
+        Vector::refuse(Kind::Limit, "EB-T05", "not-same-as", b05_own, "files share blocks only if they say so"),
     ]
 }
 

@@ -10,7 +10,7 @@ const MISSING: [&[u8]; 13] = [b"", b"NA", b"N/A", b"NaN", b"nan", b"NAN", b"null
 /// Bytes of all texts of a column, and how many there may be of the lines for each text.
 const MAX_TEXTS: usize = 32 << 10;
 const REPEATS: u64 = 4;
-/// Lines before that counts.
+/// Lines before that counts; in the end it counts half in fewer.
 const FEW: u64 = 256;
 /// Digits that binary64 keeps, whatever they are.
 const KEPT_DIGITS: usize = 15;
@@ -164,6 +164,15 @@ impl Column {
 
     pub(super) fn is_text(&self) -> bool {
         matches!(self, Column::Texts(_))
+    }
+
+    /// Whether its texts, if it has texts, repeat often enough in so many rows.
+    pub(super) fn repeats_in(&self, rows: u64) -> bool {
+        let repeats = if rows > FEW { REPEATS } else { REPEATS / 2 };
+        match self {
+            Column::Texts(texts) => texts.list.len() as u64 * repeats <= rows,
+            _ => true,
+        }
     }
 
     /// The type of its elements, and how they are printed.

@@ -145,9 +145,13 @@ impl Run {
     }
 
     /// The fields of all lines, named by the line before them, and how they are printed; nothing where
-    /// spaces are on both sides of a cell, all cells are texts, or lines are beyond the format's limits.
+    /// spaces are on both sides of a cell, all cells are texts, texts hardly repeat, or lines are beyond
+    /// the format's limits.
     pub(super) fn finish(self, header: &[u8]) -> Option<(Vec<Array>, Lines)> {
         let split = self.split?;
+        if self.columns.iter().any(|column| !column.repeats_in(self.rows)) {
+            return None;
+        }
         let prints: Vec<_> = self.columns.iter().map(Column::print).collect::<Option<_>>()?;
         if prints.iter().all(|(_, print)| matches!(print, Print::Text(_))) {
             return None;

@@ -185,7 +185,7 @@ fn variable(shape: &[u64], block_shape: &[u64]) -> Variable {
 }
 
 fn broken(size: u64, segments: Vec<Segment>, variables: &[Variable]) -> Option<&'static str> {
-    let file = FileBody { size, segments, variables: variables.to_vec(), hashes: Some(FileHashes::of([0; 32])) };
+    let file = FileBody { size, segments, variables: variables.to_vec(), hashes: Some(FileHashes::of([0; 32])), same_as: None };
     let entry = Entry { path: b"f".to_vec(), body: Body::File(file), attributes: None, extensions: vec![] };
     entry.check().err().map(|e| e.rule.expect("a rule"))
 }
@@ -287,7 +287,7 @@ fn segments_inside_a_stream_have_no_place_in_the_file() {
     let inline = |n| Segment::Inline(vec![0; n]);
     let segments =
         vec![inline(4), Segment::Stream { segments: 2, deflate, length: 9, crc: 0, pieces: vec![] }, inline(5), inline(6), inline(7)];
-    let file = FileBody { size: 20, segments, variables: vec![], hashes: None };
+    let file = FileBody { size: 20, segments, variables: vec![], hashes: None, same_as: None };
     assert_eq!(file.placed().map(|(_, at)| at).collect::<Vec<_>>(), [Some(0), Some(4), None, None, Some(13)]);
     assert_eq!([0, 1, 2, 9].map(|at| file.plain_len(at)), [None, Some(11), None, None]);
 }

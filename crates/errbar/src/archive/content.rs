@@ -81,7 +81,7 @@ impl Archive {
                     for k in 0..length.div_ceil(*block_len) {
                         let decoded = blocks.decoded(first_block + k)?;
                         let start = k * block_len;
-                        let place = BlockPlace::Run { path: entry.path.clone(), offset: at + start };
+                        let place = BlockPlace::Run { path: entry.path_of_blocks().to_vec(), offset: at + start };
                         if decoded.block.place != place || decoded.bytes.len() as u64 != (*block_len).min(length - start) {
                             let what = "block is not the run of bytes that its entry names";
                             return Err(Error::corrupt("EB-B05", what).in_block(first_block + k));

@@ -19,7 +19,7 @@ const KEPT_BLOCKS: usize = 256 << 20;
 pub(super) fn check_box(entry: &Entry, variable: &Variable, k: u64, block: &Block) -> Result<(Vec<u64>, Vec<u64>)> {
     let (origin, extent) = variable.block_box(k);
     let right = matches!(&block.place, BlockPlace::Box { path, variable: name, origin: at }
-        if *path == entry.path && *name == variable.name && *at == origin)
+        if *path == entry.path_of_blocks() && *name == variable.name && *at == origin)
         && block.shape == extent
         && (block.dtype, block.big_endian) == (variable.dtype, variable.big_endian);
     match right {

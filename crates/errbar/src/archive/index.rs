@@ -328,7 +328,9 @@ impl Archive {
         let mut before: Option<Vec<u8>> = None;
         let mut leaf_entry: Option<Vec<u8>> = None;
         let mut links = Vec::new();
-        let mut used = 0u64;
+        let held = self.decoded_bytes()?;
+        // By files that have blocks of their own, and by the largest of the others.
+        let (mut used, mut most) = (0u64, 0u64);
         for entry in self.entries() {
             let entry = entry?;
             if before.is_some_and(|before| path::compare(&before, &entry.path) != Ordering::Less) {
@@ -340,7 +342,11 @@ impl Archive {
             match &entry.body {
                 Body::Directory => {}
                 Body::File(file) => {
-                    used = file.segments.iter().map(|segment| file.used(segment)).fold(used, u64::saturating_add);
+                    let own = file.segments.iter().map(|segment| file.used(segment)).fold(0, u64::saturating_add);
+                    match file.same_as {
+                        None => used = used.saturating_add(own),
+                        Some(_) => most = most.max(own),
+                    }
                 }
                 Body::HardLink { target } => links.push((target.clone(), entry.path.clone())),
                 Body::Symlink { .. } => {}
@@ -351,7 +357,8 @@ impl Archive {
             before = Some(entry.path);
         }
         self.check_links(links)?;
-        match used > self.decoded_bytes()? && self.damage().is_empty() {
+        let used = used.max(most);
+        match used > held && self.damage().is_empty() {
             true => Err(Error::limit("EB-T05", format!("entries use {used} bytes of blocks, which is more than the blocks hold"))),
             false => Ok(()),
         }

@@ -13,8 +13,9 @@ use errbar_format::{Error, Result, frame, record};
 
 use super::VariableReport;
 use super::spool::Spool;
+use super::twins::{Content, Twins};
 use crate::parallel::{Lane, Pool};
-use crate::planner::{PRECEDENT_BLOCKS, Planner, Precedent, Reason, encode_best, encode_bytes};
+use crate::planner::{PRECEDENT_BLOCKS, Planner, Precedent, Reason, encode_best, encode_bytes, encode_small_files};
 use crate::policy::Mode;
 use crate::probe::Numbers;
 use crate::write::Writer;
@@ -99,6 +100,7 @@ impl Coded {
 /// As [`encode_best`].
 pub(crate) fn code(registry: &Registry, planner: &dyn Planner, number: u64, job: Job) -> Result<Coded> {
     let (encoded, choice) = match job.dtype {
+        DType::Bytes if job.place == BlockPlace::Shared => (encode_small_files(registry, planner, job.bytes, job.mode)?, None),
         DType::Bytes => encode_bytes(registry, planner, job.bytes, job.numbers.as_ref(), job.mode)?,
         _ => {
             let values = Values::from_bytes(job.dtype, job.big_endian, &job.shape, job.bytes)?;
@@ -182,6 +184,9 @@ struct Waiting {
     bounds: Vec<Vec<Bound>>,
     variables: Vec<Running>,
     dropped: bool,
+    /// What others may be the same as, or what it is the same as itself.
+    content: Option<Content>,
+    is_twin: bool,
 }
 
 /// Blocks and entries on their way to the writer.
@@ -201,6 +206,7 @@ pub(super) struct Blocks<W: Write> {
     /// Serial number of the first of `waiting`.
     first: u64,
     reports: Vec<VariableReport>,
+    pub(super) twins: Twins,
 }
 
 impl<W: Write> Blocks<W> {
@@ -219,6 +225,7 @@ impl<W: Write> Blocks<W> {
             waiting: VecDeque::new(),
             first: 0,
             reports: Vec::new(),
+            twins: Twins::default(),
         }
     }
 
@@ -234,6 +241,8 @@ impl<W: Write> Blocks<W> {
             bounds,
             variables,
             dropped: false,
+            content: None,
+            is_twin: false,
         });
         self.first + self.waiting.len() as u64 - 1
     }
@@ -261,7 +270,7 @@ impl<W: Write> Blocks<W> {
             if bytes.is_empty() { Vec::new() } else { vec![part_segment(self.share(id, Slot::Segment(0), bytes, mode)?, bytes)] };
         // The block's hash proves its parts: a hash each would be a tenth of the bytes of such files.
         let hashes = segments.is_empty().then(|| FileHashes::of(*blake3::hash(bytes).as_bytes()));
-        let file = FileBody { size: bytes.len() as u64, segments, variables: Vec::new(), hashes };
+        let file = FileBody { size: bytes.len() as u64, segments, variables: Vec::new(), hashes, same_as: None };
         let entry = Entry { path, body: Body::File(file), attributes: Some(attributes), extensions: Vec::new() };
         let after = self.submitted;
         if let Some(file) = self.file(id) {
@@ -365,11 +374,28 @@ impl<W: Write> Blocks<W> {
         Ok(())
     }
 
-    /// Ends a file. `entry` has everything but the receipts and the restored hash of a lossy one.
-    pub(super) fn end_file(&mut self, id: u64, entry: Entry) -> Result<()> {
-        let after = self.submitted;
+    /// A file of the same content as an earlier one.
+    pub(super) fn push_twin(&mut self, entry: Entry, content: Content) -> Result<()> {
+        let (after, id) = (self.submitted, self.push(Some(entry), None, Vec::new(), false));
         if let Some(file) = self.file(id) {
-            file.entry = Some(entry);
+            (file.after, file.content, file.is_twin) = (Some(after), Some(content), true);
+        }
+        self.flush_if_crowded()?;
+        self.write_ready()
+    }
+
+    /// Ends a file. `entry` has everything but the receipts and the restored hash of a lossy one; others may
+    /// be the same if they have the same rules.
+    pub(super) fn end_file(&mut self, id: u64, entry: Entry, rules: Vec<usize>) -> Result<()> {
+        let after = self.submitted;
+        let content = match &entry.body {
+            Body::File(file) => {
+                file.hashes.map(|hashes| Content { hash: hashes.original, rules }).filter(|content| self.twins.add(file, content))
+            }
+            _ => None,
+        };
+        if let Some(file) = self.file(id) {
+            (file.entry, file.content) = (Some(entry), content);
             file.after = Some(after);
         }
         self.write_ready()
@@ -416,6 +442,12 @@ impl<W: Write> Blocks<W> {
             let Some(mut waiting) = self.waiting.pop_front() else { break };
             self.first += 1;
             let Some(mut entry) = waiting.entry.take().filter(|_| !waiting.dropped) else { continue };
+            if let Some(content) = waiting.content.as_ref().filter(|_| waiting.is_twin) {
+                self.twins.fill(content, &mut entry)?;
+                self.report_twin(&entry);
+                self.writer.entry(&entry)?;
+                continue;
+            }
             let mut choices = Vec::new();
             if let Body::File(file) = &mut entry.body {
                 for &(slot, number) in &waiting.parts {
@@ -462,9 +494,19 @@ impl<W: Write> Blocks<W> {
                 }
             }
             entry.add_choices(&choices)?;
+            if let Some(content) = waiting.content.take() {
+                self.twins.keep(content, &entry);
+            }
             self.writer.entry(&entry)?;
         }
         Ok(())
+    }
+
+    /// The variables of a file that has no blocks of its own.
+    fn report_twin(&mut self, entry: &Entry) {
+        let of_twin = self.reports.iter().filter(|report| report.path == entry.path_of_blocks());
+        let own: Vec<_> = of_twin.map(|report| VariableReport { path: entry.path.clone(), coded_bytes: 0, ..report.clone() }).collect();
+        self.reports.extend(own);
     }
 
     /// Writes what is left, then index and tail.

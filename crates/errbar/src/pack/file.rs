@@ -65,6 +65,20 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     };
     let size = metadata.len();
     let policy = Arc::clone(&run.packer.policy);
+    let rules = policy.rules_about(&found.path);
+    if runs.is_none() && size > SMALL_FILE {
+        let twin = run.blocks.twins.find(&file, size, &rules).and_then(|twin| still_the_same(&file, &metadata).map(|()| twin));
+        match twin {
+            Ok(None) => {}
+            Ok(Some(content)) => {
+                // Its twin's body takes the place of this one.
+                let entry = Entry { path: found.path.clone(), body: Body::Directory, attributes: Some(attributes), extensions: Vec::new() };
+                run.progress.bytes_done += size;
+                return run.blocks.push_twin(entry, content).map(Ok);
+            }
+            Err(problem) => return Ok(Err(problem)),
+        }
+    }
     // An array with holes would lose them: sparse files are kept as bytes.
     let layout = if runs.is_some() { Layout::default() } else { layout_of(&file, found, &policy, run.packer.mode) };
     let file = Arc::new(file);
@@ -85,7 +99,7 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     let id = run.blocks.begin_file(plan.arrays.iter().map(|array| array.bounds.clone()).collect(), lossy);
     let places = plan.layout.places.iter().chain(plan.streams.places());
     let variables = variables(&plan.layout.arrays, places, &plan.arrays);
-    let mut body = FileBody { size, segments: Vec::new(), variables, hashes: None };
+    let mut body = FileBody { size, segments: Vec::new(), variables, hashes: None, same_as: None };
     let hasher = blake3::Hasher::new();
     let mut at_work = AtWork {
         run,
@@ -114,7 +128,7 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     }
     body.hashes = Some(FileHashes::of(hash));
     let entry = Entry { path: found.path.clone(), body: Body::File(body), attributes: Some(attributes), extensions: Vec::new() };
-    run.blocks.end_file(id, entry).map(Ok)
+    run.blocks.end_file(id, entry, rules).map(Ok)
 }
 
 /// A file being cut into blocks, front to back.

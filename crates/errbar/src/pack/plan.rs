@@ -15,7 +15,7 @@ use super::refit::obstacle;
 use super::siblings::Around;
 use super::spool::{Spool, Spooled};
 use super::stream::{self, Streams};
-use super::{Packer, chunks, gather, units};
+use super::{Packer, chunks, gather, lines, units};
 use crate::parallel::Pool;
 use crate::policy::{Choice, Mode, Policy};
 use crate::source::{self, Found};
@@ -115,8 +115,10 @@ pub(super) fn layout_of(file: &dyn ReadAt, found: &Found, policy: &Policy, mode:
     layout
 }
 
-/// The plan of a file with this layout. Chunks and streams that cannot be made again are bytes in it.
-pub(super) fn plan_arrays(packer: &Packer, pool: &Pool, file: &Arc<File>, layout: Layout, path: &[u8]) -> Result<Plan> {
+/// The plan of a file with this layout. Lines whose text takes less than their columns, and chunks
+/// and streams that cannot be made again, are bytes in it.
+pub(super) fn plan_arrays(packer: &Packer, pool: &Pool, file: &Arc<File>, mut layout: Layout, path: &[u8]) -> Result<Plan> {
+    lines::weigh(packer, &**file, &mut layout, path)?;
     let mut plans: Vec<ArrayPlan> = layout.arrays.iter().map(|array| ArrayPlan::asked(packer, path, array)).collect();
     if plans.iter().any(|plan| !plan.bounds.is_empty()) {
         let variables = variables(&layout.arrays, layout.places.iter(), &plans);

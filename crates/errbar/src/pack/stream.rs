@@ -11,11 +11,11 @@ use errbar_dissect::{Array, Holds, Inside, Joined, Layout, Place, ReadAt, Window
 use errbar_format::Result;
 use errbar_format::record::Deflate;
 
-use super::Packer;
 use super::chunks::{MOST_SPARSE, SAMPLE, WORTH};
 use super::file::variable;
 use super::load::{SMALL_FILE, unreadable};
 use super::spool::{Spool, failed};
+use super::{Packer, lines};
 use crate::parallel::{Lane, Pool};
 use crate::planner::{encode_best, encode_bytes};
 use crate::policy::Mode;
@@ -37,6 +37,9 @@ const MAX_STREAMS: usize = 1 << 14;
 const RECORDED: usize = 512;
 /// Bytes read, or made, at a time.
 const PIECE: usize = 256 << 10;
+/// Bytes that are deflated before what they became is compared: settings that are not the right ones show
+/// early, and some of them take a second for a mebibyte.
+const TRIED: usize = 64 << 10;
 /// Bytes of a gzip header that is looked at, at most.
 const MAX_HEADER: u64 = 128 << 10;
 
@@ -119,7 +122,9 @@ pub(super) fn undo(packer: &Packer, pool: &Pool, file: &Arc<File>, mut layout: L
     let mut wanted = Vec::new();
     for stream in found {
         packer.check_cancel()?;
-        let content = stream.inside.dissect(&Window::new(&spool, stream.at, stream.plain));
+        let window = Window::new(&spool, stream.at, stream.plain);
+        let mut content = stream.inside.dissect(&window);
+        lines::weigh(packer, &window, &mut content, path)?;
         let judge = Judge { packer, spool: &spool, stream: &stream, mode: mode(stream.inside.name()) };
         if judge.is_worth_it(&content)? {
             wanted.push((stream, content));
@@ -296,10 +301,10 @@ fn comes_back(file: &File, spool: &Spool, stream: &Inflated, settings: Deflate) 
         made.clear();
         Ok(same)
     };
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; TRIED];
     let mut at = 0;
     while at < stream.plain {
-        let len = (stream.plain - at).min(PIECE as u64) as usize;
+        let len = (stream.plain - at).min(TRIED as u64) as usize;
         spool.read(&mut piece[..len], stream.at + at).map_err(failed)?;
         deflater.write(&piece[..len], &mut made)?;
         at += len as u64;

@@ -2,7 +2,7 @@
 
 use errbar_codec::coder::LzmaContexts;
 use errbar_codec::pipeline::{Encoded, NONE, stage};
-use errbar_codec::{Coder, Codes, DType, Registry, Result, Values, Words, coder};
+use errbar_codec::{Coder, Codes, DType, Registry, Result, Tolerance, Values, Words, coder};
 use errbar_format::record::PipelineRecord;
 use errbar_format::zstd_frame;
 
@@ -46,17 +46,46 @@ fn are_fewer(len: usize, bytes: &[u8], mode: Mode) -> bool {
     zstd_frame::compress(bytes, 1).is_ok_and(|frame| len as f64 <= share * frame.len() as f64)
 }
 
+/// Codes the bytes of many small files together.
+///
+/// # Errors
+/// As [`encode_best`].
+pub(crate) fn encode_small_files(registry: &Registry, planner: &dyn Planner, bytes: Vec<u8>, mode: Mode) -> Result<Encoded> {
+    struct OfSmallFiles<'a>(&'a dyn Planner);
+    impl Planner for OfSmallFiles<'_> {
+        fn families(&self, values: &Values, _: &Tolerance, mode: Mode) -> Vec<Vec<PipelineRecord>> {
+            self.0.families_of_small_files(values, mode)
+        }
+    }
+    let values = Values::from_bytes(DType::Bytes, false, &[bytes.len() as u64], bytes)?;
+    Ok(encode_best(registry, &OfSmallFiles(planner), &values, None, mode, None)?.0)
+}
+
 /// What is tried for plain bytes.
 pub(super) fn candidates(values: &Values, mode: Mode) -> Vec<PipelineRecord> {
-    if let (Words::U8(bytes), Mode::Small) = (&values.bits.words, mode) {
-        return vec![pipeline(NONE, &[], stage("lzma", coder::Lzma::params(contexts(bytes), EFFORT)))];
+    match mode {
+        Mode::Balanced => vec![zstd(THOROUGH)],
+        Mode::Fast | Mode::Small => candidates_for_small_files(values, mode),
     }
-    let level = match &values.bits.words {
-        Words::U8(bytes) if mode == Mode::Balanced && long_matches_serve(bytes) => coder::Zstd::LONG_MATCHES,
-        _ => zstd_level(mode),
-    };
-    vec![pipeline(NONE, &[], stage("zstd", coder::Zstd::params(level)))]
 }
+
+/// … and for the bytes of small files, each of which costs more to open than to code.
+pub(super) fn candidates_for_small_files(values: &Values, mode: Mode) -> Vec<PipelineRecord> {
+    vec![match (&values.bits.words, mode) {
+        (Words::U8(bytes), Mode::Small) => pipeline(NONE, &[], stage("lzma", coder::Lzma::params(contexts(bytes), EFFORT))),
+        (Words::U8(bytes), Mode::Balanced) if long_matches_serve(bytes) => zstd(coder::Zstd::LONG_MATCHES),
+        _ => zstd(zstd_level(mode)),
+    }]
+}
+
+fn zstd(level: i8) -> PipelineRecord {
+    pipeline(NONE, &[], stage("zstd", coder::Zstd::params(level)))
+}
+
+/// The lowest level at which zstd weighs what a match costs against what it saves. Numbers in text and
+/// lists of atoms take 15 to 40 % less than at level 6, prose 8 %, at 4 MB/s; level 19 gains 1 to 5 %
+/// more in twice the time.
+const THOROUGH: i8 = 16;
 
 /// What lzma spends where the size is all that counts.
 const EFFORT: u8 = 7;
@@ -121,13 +150,12 @@ mod tests {
     use crate::planner::CorePlanner;
 
     fn level(bytes: Vec<u8>) -> String {
-        let values = Values::from_bytes(DType::Bytes, false, &[bytes.len() as u64], bytes).expect("bytes");
-        let (encoded, _) = encode_best(&Registry::core(), &CorePlanner, &values, None, Mode::Balanced, None).expect("coded");
+        let encoded = encode_small_files(&Registry::core(), &CorePlanner, bytes, Mode::Balanced).expect("coded");
         pipeline::describe(&Registry::core(), &encoded.pipeline)
     }
 
     #[test]
-    fn numbers_get_long_matches_and_words_level_6() {
+    fn numbers_in_small_files_get_long_matches_and_words_level_6() {
         let mut state = 1u64;
         let mut draw = |n: u64| {
             state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);

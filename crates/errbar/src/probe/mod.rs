@@ -6,7 +6,7 @@ mod cost;
 mod form;
 mod rows;
 
-use errbar_format::DType;
+use errbar_format::{DType, zstd_frame};
 
 use self::cost::Costs;
 use self::form::{FORMS, Form};
@@ -62,7 +62,28 @@ pub(crate) fn parts(bytes: &[u8]) -> Vec<Part> {
         at = range.end;
     }
     parts.plain(bytes.len() - at);
+    if parts.0.len() > 2 && repeat_each_other(bytes, &parts.0) {
+        return vec![Part { len: bytes.len(), numbers: None }];
+    }
     parts.0
+}
+
+/// What all parts take together, as a share of what they take one by one, below which they repeat each
+/// other too much to be parted.
+const TOGETHER: f64 = 0.6;
+
+/// Whether parts are much like one another, such as the frames of a trajectory in which little moves.
+fn repeat_each_other(bytes: &[u8], parts: &[Part]) -> bool {
+    let size = |bytes: &[u8]| zstd_frame::compress(bytes, 1).map_or(bytes.len(), |frame| frame.len());
+    let mut at = 0;
+    let one_by_one: usize = parts
+        .iter()
+        .map(|part| {
+            at += part.len;
+            size(&bytes[at - part.len..at])
+        })
+        .sum();
+    (size(bytes) as f64) < TOGETHER * one_by_one as f64
 }
 
 struct Parts(Vec<Part>);

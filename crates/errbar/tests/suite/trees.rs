@@ -37,6 +37,36 @@ fn everything_comes_back_with_modes_times_and_links() {
 }
 
 #[test]
+fn copies_share_their_blocks_where_the_same_rules_are_about_them() {
+    let dir = tempfile::tempdir().expect("tmp");
+    let (root, out) = (dir.path().join("t"), dir.path().join("o"));
+    sample(&root);
+    let [once, noise] = ["run/deep/big.npy", "run/noise.bin"].map(|path| fs::read(root.join(path)).expect("there"));
+    let alone = pack(&root, &[]).len();
+    for (copy, of) in [("z/T-again.npy", &once), ("a.npy", &once), ("z/noise", &noise)] {
+        fs::create_dir_all(root.join("z")).expect("made");
+        fs::write(root.join(copy), of).expect("written");
+    }
+    let bytes = pack(&root, &[]);
+    assert!(bytes.len() < alone + 4096, "{} {alone}", bytes.len());
+    let archive = open(&bytes).expect("opens");
+    let same_as = |path: &str| match archive.entry(path.as_bytes()).expect("readable").expect("there").body {
+        Body::File(file) => file.same_as,
+        _ => None,
+    };
+    assert_eq!(["a.npy", "run/deep/big.npy", "z/T-again.npy"].map(same_as), [None, Some(b"a.npy".to_vec()), Some(b"a.npy".to_vec())]);
+    assert!(Verifier::new().verify(&archive).expect("readable").problems.is_empty());
+    assert_eq!(unpack(&archive, &out, 0), 0);
+    assert_eq!(describe(&root), describe(&out));
+    let archive = open(&pack(&root, &["z/*=abs=0.1"])).expect("opens");
+    let bounded = |path: &str| match archive.entry(path.as_bytes()).expect("readable").expect("there").body {
+        Body::File(file) => (file.same_as.is_some(), file.variables[0].receipt.is_some()),
+        _ => (false, false),
+    };
+    assert_eq!(["run/deep/big.npy", "z/T-again.npy"].map(bounded), [(true, false), (false, true)]);
+}
+
+#[test]
 fn holes_stay_holes() {
     let dir = tempfile::tempdir().expect("tmp");
     let (root, out) = (dir.path().join("t"), dir.path().join("o"));
