@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 files=${1:-100000} mebibytes=${2:-2048}
-cargo build --quiet --release --locked --package errbar-cli
+cargo build --quiet --release --locked --bin errbar
 errbar=${CARGO_TARGET_DIR:-target}/release/errbar
 folder=$(mktemp -d "${TMPDIR:-target}/cost.XXXXXX")
 trap 'rm -rf "$folder"' EXIT

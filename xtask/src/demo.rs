@@ -9,7 +9,7 @@ const SAMPLE: &str = "testdata/sample";
 /// Packs the sample with its policy, verifies it against the originals, lists it, unpacks it and
 /// compares. Gives nothing to complain about unless a command fails.
 pub fn run() -> Result<Vec<String>> {
-    run_command(Command::new("cargo").args(["build", "--quiet", "--release", "--locked", "--package", "errbar-cli"]))?;
+    run_command(Command::new("cargo").args(["build", "--quiet", "--release", "--locked", "--bin", "errbar"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let folder = target.join("demo");
     let _ = std::fs::remove_dir_all(&folder);

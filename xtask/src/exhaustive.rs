@@ -191,7 +191,7 @@ fn runs(share: &Share) -> (u64, Vec<String>) {
 pub fn run(word: &str) -> Result<Vec<String>> {
     let Some(share) = share(word) else { return Ok(vec!["usage: cargo xtask exhaustive SECONDS | --all".into()]) };
     if cfg!(debug_assertions) {
-        let optimised = ["run", "--quiet", "--release", "--locked", "--package", "xtask", "--", "exhaustive", word];
+        let optimised = ["run", "--quiet", "--release", "--locked", "--bin", "xtask", "--", "exhaustive", word];
         let status = Command::new("cargo").args(optimised).status()?;
         return Ok(if status.success() { Vec::new() } else { vec!["not every pattern is served".into()] });
     }

@@ -45,25 +45,28 @@ fn exact(encoded: &Encoded) -> u64 {
     encoded.receipt.as_ref().expect("a bound was given").exact
 }
 
+/// Judges each stage on a thread of its own, because it takes a while.
+fn all_conform<S: ?Sized + Sync>(stages: &[&'static S], check: fn(&'static S) -> std::result::Result<(), String>) {
+    std::thread::scope(|scope| {
+        for &stage in stages {
+            scope.spawn(move || assert_eq!(check(stage), Ok(())));
+        }
+    });
+}
+
 #[test]
 fn every_core_quantizer_conforms() {
-    for stage in Registry::core().quantizers() {
-        assert_eq!(conformance::check_quantizer(*stage), Ok(()));
-    }
+    all_conform(Registry::core().quantizers(), conformance::check_quantizer);
 }
 
 #[test]
 fn every_core_transform_conforms() {
-    for stage in Registry::core().transforms() {
-        assert_eq!(conformance::check_transform(*stage), Ok(()));
-    }
+    all_conform(Registry::core().transforms(), conformance::check_transform);
 }
 
 #[test]
 fn every_core_coder_conforms() {
-    for stage in Registry::core().coders() {
-        assert_eq!(conformance::check_coder(*stage), Ok(()));
-    }
+    all_conform(Registry::core().coders(), conformance::check_coder);
 }
 
 #[test]
