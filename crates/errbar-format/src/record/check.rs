@@ -214,7 +214,7 @@ impl Entry {
             }
             Body::Symlink { .. } => Ok(()),
             Body::HardLink { target } => path::check(target),
-            Body::File(file) => file.same_as.as_ref().map_or(Ok(()), |path| path::check(path)).and_then(|()| file.check()),
+            Body::File(file) => file.check(),
         }
     }
 }
@@ -312,6 +312,7 @@ impl FileBody {
     }
 
     fn check(&self) -> Result<()> {
+        self.same_as.as_deref().map_or(Ok(()), path::check)?;
         for variable in &self.variables {
             variable.check()?;
         }

@@ -13,7 +13,7 @@ use errbar_format::{Error, Result, frame, record};
 
 use super::VariableReport;
 use super::spool::Spool;
-use super::twins::{Content, Twins};
+use super::twins::{Content, Twin, Twins};
 use crate::parallel::{Lane, Pool};
 use crate::planner::{PRECEDENT_BLOCKS, Planner, Precedent, Reason, encode_best, encode_bytes, encode_small_files};
 use crate::policy::Mode;
@@ -184,9 +184,10 @@ struct Waiting {
     bounds: Vec<Vec<Bound>>,
     variables: Vec<Running>,
     dropped: bool,
-    /// What others may be the same as, or what it is the same as itself.
+    /// What others may be the same as.
     content: Option<Content>,
-    is_twin: bool,
+    /// The file, if it is the same as an earlier one; it has no entry then.
+    twin: Option<Twin>,
 }
 
 /// Blocks and entries on their way to the writer.
@@ -242,7 +243,7 @@ impl<W: Write> Blocks<W> {
             variables,
             dropped: false,
             content: None,
-            is_twin: false,
+            twin: None,
         });
         self.first + self.waiting.len() as u64 - 1
     }
@@ -375,10 +376,11 @@ impl<W: Write> Blocks<W> {
     }
 
     /// A file of the same content as an earlier one.
-    pub(super) fn push_twin(&mut self, entry: Entry, content: Content) -> Result<()> {
-        let (after, id) = (self.submitted, self.push(Some(entry), None, Vec::new(), false));
+    pub(super) fn push_twin(&mut self, twin: Twin) -> Result<()> {
+        let after = self.submitted;
+        let id = self.push(None, Some(after), Vec::new(), false);
         if let Some(file) = self.file(id) {
-            (file.after, file.content, file.is_twin) = (Some(after), Some(content), true);
+            file.twin = Some(twin);
         }
         self.flush_if_crowded()?;
         self.write_ready()
@@ -441,13 +443,13 @@ impl<W: Write> Blocks<W> {
         while self.waiting.front().is_some_and(|waiting| waiting.is_ready(self.written)) {
             let Some(mut waiting) = self.waiting.pop_front() else { break };
             self.first += 1;
-            let Some(mut entry) = waiting.entry.take().filter(|_| !waiting.dropped) else { continue };
-            if let Some(content) = waiting.content.as_ref().filter(|_| waiting.is_twin) {
-                self.twins.fill(content, &mut entry)?;
+            if let Some(twin) = waiting.twin.take() {
+                let entry = self.twins.entry(twin)?;
                 self.report_twin(&entry);
                 self.writer.entry(&entry)?;
                 continue;
             }
+            let Some(mut entry) = waiting.entry.take().filter(|_| !waiting.dropped) else { continue };
             let mut choices = Vec::new();
             if let Body::File(file) = &mut entry.body {
                 for &(slot, number) in &waiting.parts {

@@ -17,6 +17,7 @@ use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
 use super::overlay::Overlay;
 use super::plan::{ArrayPlan, Plan, layout_of, plan_arrays};
 use super::stream::Undone;
+use super::twins::Twin;
 use crate::planner::Precedent;
 use crate::policy::Mode;
 use crate::probe::{self, Part};
@@ -67,14 +68,12 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     let policy = Arc::clone(&run.packer.policy);
     let rules = policy.rules_about(&found.path);
     if runs.is_none() && size > SMALL_FILE {
-        let twin = run.blocks.twins.find(&file, size, &rules).and_then(|twin| still_the_same(&file, &metadata).map(|()| twin));
-        match twin {
+        let content = run.blocks.twins.find(&file, size, &rules);
+        match content.and_then(|content| still_the_same(&file, &metadata).map(|()| content)) {
             Ok(None) => {}
             Ok(Some(content)) => {
-                // Its twin's body takes the place of this one.
-                let entry = Entry { path: found.path.clone(), body: Body::Directory, attributes: Some(attributes), extensions: Vec::new() };
                 run.progress.bytes_done += size;
-                return run.blocks.push_twin(entry, content).map(Ok);
+                return run.blocks.push_twin(Twin { path: found.path.clone(), attributes, content }).map(Ok);
             }
             Err(problem) => return Ok(Err(problem)),
         }

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::Arc;
 
 use errbar_dissect::ReadAt;
-use errbar_format::record::{Body, Entry, FileBody};
-use errbar_format::{Error, Hash, Result};
+use errbar_format::record::{Attributes, Body, Entry, FileBody, PathBytes};
+use errbar_format::{Error, Hash, Kind, Result};
 
 use super::load::unreadable;
 
@@ -22,13 +21,20 @@ pub(super) struct Content {
     pub(super) rules: Vec<usize>,
 }
 
+/// A file that is the same as an earlier one.
+pub(super) struct Twin {
+    pub(super) path: PathBytes,
+    pub(super) attributes: Attributes,
+    pub(super) content: Content,
+}
+
 /// The files packed so far that others may be the same as.
 #[derive(Default)]
 pub(super) struct Twins {
     /// By their size, so that few files are read for their hash alone.
     sizes: HashMap<u64, Vec<Content>>,
     /// Their entries, as written.
-    entries: HashMap<Content, Arc<Entry>>,
+    entries: HashMap<Content, Entry>,
     remembered: usize,
 }
 
@@ -64,21 +70,18 @@ impl Twins {
 
     /// Keeps an entry as it is written.
     pub(super) fn keep(&mut self, content: Content, entry: &Entry) {
-        self.entries.insert(content, Arc::new(entry.clone()));
+        self.entries.insert(content, entry.clone());
     }
 
-    /// Gives `entry` the content of its twin.
+    /// The entry of a file that is the same as an earlier one.
     ///
     /// # Errors
-    /// None where the twin was kept.
-    pub(super) fn fill(&self, content: &Content, entry: &mut Entry) -> Result<()> {
-        let lost = || Error::new(errbar_format::Kind::Io, "the file with the same content is not there; please report this");
-        let twin = self.entries.get(content).ok_or_else(lost)?;
-        entry.body = match &twin.body {
-            Body::File(file) => Body::File(FileBody { same_as: Some(twin.path.clone()), ..file.clone() }),
-            other => other.clone(),
-        };
-        entry.extensions.clone_from(&twin.extensions);
-        Ok(())
+    /// None where that one was kept.
+    pub(super) fn entry(&self, Twin { path, attributes, content }: Twin) -> Result<Entry> {
+        let lost = || Error::new(Kind::Io, "the file with the same content is not there; please report this");
+        let first = self.entries.get(&content).ok_or_else(lost)?;
+        let Body::File(file) = &first.body else { return Err(lost()) };
+        let body = Body::File(FileBody { same_as: Some(first.path.clone()), ..file.clone() });
+        Ok(Entry { path, body, attributes: Some(attributes), extensions: first.extensions.clone() })
     }
 }
