@@ -37,6 +37,7 @@ import numpy as np
 import reader_filters as filters
 import reader_lines as lines
 import reader_scanlines as scanlines
+import reader_streams as streams
 from reader_base import (
     DTYPES, MAX_BLOCK, MAX_BOUNDS, MAX_DIMS, MAX_DOCUMENT, MAX_FILTERS, MAX_INLINE, MAX_LEVEL, MAX_NAME, MAX_PAGE, MAX_PARAMS, MAX_PATH, MAX_PAYLOAD, MAX_RECORD, MAX_ROWS,
     MAX_TRANSFORMS, PAGE_TARGET, ArchiveError, DType, corrupt, limit, product, refused, unsupported, unzstd,
@@ -337,6 +338,15 @@ CELL = record(
     ),
     pad=one_of(none={}, before={"width": u16}, behind={"width": u16}, zeros={"width": u16}),
 )  # fmt: skip
+RASTER = {"item": u8, "big_endian": flag, "samples": u16, "row": u32}
+FILTER = one_of(
+    shuffle={"item": u32}, deflate={"level": u8, "mem_level": u8}, fletcher32={}, difference=RASTER, float_difference=RASTER,
+    libdeflate={"level": u8}, lzw={"full": u16, "gap": u16}, bits={"width": u8},
+)  # fmt: skip
+MAKER = one_of(
+    deflate={"level": u8, "mem_level": u8, "window_bits": u8, "strategy": u8},
+    filters={"piece": u64, "filters": many(FILTER), "base64": flag},
+)
 SEGMENT = one_of(
     inline={"data": blob},
     hole={"length": u64},
@@ -345,19 +355,11 @@ SEGMENT = one_of(
     variable={"index": u32},
     records={"first": u32, "count": u32},
     chunk={"variable": u32, "index": u64, "length": u64, "skipped": u32},
-    stream={
-        "segments": u32, "deflate": record(level=u8, mem_level=u8, window_bits=u8, strategy=u8), "length": u64, "crc": u32,
-        "pieces": many(record(length=u64, behind=blob)),
-    },
+    stream={"segments": u32, "maker": MAKER, "length": u64, "crc": u32, "pieces": many(record(length=u64, behind=blob))},
     lines={"first": u32, "length": u64, "cells": many(CELL), "end": blob},
     scanlines={"first": u32},
 )
 HOLD_WHOLE = ("variable", "records", "lines", "scanlines")  # segments that hold all of their variables
-RASTER = {"item": u8, "big_endian": flag, "samples": u16, "row": u32}
-FILTER = one_of(
-    shuffle={"item": u32}, deflate={"level": u8, "mem_level": u8}, fletcher32={}, difference=RASTER, float_difference=RASTER,
-    libdeflate={"level": u8}, lzw={"full": u16, "gap": u16}, bits={"width": u8},
-)  # fmt: skip
 CHUNKS = record(shape=many(u64), filters=many(FILTER), padding=blob)
 VARIABLE = record(
     name=text, dtype=dtype, big_endian=flag, column_major=flag, shape=many(u64), block_shape=many(u64), first_block=u64,
@@ -517,7 +519,7 @@ def check_chunks(v: Any) -> None:
     whole = len(chunk) == len(v.shape) and all(c > 0 and (b % c == 0 or b >= n) for c, b, n in zip(chunk, v.block_shape, v.shape))
     if not whole or len(v.chunks.padding) not in (0, v.dtype.size) or product(*boxes(v.shape, chunk)) is None:
         raise corrupt("EB-V04", "chunks do not fit the blocks")
-    if not all(map(filters.is_possible, steps)) or sum(f.kind in filters.STREAMS for f in steps) > 1:
+    if not filters.are_possible(steps):
         raise corrupt("EB-V04", "filter has impossible parameters, or a stream is put into another")
 
 
@@ -558,9 +560,9 @@ class OpenStream:
 
     def __init__(self, s: Any) -> None:
         self.segments, self.length, self.plain = s.segments, s.length, 0
-        d = s.deflate
-        if not (s.segments and 1 <= d.level <= 9 and 1 <= d.mem_level <= 9 and 9 <= d.window_bits <= 15 and d.strategy <= 4):
-            raise corrupt("EB-E11", "stream has no content, or settings that zlib does not take")
+        self.compresses = streams.compresses(s.maker)
+        if not (s.segments and streams.is_possible(s.maker, MAX_BLOCK, MAX_FILTERS)):
+            raise corrupt("EB-E11", "stream has no content, or is made in no way that there is")
         if sum(piece.length for piece in s.pieces) > s.length or any(len(piece.behind) > MAX_INLINE for piece in s.pieces):
             raise limit("EB-E03", "pieces are longer than their stream, or too far apart")
 
@@ -568,8 +570,8 @@ class OpenStream:
         """The next segment of its content; gives whether it is the last."""
         if s.kind in ("hole", "chunk", "stream"):
             raise corrupt("EB-E11", f"{s.kind} in a stream")
-        if s.kind in HOLD_WHOLE and any(v.receipt for v in variables_of(file, s)):
-            raise corrupt("EB-E11", "variable in a stream may have lost something")
+        if self.compresses and s.kind in HOLD_WHOLE and any(v.receipt for v in variables_of(file, s)):
+            raise corrupt("EB-E11", "variable in a compressed stream may have lost something")
         self.segments -= 1
         self.plain += segment_len(file, s)
         if self.plain >= 1 << 64:
@@ -805,11 +807,11 @@ class Archive:
     def content(self, entry: Any) -> Iterator[bytes | int]:
         """A file's content piece by piece: bytes, or the length of a hole."""
         at, file = 0, entry.body  # streams count as their content
-        stream: Stream | None = None
+        stream: streams.Stream | None = None
         inside = 0  # segments of its content still to come
         for s in file.segments:
             if s.kind == "stream":
-                stream, inside = Stream(s), s.segments
+                stream, inside = streams.Stream(s), s.segments
                 continue
             for piece in self.segment(entry, s, at):
                 if stream and isinstance(piece, bytes):
@@ -966,51 +968,6 @@ class Archive:
         lossless = self.features is not None and not self.features & LOSSY
         if lossless and entry.body.hashes and entry.body.hashes.original != entry.body.hashes.restored:
             raise corrupt("EB-H02", f"{quote(entry.path)} differs from its original in an archive that says it has no loss")
-
-
-class Stream:
-    """A raw deflate stream that is made again of its content (filters.md)."""
-
-    PIECE = 65536  # what zlib is given at a time
-
-    def __init__(self, s: Any) -> None:
-        d = s.deflate
-        self.zlib = zlib.compressobj(d.level, zlib.DEFLATED, -d.window_bits, d.mem_level, d.strategy)
-        self.expected, self.held = (s.length, s.crc), bytearray()
-        self.len, self.crc = 0, 0
-        self.pieces = [(piece.length, piece.behind) for piece in reversed(s.pieces)]
-
-    def made(self, data: bytes) -> bytes:
-        self.len, self.crc = self.len + len(data), zlib.crc32(data, self.crc)
-        if self.len > self.expected[0]:
-            raise corrupt("EB-E10", "zlib makes another stream of its content")
-        return self.around(data)
-
-    def around(self, data: bytes) -> bytes:
-        """The next bytes of the stream with the other bytes of the file that stand in them."""
-        out = bytearray()
-        while self.pieces:
-            length, behind = self.pieces.pop()
-            out += data[:length]
-            if length > len(data):
-                self.pieces.append((length - len(data), behind))
-                return bytes(out)
-            out += behind
-            data = data[length:]
-        return bytes(out + data)
-
-    def write(self, content: bytes) -> Iterator[bytes]:
-        self.held += content
-        whole = len(self.held) // self.PIECE * self.PIECE
-        for at in range(0, whole, self.PIECE):
-            yield self.made(self.zlib.compress(self.held[at : at + self.PIECE]))
-        del self.held[:whole]
-
-    def end(self) -> bytes:
-        last = self.made(self.zlib.compress(self.held) + self.zlib.flush())
-        if (self.len, self.crc) != self.expected:
-            raise corrupt("EB-E10", "zlib makes another stream of its content")
-        return last
 
 
 def check_hash(entry: Any, hasher: Any) -> None:

@@ -26,6 +26,10 @@ def is_possible(f: Any) -> bool:
     return True
 
 
+def are_possible(steps: list[Any]) -> bool:
+    return all(map(is_possible, steps)) and sum(f.kind in STREAMS for f in steps) <= 1
+
+
 def apply(f: Any, data: bytes) -> bytes:
     match f.kind:
         case "shuffle":

@@ -2,10 +2,12 @@
 
 use errbar_codec::filter;
 use errbar_codec::scanlines::Scanlines;
+use errbar_codec::stream::Stream;
 use errbar_dissect::{
-    Dissector, Holds, Inside, Joined, Layout, Place, Raw, ReadAt, Siblings, Wrapper, described, dissect as with, dissectors,
+    Base64, Dissector, Holds, Inside, Joined, Layout, Place, Raw, ReadAt, Siblings, Wrapper, described, dissect as with, dissectors,
 };
 use errbar_format::DType;
+use errbar_format::record::Maker;
 
 use super::input::Input;
 
@@ -28,10 +30,14 @@ fn check(layout: &Layout, file: &[u8]) {
 
 /// Reads the pieces of a stream, and takes the file for what it inflates to.
 fn look_inside(place: &Place, wrapper: &Wrapper, inside: &Inside, file: &[u8]) {
-    if let Wrapper::Pieces { cuts, .. } = wrapper {
-        let length = cuts.iter().fold(place.length, |length, (_, behind)| length - behind);
-        let mut stream = vec![0; length as usize];
-        Joined::new(&file, (place.offset, length), cuts).read_at(&mut stream, 0).expect("pieces lie in the file");
+    match wrapper {
+        Wrapper::Raw | Wrapper::Gzip | Wrapper::Zlib { base64: false, .. } => {}
+        Wrapper::Pieces { cuts, .. } => {
+            let length = cuts.iter().fold(place.length, |length, (_, behind)| length - behind);
+            let mut stream = vec![0; length as usize];
+            Joined::new(&file, (place.offset, length), cuts).read_at(&mut stream, 0).expect("pieces lie in the file");
+        }
+        Wrapper::Zlib { .. } | Wrapper::Base64 => decode(place, file),
     }
     let inner = inside.dissect(&file);
     for place in &inner.places {
@@ -41,6 +47,18 @@ fn look_inside(place: &Place, wrapper: &Wrapper, inside: &Inside, file: &[u8]) {
         let new = || Scanlines::of(&image.shape, image.dtype.size());
         let (types, pixels) = new().undo(lines).expect("scanlines that were looked at");
         assert_eq!(new().filter(&types, &pixels).expect("just undone"), lines);
+    }
+}
+
+/// Reads what a text stands for: it stands for that alone.
+fn decode(place: &Place, file: &[u8]) {
+    let Ok(decoded) = Base64::new(&file, place.offset, place.length) else { return };
+    let mut bytes = vec![0; decoded.size() as usize];
+    if decoded.read_at(&mut bytes, 0).is_ok() {
+        let (maker, mut text) = (Maker::Filters { piece: 1, filters: vec![], base64: true }, Vec::new());
+        let mut stream = Stream::new(&maker).expect("no memory is needed");
+        stream.write(&bytes, &mut text).and_then(|()| stream.finish(&mut text)).expect("no memory is needed");
+        assert_eq!(text, file[place.offset as usize..][..place.length as usize], "another text for the same bytes");
     }
 }
 

@@ -148,6 +148,21 @@ def zarr(path):
     yield "data", np.asarray(chunked.open_array(root, mode="r")[...])
 
 
+def vtk_xml(path):
+    import vtk
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    file = vtk.vtkXMLGenericDataObjectReader()
+    file.SetFileName(str(path))
+    file.Update()
+    data = file.GetOutput()
+    for kind, attributes in [("points", data.GetPointData()), ("cells", data.GetCellData())]:
+        for i in range(attributes.GetNumberOfArrays()):
+            yield f"{kind}/{attributes.GetArrayName(i)}", vtk_to_numpy(attributes.GetArray(i))
+    if isinstance(data, vtk.vtkPointSet):
+        yield "points", vtk_to_numpy(data.GetPoints().GetData())
+
+
 def beside(path):
     """What reads a file whose header is another one."""
     header = path.with_suffix(".hdr")
@@ -174,6 +189,8 @@ def reader(path):
         found.append(dicom)
     if head[344:348] == b"n+1\0" or head[4:8] == b"n+2\0":
         found.append(nifti)
+    if b"<VTKFile" in head[:512]:
+        found.append(vtk_xml)
     suffixes = {".mrc": mrc, ".map": mrc, ".mat": matlab}
     if not found and path.suffix in suffixes:
         found.append(suffixes[path.suffix])

@@ -695,6 +695,13 @@ def vtk():
         attach(data.GetCellData(), "level", smooth((24,), "i2"))
         return data
 
+    def larger_image():
+        data = vtk.vtkImageData()
+        data.SetDimensions(12, 10, 8)
+        attach(data.GetPointData(), "heat", smooth((960,)))
+        attach(data.GetCellData(), "flow", smooth((693, 3)))
+        return data
+
     def points():
         data = vtk.vtkUnstructuredGrid()
         place = vtk.vtkPoints()
@@ -741,22 +748,36 @@ def vtk():
             else:
                 yield file, "cells", np.concatenate([[4, *ends[:4]], [4, *ends[4:]]]).astype("i4")
 
-    for file, wide, big in [("vtk.vti", False, False), ("vtk-big.vti", True, True), ("vtk.vtu", True, False)]:
-        mesh = file == "vtk.vtu"
+    for file, wide, big, inline, base64, block in [
+        ("vtk.vti", False, False, False, False, None),
+        ("vtk-big.vti", True, True, False, False, None),
+        ("vtk.vtu", True, False, False, False, None),
+        ("vtk-base64.vti", False, True, True, True, None),
+        ("vtk-base64.vtu", True, False, False, True, None),
+        # Large enough that it pays to make the streams again.
+        ("vtk-zlib.vti", False, True, True, True, 2000),
+        ("vtk-zlib-raw.vti", True, False, False, False, 1 << 15),
+        ("vtk-zlib-base64.vti", True, False, False, True, 8000),
+    ]:
+        mesh = file.endswith(".vtu")
         writer = vtk.vtkXMLUnstructuredGridWriter() if mesh else vtk.vtkXMLImageDataWriter()
         writer.SetFileName(str(HERE / file))
-        writer.SetDataModeToAppended()
-        writer.EncodeAppendedDataOff()
-        writer.SetCompressorTypeToNone()
+        writer.SetDataModeToBinary() if inline else writer.SetDataModeToAppended()
+        writer.SetEncodeAppendedData(base64)
+        if block:
+            writer.SetCompressorTypeToZLib()
+            writer.SetBlockSize(block)
+        else:
+            writer.SetCompressorTypeToNone()
         writer.SetHeaderTypeToUInt64() if wide else writer.SetHeaderTypeToUInt32()
         writer.SetByteOrderToBigEndian() if big else writer.SetByteOrderToLittleEndian()
-        writer.SetInputData(points() if mesh else image())
+        writer.SetInputData(points() if mesh else larger_image() if block else image())
         writer.Write()
         reader = vtk.vtkXMLUnstructuredGridReader() if mesh else vtk.vtkXMLImageDataReader()
         reader.SetFileName(str(HERE / file))
         reader.Update()
         data = reader.GetOutput()
-        yield from found(file, data, [None, None] if mesh else box)
+        yield from found(file, data, [None, None] if mesh else [(8, 10, 12), (7, 9, 11)] if block else box)
         if mesh:
             yield file, "Points", vtk_to_numpy(data.GetPoints().GetData())
             yield file, "Cells/connectivity", vtk_to_numpy(data.GetCells().GetConnectivityArray())

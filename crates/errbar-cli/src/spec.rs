@@ -65,6 +65,7 @@ documents! {
     "reader_repeat.py"
     "reader_scanlines.py"
     "reader_stages.py"
+    "reader_streams.py"
     "registry.toml"
     "requirements.txt"
     "stages/bitpack.md"

@@ -4,8 +4,8 @@
 //! and answers for what is lost, [transforms](transform) and a [coder] write the codes and
 //! lose nothing. [`pipeline::encode`] decodes what it has coded and [checks](check) every value
 //! in exact arithmetic before anybody sees the result. This crate knows no archive. A [filter]
-//! is no stage: it is what the format of the packed file did to its own bytes, made again; so are a
-//! [deflate] stream and [scanlines].
+//! is no stage: it is what the format of the packed file did to its own bytes, made again; so are
+//! [streams](stream) and [scanlines].
 //!
 //! To add a stage: one file under `quantizer`, `transform` or `coder`, one line in
 //! [`Registry::core`], one page under `spec/stages`.
@@ -30,6 +30,7 @@ mod registry;
 pub mod scanlines;
 pub mod simd;
 pub mod stage;
+pub mod stream;
 pub mod transform;
 pub mod values;
 

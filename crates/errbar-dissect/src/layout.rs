@@ -165,11 +165,11 @@ pub enum Holds {
         /// Filters that this chunk was not put through, the first at bit 0.
         skipped: u32,
     },
-    /// Deflated bytes, which may hold arrays themselves.
+    /// A stream: deflated bytes, or text that stands for bytes. It may hold arrays itself.
     Stream(Wrapper, Inside),
 }
 
-/// How deflated bytes stand at a place.
+/// How a stream stands at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrapper {
     /// A raw stream begins there, and ends there or before the place does.
@@ -183,17 +183,38 @@ pub enum Wrapper {
         /// Bytes of each piece but the last, and bytes behind it that are none of the stream.
         cuts: Vec<(u64, u64)>,
     },
+    /// Streams of zlib one behind another, which together are the place.
+    Zlib {
+        /// Bytes that each but the last one inflates to.
+        piece: u64,
+        /// Whether they stand there as text, base64.
+        base64: bool,
+    },
+    /// Text that is the place: base64 of what is not deflated.
+    Base64,
 }
 
 impl Wrapper {
+    /// Whether what it holds is compressed.
+    pub fn is_compressed(&self) -> bool {
+        *self != Wrapper::Base64
+    }
+
+    /// Bytes of each piece but the last, and bytes behind it that are none of the stream.
+    pub fn cuts(&self) -> &[(u64, u64)] {
+        if let Wrapper::Pieces { cuts, .. } = self { cuts } else { &[] }
+    }
+
     /// Whether a place of `length` bytes holds it.
     fn fits(&self, length: u64) -> bool {
-        let Wrapper::Pieces { cuts, .. } = self else { return true };
-        cuts.iter().try_fold(0u64, |sum, (piece, behind)| sum.checked_add(*piece)?.checked_add(*behind)).is_some_and(|sum| sum <= length)
+        self.cuts()
+            .iter()
+            .try_fold(0u64, |sum, (piece, behind)| sum.checked_add(*piece)?.checked_add(*behind))
+            .is_some_and(|sum| sum <= length)
     }
 }
 
-/// What deflated bytes inflate to.
+/// What a stream holds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Inside {
     /// A file of this name: that of a member, or nothing where no other name is needed.
@@ -203,25 +224,27 @@ pub enum Inside {
         /// Whether its numbers are big-endian.
         big_endian: bool,
     },
-    /// The elements of this array.
-    Array(Box<Array>),
+    /// The elements of this array, behind so many other bytes.
+    Array(Box<Array>, u64),
     /// The scanlines of this image.
     Scanlines(Box<Array>),
 }
 
 impl Inside {
-    /// The name of what it inflates to; nothing where that has none.
+    /// The name of what it holds; nothing where that has none.
     pub fn name(&self) -> &str {
         if let Inside::File(name) = self { name } else { "" }
     }
 
-    /// Where the arrays lie in what it inflates to. What a stream cannot hold, chunks and other
+    /// Where the arrays lie in what it holds. What a stream cannot hold, chunks and other
     /// streams, is left out.
     pub fn dissect(&self, content: &dyn ReadAt) -> Layout {
         let mut layout = match self {
             Inside::File(_) => dissect(content, plain_dissectors()).0,
             Inside::Element { big_endian } => dissect(content, &[&Matrix { big_endian: *big_endian }]).0,
-            Inside::Array(array) => Some(Layout::of((**array).clone(), 0)).filter(|l| l.clone().settle(content.size())).unwrap_or_default(),
+            Inside::Array(array, at) => {
+                Some(Layout::of((**array).clone(), *at)).filter(|l| l.clone().settle(content.size())).unwrap_or_default()
+            }
             Inside::Scanlines(image) => png::scanlines(image, content).unwrap_or_default(),
         };
         layout.places.retain(|place| !matches!(place.holds, Holds::Stream(..)));

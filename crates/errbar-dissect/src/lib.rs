@@ -12,6 +12,7 @@ use errbar_format::{Error, Result};
 
 mod aiff;
 mod arrow;
+mod base64;
 mod beside;
 mod bmp;
 mod cf;
@@ -58,6 +59,7 @@ mod zlib;
 
 pub use aiff::Aiff;
 pub use arrow::Arrow;
+pub use base64::Base64;
 pub use beside::{Described, FORMATS as DESCRIBED_FORMATS, MAX_HEADER, Siblings, described};
 pub use bmp::Bmp;
 pub use dcd::Dcd;

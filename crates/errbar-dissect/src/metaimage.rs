@@ -89,7 +89,7 @@ pub(crate) fn header(cursor: &mut Cursor) -> Result<Header> {
 fn compressed_array(array: Array, size: u64, at: u64) -> Result<Layout> {
     let offset = at + zlib::HEADER;
     let length = size.checked_sub(offset).ok_or_else(|| not_this("data are cut"))?;
-    Ok(zlib::stream(offset, length, Inside::Array(Box::new(array))))
+    Ok(zlib::stream(offset, length, Inside::Array(Box::new(array), 0)))
 }
 
 /// `MET_LONG` is left out: writers differ in its size.

@@ -34,7 +34,7 @@ impl Dissector for Nrrd {
             // What is skipped before the data is skipped in what they inflate to.
             let length =
                 file.size().checked_sub(cursor.at).filter(|_| skipped == 0).ok_or_else(|| not_this("bytes are skipped in gzip"))?;
-            let holds = Holds::Stream(Wrapper::Gzip, Inside::Array(Box::new(array)));
+            let holds = Holds::Stream(Wrapper::Gzip, Inside::Array(Box::new(array), 0));
             return Ok(Layout { places: vec![Place { offset: cursor.at, length, holds }], ..Layout::default() });
         }
         let at = match u64::try_from(skipped) {

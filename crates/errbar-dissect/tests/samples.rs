@@ -199,8 +199,8 @@ fn layout_of(name: &str, file: &[u8]) -> (Layout, Option<&'static str>) {
     dissect(&file, &beside.into_iter().chain(dissectors().iter().copied()).collect::<Vec<_>>())
 }
 
-/// Samples whose arrays stand in streams: who packs inflates them, and finds the arrays then.
-const DEFLATED: [&str; 15] = [
+/// Samples whose arrays stand in streams: who packs undoes them, and finds the arrays then.
+const IN_STREAMS: [&str; 20] = [
     "detached-gzip.raw.gz",
     "gzip-nifti.nii.gz",
     "mat-deflated.mat",
@@ -212,6 +212,11 @@ const DEFLATED: [&str; 15] = [
     "png-grey.png",
     "png-palette.png",
     "png-rgb.png",
+    "vtk-base64.vti",
+    "vtk-base64.vtu",
+    "vtk-zlib-base64.vti",
+    "vtk-zlib-raw.vti",
+    "vtk-zlib.vti",
     "zarr-2-gzip.zarr/0.0",
     "zarr-2-zlib.zarr/0",
     "zarr-3-gzip.zarr/c/0/0",
@@ -233,7 +238,7 @@ fn arrays_are_those_that_the_reference_libraries_read() {
         let file = fs::read(folder().join(name)).expect("a sample");
         let (layout, by) = layout_of(name, &file);
         assert!(by.is_some(), "{name} is taken for bytes");
-        if DEFLATED.contains(&name) {
+        if IN_STREAMS.contains(&name) {
             assert!(layout.places.iter().any(|place| matches!(place.holds, Holds::Stream(..))), "{name}");
             continue;
         }

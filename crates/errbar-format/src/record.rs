@@ -23,7 +23,7 @@ mod segment;
 pub use bound::{Bound, Limit, Receipt};
 pub use chunks::{Chunks, Filter, Raster};
 pub use lines::{Cell, Pad, Print};
-pub use segment::{Deflate, Piece, Segment};
+pub use segment::{Deflate, Maker, Piece, Segment};
 
 /// Features that a reader must know to read an archive. An unknown bit means: unsupported.
 pub mod feature {

@@ -426,7 +426,7 @@ impl FileComparison<'_> {
             Ok(())
         })?;
         check_hash(self.file, &hasher)?;
-        scattered.compare_chunks(self, &mut running)?;
+        scattered.compare_encoded(self, &mut running)?;
         self.conclude(running, report)?;
         match first_difference {
             Some(at) => Err(differs(&format!("content differs from byte {at} on"))),

@@ -4,6 +4,7 @@ mod blocks;
 mod chunks;
 mod file;
 pub(crate) mod gather;
+mod judge;
 mod lines;
 mod load;
 mod overlay;

@@ -1,13 +1,14 @@
 //! Deflate streams that are made again of their content.
 
-use errbar_codec::deflate::Deflater;
-use errbar_format::limits::MAX_INLINE;
-use errbar_format::record::{BlockPlace, Deflate, Entry, FileBody, PartRef, Segment, Variable};
+use errbar_codec::stream::Stream;
+use errbar_format::limits::{MAX_BLOCK, MAX_FILTERS, MAX_INLINE};
+use errbar_format::record::{BlockPlace, Deflate, Entry, FileBody, FileHashes, Filter, Maker, PartRef, Segment, Variable};
 use errbar_format::{DType, Kind};
 
 use super::accept::counting;
-use crate::builder::{Archive, Builder};
-use crate::content::{body_mut, file, run_block, stored};
+use super::blocks::receipt;
+use crate::builder::{Archive, Builder, hash};
+use crate::content::{Coded, body_mut, file, pipeline, run_block, stored};
 use crate::vectors::Vector;
 
 /// What most writers of gzip and ZIP tell zlib.
@@ -21,19 +22,32 @@ pub fn vectors() -> Vec<Vector> {
             settings(),
             "streams of several pieces of 65,536 bytes, one for each of some settings of zlib",
         ),
+        Vector::accept("accept-stream-filters", filters(), "streams that filters make piece by piece, as bytes and as text"),
         another("length", |_, length, _| *length -= 1, "as many bytes as the segment says"),
         another("crc", |_, _, crc| *crc ^= 1, "of the CRC-32 that the segment says"),
-        another("level", |deflate, _, _| deflate.level = 1, "made with the settings of the segment"),
+        another("level", |maker, _, _| *maker = Maker::Deflate(Deflate { level: 1, ..USUAL }), "made with the settings of the segment"),
+        another("maker", |maker, _, _| *maker = text(9, &[]), "made by the maker of the segment"),
     ];
+    all.push(compressed_with_receipt());
     all.extend(broken());
     all
 }
 
-/// The stream of some content, and its segment, which `segments` segments of content follow.
+/// The deflate stream of some content, and its segment, which `segments` segments of content follow.
 pub fn stream(deflate: Deflate, segments: u32, content: &[u8]) -> (Segment, Vec<u8>) {
-    let (mut deflater, mut made) = (Deflater::new(deflate).expect("memory"), Vec::new());
-    deflater.write(content, &mut made).and_then(|()| deflater.finish(&mut made)).expect("memory");
-    (Segment::Stream { segments, deflate, length: made.len() as u64, crc: crc32fast::hash(&made), pieces: vec![] }, made)
+    stream_by(Maker::Deflate(deflate), segments, content)
+}
+
+/// The same by any maker.
+fn stream_by(maker: Maker, segments: u32, content: &[u8]) -> (Segment, Vec<u8>) {
+    let (mut stream, mut made) = (Stream::new(&maker).expect("memory"), Vec::new());
+    stream.write(content, &mut made).and_then(|()| stream.finish(&mut made)).expect("memory");
+    (Segment::Stream { segments, maker, length: made.len() as u64, crc: crc32fast::hash(&made), pieces: vec![] }, made)
+}
+
+/// Filters that make text.
+fn text(piece: u64, filters: &[Filter]) -> Maker {
+    Maker::Filters { piece, filters: filters.to_vec(), base64: true }
 }
 
 /// Text with matches, near and far.
@@ -102,6 +116,47 @@ fn settings() -> Archive {
     b.finish()
 }
 
+/// One file for each of some makers, of content in two segments, the end of the first not being that of a piece; and one of
+/// text that holds a variable which has lost something.
+fn filters() -> Archive {
+    let mut b = Builder::lossy("stream-filters");
+    let (zlib, shuffle) = (Filter::Deflate { level: 5, mem_level: 8 }, Filter::Shuffle { item: 4 });
+    let bounded = bounded("bounded", &mut b, text(1, &[]));
+    b.entry(bounded);
+    let makers = [
+        ("bytes", Maker::Filters { piece: 100, filters: vec![zlib], base64: false }),
+        ("one-piece", Maker::Filters { piece: MAX_BLOCK, filters: vec![shuffle, zlib], base64: false }),
+        ("text", text(1, &[])),
+        ("text-of-blocks", text(100, &[zlib])),
+        ("text-of-sums", text(7, &[Filter::Fletcher32])),
+        ("text-of-whole-pieces", text(200, &[zlib])),
+    ];
+    for (path, maker) in makers {
+        let content = words(400);
+        let (segment, made) = stream_by(maker, 2, &content);
+        let (first, second) = content.split_at(251);
+        let segments = vec![segment, Segment::Inline(first.to_vec()), Segment::Inline(second.to_vec()), Segment::Inline(b"<".to_vec())];
+        b.entry(file(path, segments, vec![], &[&made[..], b"<"].concat()));
+    }
+    b.finish()
+}
+
+/// A file of a stream that holds some bytes and an array that has lost something.
+fn bounded(path: &str, b: &mut Builder, maker: Maker) -> Entry {
+    let array = counting(path, DType::F32, &[6]);
+    let mut entry = b.array_entry(&array, |extent, bytes| {
+        let (payload, receipt) = (bytes.to_vec(), Some(receipt(extent[0])));
+        Coded { pipeline: pipeline("none", &[], "store"), exact_len: 0, receipt, decoded: payload.clone(), payload }
+    });
+    let header = 24u32.to_le_bytes();
+    let (segment, made) = stream_by(maker, 2, &[&header[..], &array.bytes].concat());
+    let body = body_mut(&mut entry);
+    body.segments = vec![segment, Segment::Inline(header.to_vec()), Segment::Variable { index: 0 }];
+    body.size = made.len() as u64;
+    body.hashes = Some(FileHashes::of(hash(&made)));
+    entry
+}
+
 /// A file of a stream, which is made of the entry's bytes.
 fn entry(path: &str) -> Entry {
     let content = words(400);
@@ -110,17 +165,24 @@ fn entry(path: &str) -> Entry {
 }
 
 /// A stream that its content does not make.
-fn another(name: &str, edit: impl FnOnce(&mut Deflate, &mut u64, &mut u32), note: &str) -> Vector {
+fn another(name: &str, edit: impl FnOnce(&mut Maker, &mut u64, &mut u32), note: &str) -> Vector {
     let mut b = Builder::new(&format!("e10-{name}"));
     let mut bad = entry("bad");
     let body = body_mut(&mut bad);
-    if let Segment::Stream { deflate, length, crc, .. } = &mut body.segments[0] {
-        edit(deflate, length, crc);
+    if let Segment::Stream { maker, length, crc, .. } = &mut body.segments[0] {
+        edit(maker, length, crc);
         body.size = *length;
     }
     b.entry(bad);
     b.entry(entry("good"));
     Vector::damaged(Kind::Corrupt, "EB-E10", name, b.finish(), &["bad"], note)
+}
+
+fn compressed_with_receipt() -> Vector {
+    let mut b = Builder::lossy("e11-receipt");
+    let bad = bounded("a", &mut b, text(8, &[Filter::Deflate { level: 5, mem_level: 8 }]));
+    b.entry(bad);
+    Vector::refuse(Kind::Corrupt, "EB-E11", "receipt", b.finish(), "what is in a compressed stream is exact")
 }
 
 fn broken() -> Vec<Vector> {
@@ -132,13 +194,15 @@ fn broken() -> Vec<Vector> {
         Vector::refuse(kind, rule, name, b.finish(), note)
     };
     let e11 = |name: &str, edit: &dyn Fn(&mut FileBody), note: &str| with(Kind::Corrupt, "EB-E11", name, edit, note);
-    let settings = |name: &str, edit: fn(&mut Deflate), note: &str| {
+    let made_by = |name: &str, by: Maker, note: &str| {
         let edit = |body: &mut FileBody| match &mut body.segments[0] {
-            Segment::Stream { deflate, .. } => edit(deflate),
+            Segment::Stream { maker, .. } => *maker = by.clone(),
             _ => unreachable!("the file begins with a stream"),
         };
         e11(name, &edit, note)
     };
+    let settings = |name: &str, deflate: Deflate, note: &str| made_by(name, Maker::Deflate(deflate), note);
+    let zlib = Filter::Deflate { level: 5, mem_level: 8 };
     let count = |n: u32| {
         move |body: &mut FileBody| match &mut body.segments[0] {
             Segment::Stream { segments, .. } => *segments = n,
@@ -165,10 +229,15 @@ fn broken() -> Vec<Vector> {
         e11("content-missing", &count(2), "all of its content follows a stream"),
         e11("hole", &inside(Segment::Hole { length: 1 << 40 }), "no hole in a stream: it would be made of what is not there"),
         e11("nested", &inside(nested), "no stream in a stream"),
-        settings("level", |deflate| deflate.level = 0, "levels 1 to 9"),
-        settings("mem-level", |deflate| deflate.mem_level = 10, "memory levels 1 to 9"),
-        settings("window-bits", |deflate| deflate.window_bits = 8, "zlib makes no raw stream in a window of 256 bytes"),
-        settings("strategy", |deflate| deflate.strategy = 5, "strategies 0 to 4"),
+        settings("level", Deflate { level: 0, ..USUAL }, "levels 1 to 9"),
+        settings("mem-level", Deflate { mem_level: 10, ..USUAL }, "memory levels 1 to 9"),
+        settings("window-bits", Deflate { window_bits: 8, ..USUAL }, "zlib makes no raw stream in a window of 256 bytes"),
+        settings("strategy", Deflate { strategy: 5, ..USUAL }, "strategies 0 to 4"),
+        made_by("piece", text(0, &[zlib]), "pieces have bytes"),
+        made_by("large-piece", text(MAX_BLOCK + 1, &[]), "pieces are no larger than blocks"),
+        made_by("filter", text(1, &[Filter::Deflate { level: 10, mem_level: 8 }]), "filters are as those of chunks"),
+        made_by("two-streams", text(1, &[zlib, zlib]), "at most one filter compresses"),
+        made_by("filters", text(1, &[Filter::Fletcher32; MAX_FILTERS + 1]), "at most MAX_FILTERS filters"),
         with(Kind::Limit, "EB-E03", "stream", &long, "zlib makes no stream so long"),
     ]
 }

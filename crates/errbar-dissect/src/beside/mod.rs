@@ -81,7 +81,7 @@ impl Dissector for Described {
             (Start::FromEnd, _) => None,
         };
         let offset = offset.filter(|offset| *offset <= size).ok_or_else(|| not_this("described data do not fit the file"))?;
-        let inside = Inside::Array(Box::new(self.array.clone()));
+        let inside = Inside::Array(Box::new(self.array.clone()), 0);
         match self.stored {
             // A header that speaks of another file mostly gives itself away here.
             Stored::Plain if offset.checked_add(bytes) != Some(size) => Err(not_this("described array is not what the file holds")),

@@ -174,7 +174,7 @@ fn chunks_of_zarr_3_are_marked_unless_they_are_keyed_as_those_of_2() {
     }
     let gzip = r#","codecs":[{"name":"bytes"},{"name":"gzip"}]"#;
     let (found, by) = layout("t/c/0/0", 9, &[(2, "zarr.json", format!("{ZARR_JSON}{gzip}}}").as_bytes())]).expect("a chunk");
-    let Holds::Stream(Wrapper::Gzip, Inside::Array(array)) = &found.places[0].holds else { panic!("{found:?}") };
+    let Holds::Stream(Wrapper::Gzip, Inside::Array(array, 0)) = &found.places[0].holds else { panic!("{found:?}") };
     assert_eq!((array.dtype, &array.shape[..], by), (DType::U16, &[2, 3][..], "zarr"));
 }
 

@@ -393,6 +393,8 @@ impl FileBody {
 struct OpenStream {
     /// Segments of its content still to come.
     segments: u32,
+    /// Whether it is compressed.
+    compresses: bool,
     /// Bytes of the stream.
     length: u64,
     /// Bytes of its content so far.
@@ -403,16 +405,16 @@ impl OpenStream {
     /// The stream that `segment` opens, if it is one.
     fn of(segment: &Segment) -> Result<Option<OpenStream>> {
         match segment {
-            Segment::Stream { segments, deflate, length, pieces, .. } if *segments > 0 && deflate.is_possible() => {
+            Segment::Stream { segments, maker, length, pieces, .. } if *segments > 0 && maker.is_possible() => {
                 let in_pieces = pieces.iter().try_fold(0u64, |sum, piece| sum.checked_add(piece.length));
                 match in_pieces.is_some_and(|n| n <= *length) && pieces.iter().all(|piece| piece.behind.len() <= MAX_INLINE) {
-                    true => Ok(Some(OpenStream { segments: *segments, length: *length, plain: 0 })),
+                    true => Ok(Some(OpenStream { segments: *segments, compresses: maker.compresses(), length: *length, plain: 0 })),
                     false => {
                         Err(Error::limit("EB-E03", format!("pieces are longer than their stream of {length} bytes, or too far apart")))
                     }
                 }
             }
-            Segment::Stream { .. } => Err(Error::corrupt("EB-E11", "stream has no content, or settings that zlib does not take")),
+            Segment::Stream { .. } => Err(Error::corrupt("EB-E11", "stream has no content, or is made in no way that there is")),
             _ => Ok(None),
         }
     }
@@ -428,8 +430,8 @@ impl OpenStream {
                 file.fields_of(segment)
             }
         };
-        if variables.unwrap_or_default().iter().any(|variable| variable.receipt.is_some()) {
-            return Err(Error::corrupt("EB-E11", "variable in a stream may have lost something"));
+        if self.compresses && variables.unwrap_or_default().iter().any(|variable| variable.receipt.is_some()) {
+            return Err(Error::corrupt("EB-E11", "variable in a compressed stream may have lost something"));
         }
         self.plain = self.plain.checked_add(len).ok_or_else(overflow)?;
         self.segments -= 1;

@@ -86,8 +86,7 @@ impl Chunks {
         if !in_blocks || !is_padding || n_elements(&variable.chunk_grid()).is_none() {
             return Err(Error::corrupt("EB-V04", format!("chunks {:?} do not fit blocks {:?}", self.shape, variable.block_shape)));
         }
-        let streams = self.filters.iter().filter(|filter| filter.is_stream()).count();
-        match streams < 2 && self.filters.iter().all(Filter::is_possible) {
+        match Filter::are_possible(&self.filters) {
             true => Ok(()),
             false => Err(Error::corrupt("EB-V04", "filter has impossible parameters, or a stream is put into another")),
         }
@@ -115,6 +114,11 @@ impl Filter {
     /// Whether it makes a compressed stream, whose length follows from the content.
     pub fn is_stream(&self) -> bool {
         matches!(self, Filter::Deflate { .. } | Filter::Libdeflate { .. } | Filter::Lzw { .. })
+    }
+
+    /// Whether all have parameters that there are, and at most one of them makes a stream.
+    pub(super) fn are_possible(filters: &[Filter]) -> bool {
+        filters.iter().filter(|filter| filter.is_stream()).count() < 2 && filters.iter().all(Filter::is_possible)
     }
 
     fn is_possible(&self) -> bool {

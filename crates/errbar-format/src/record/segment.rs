@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Cell;
+use super::{Cell, Filter};
+use crate::limits::{MAX_BLOCK, MAX_FILTERS};
 
 /// A piece of a file's content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,16 +57,16 @@ pub enum Segment {
         /// Filters that this chunk is not put through, the first at bit 0.
         skipped: u32,
     },
-    /// A raw deflate stream (RFC 1951), made again of its plain content: that of the segments that
-    /// follow, which are no content of the file of their own.
+    /// A stream that is made again of its plain content: that of the segments that follow, which are no
+    /// content of the file of their own.
     Stream {
         /// How many of the segments that follow are its plain content.
         segments: u32,
-        /// What zlib is told.
-        deflate: Deflate,
+        /// What makes it.
+        maker: Maker,
         /// Bytes of the stream.
         length: u64,
-        /// CRC-32 of the stream: it tells a stream that another zlib makes otherwise from damage.
+        /// CRC-32 of the stream: it tells a stream that another library makes otherwise from damage.
         crc: u32,
         /// Where other bytes of the file stand in the stream, front to back; what is left of it
         /// follows the last one.
@@ -100,6 +101,22 @@ pub struct Piece {
     pub behind: Vec<u8>,
 }
 
+/// What makes a stream of its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Maker {
+    /// zlib, a raw deflate stream (RFC 1951).
+    Deflate(Deflate),
+    /// Filters, one piece of the content after another.
+    Filters {
+        /// Bytes of each piece of the content but the last, which may have fewer.
+        piece: u64,
+        /// What is done to the bytes of a piece, in order.
+        filters: Vec<Filter>,
+        /// Whether what they make of all pieces is written as text (RFC 4648, base64).
+        base64: bool,
+    },
+}
+
 /// What zlib is told to make a raw deflate stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Deflate {
@@ -118,5 +135,25 @@ impl Deflate {
     /// follows the sizes of buffers.
     pub fn is_possible(&self) -> bool {
         (1..=9).contains(&self.level) && (1..=9).contains(&self.mem_level) && (9..=15).contains(&self.window_bits) && self.strategy <= 4
+    }
+}
+
+impl Maker {
+    /// Whether it compresses, so that how long the stream is follows from the content.
+    pub fn compresses(&self) -> bool {
+        match self {
+            Maker::Deflate(_) => true,
+            Maker::Filters { filters, .. } => filters.iter().any(Filter::is_stream),
+        }
+    }
+
+    /// Whether there is one with these settings (EB-E11).
+    pub fn is_possible(&self) -> bool {
+        match self {
+            Maker::Deflate(deflate) => deflate.is_possible(),
+            Maker::Filters { piece, filters, .. } => {
+                (1..=MAX_BLOCK).contains(piece) && filters.len() <= MAX_FILTERS && Filter::are_possible(filters)
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::Kind;
+use crate::limits::MAX_BLOCK;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -224,7 +225,8 @@ fn eb_e04_every_variable_is_held_once() {
 #[test]
 fn eb_e11_the_content_of_a_stream_follows_it() {
     let deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
-    let stream = |segments, length| Segment::Stream { segments, deflate, length, crc: 0, pieces: vec![] };
+    let made = |segments, maker, length| Segment::Stream { segments, maker, length, crc: 0, pieces: vec![] };
+    let stream = |segments, length| made(segments, Maker::Deflate(deflate), length);
     let inline = |n| Segment::Inline(vec![0; n]);
     let whole = Segment::Variable { index: 0 };
     let of = [variable(&[3], &[3])];
@@ -235,7 +237,22 @@ fn eb_e11_the_content_of_a_stream_follows_it() {
     assert_eq!(broken(9, vec![stream(0, 9)], &[]), Some("EB-E11"));
     assert_eq!([530, 531].map(|length| broken(length, vec![stream(1, length), inline(9)], &[])), [None, Some("EB-E03")]);
     let lossy = Variable { receipt: Some(Receipt { max_error_at: 2, ..receipt() }), ..of[0].clone() };
-    assert_eq!(broken(9, vec![stream(1, 9), whole], &[lossy]), Some("EB-E11"));
+    let lossy = std::slice::from_ref(&lossy);
+    assert_eq!(broken(9, vec![stream(1, 9), whole.clone()], lossy), Some("EB-E11"));
+    let filters = |piece, filters: &[Filter]| Maker::Filters { piece, filters: filters.to_vec(), base64: true };
+    let zlib = Filter::Deflate { level: 5, mem_level: 8 };
+    assert_eq!(broken(9, vec![made(1, filters(1, &[]), 9), whole.clone()], lossy), None);
+    assert_eq!(broken(9, vec![made(1, filters(1, &[zlib]), 9), whole], lossy), Some("EB-E11"));
+    for (maker, rule) in [
+        (filters(MAX_BLOCK, &[zlib, Filter::Fletcher32]), None),
+        (filters(0, &[zlib]), Some("EB-E11")),
+        (filters(MAX_BLOCK + 1, &[]), Some("EB-E11")),
+        (filters(1, &[zlib, zlib]), Some("EB-E11")),
+        (filters(1, &[Filter::Deflate { level: 10, mem_level: 8 }]), Some("EB-E11")),
+        (filters(1, &[Filter::Fletcher32; 9]), Some("EB-E11")),
+    ] {
+        assert_eq!(broken(9, vec![made(1, maker.clone(), 9), inline(9)], &[]), rule, "{maker:?}");
+    }
     for deflate in [
         Deflate { level: 0, ..deflate },
         Deflate { level: 10, ..deflate },
@@ -245,10 +262,7 @@ fn eb_e11_the_content_of_a_stream_follows_it() {
         Deflate { window_bits: 16, ..deflate },
         Deflate { strategy: 5, ..deflate },
     ] {
-        assert_eq!(
-            broken(9, vec![Segment::Stream { segments: 1, deflate, length: 9, crc: 0, pieces: vec![] }, inline(9)], &[]),
-            Some("EB-E11")
-        );
+        assert_eq!(broken(9, vec![made(1, Maker::Deflate(deflate), 9), inline(9)], &[]), Some("EB-E11"));
     }
 }
 
@@ -257,7 +271,7 @@ fn eb_e03_pieces_lie_in_their_stream() {
     let deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
     let stream = |pieces: &[(u64, usize)]| {
         let pieces = pieces.iter().map(|&(length, behind)| Piece { length, behind: vec![0; behind] }).collect();
-        vec![Segment::Stream { segments: 1, deflate, length: 9, crc: 0, pieces }, Segment::Inline(vec![0; 9])]
+        vec![Segment::Stream { segments: 1, maker: Maker::Deflate(deflate), length: 9, crc: 0, pieces }, Segment::Inline(vec![0; 9])]
     };
     assert_eq!(broken(9 + 12 + 512, stream(&[(4, 12), (0, 0), (5, 512)]), &[]), None);
     for pieces in [&[(4, 12), (6, 0)][..], &[(u64::MAX, 0), (1, 12)], &[(1, 513)]] {
@@ -285,8 +299,8 @@ fn eb_e14_scanlines_are_filter_types_and_pixels() {
 fn segments_inside_a_stream_have_no_place_in_the_file() {
     let deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
     let inline = |n| Segment::Inline(vec![0; n]);
-    let segments =
-        vec![inline(4), Segment::Stream { segments: 2, deflate, length: 9, crc: 0, pieces: vec![] }, inline(5), inline(6), inline(7)];
+    let stream = Segment::Stream { segments: 2, maker: Maker::Deflate(deflate), length: 9, crc: 0, pieces: vec![] };
+    let segments = vec![inline(4), stream, inline(5), inline(6), inline(7)];
     let file = FileBody { size: 20, segments, variables: vec![], hashes: None, same_as: None };
     assert_eq!(file.placed().map(|(_, at)| at).collect::<Vec<_>>(), [Some(0), Some(4), None, None, Some(13)]);
     assert_eq!([0, 1, 2, 9].map(|at| file.plain_len(at)), [None, Some(11), None, None]);

@@ -65,8 +65,8 @@ impl Archive {
         let mut inside = 0;
         for (index, segment) in file.segments.iter().enumerate() {
             match segment {
-                Segment::Stream { segments, deflate, length, crc, pieces } => {
-                    let made = Made { deflate: *deflate, length: *length, crc: *crc, pieces: pieces.iter().cloned().collect() };
+                Segment::Stream { segments, maker, length, crc, pieces } => {
+                    let made = Made { maker: maker.clone(), length: *length, crc: *crc, pieces: pieces.iter().cloned().collect() };
                     out.open(made, file.plain_len(index).unwrap_or(u64::MAX))?;
                     inside = *segments;
                     continue;

@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 
-use errbar_codec::deflate::Deflater;
 use errbar_codec::filter;
-use errbar_format::record::{Deflate, Piece as Cut, Variable};
+use errbar_codec::stream::Stream;
+use errbar_format::record::{Maker, Piece as Cut, Variable};
 use errbar_format::{Error, Result};
 
 use super::content::Piece;
@@ -13,8 +13,8 @@ use crate::parallel::Lane;
 
 /// Bytes between chunks up to this many wait for the chunk before them.
 const MAX_WAITING: usize = 64 << 10;
-/// Content up to this many bytes is gathered and deflated on another thread; more of it is deflated as it
-/// comes.
+/// The stream of content up to this many bytes is made on another thread when all of it is there; that of
+/// more as it comes.
 const MAX_GATHERED: u64 = 16 << 20;
 
 /// What has still to be given, in order.
@@ -26,7 +26,7 @@ enum Waiting {
 
 /// What a stream is made to be.
 pub(super) struct Made {
-    pub(super) deflate: Deflate,
+    pub(super) maker: Maker,
     pub(super) length: u64,
     pub(super) crc: u32,
     /// Where other bytes of the file stand in the rest of it.
@@ -36,7 +36,7 @@ pub(super) struct Made {
 /// A stream whose content is coming.
 enum Open {
     Gathered(Made, Vec<u8>),
-    Deflated(Box<Making>),
+    AsItComes(Box<Making>),
 }
 
 /// A file's content on its way out, in order.
@@ -60,7 +60,7 @@ impl<'a> Streams<'a> {
                 content.extend_from_slice(bytes);
                 Ok(())
             }
-            (Some(Open::Deflated(making)), Piece::Bytes(bytes, _)) => {
+            (Some(Open::AsItComes(making)), Piece::Bytes(bytes, _)) => {
                 making.write(bytes)?;
                 making.give(self.each)
             }
@@ -99,7 +99,7 @@ impl<'a> Streams<'a> {
             true => Open::Gathered(made, Vec::new()),
             false => {
                 self.finish()?;
-                Open::Deflated(Box::new(Making::new(made)?))
+                Open::AsItComes(Box::new(Making::new(made)?))
             }
         });
         Ok(())
@@ -114,7 +114,7 @@ impl<'a> Streams<'a> {
                 making.write(&content)?;
                 making.end()
             }),
-            Some(Open::Deflated(making)) => {
+            Some(Open::AsItComes(making)) => {
                 let last = making.end()?;
                 (self.each)(Piece::Bytes(&last, None))
             }
@@ -162,7 +162,7 @@ impl<'a> Streams<'a> {
 
 /// A stream that is being made, and compared with what it is to be.
 struct Making {
-    deflater: Deflater,
+    stream: Stream,
     made: Made,
     /// Bytes of the stream before `out`.
     given: u64,
@@ -172,11 +172,11 @@ struct Making {
 
 impl Making {
     fn new(made: Made) -> Result<Making> {
-        Ok(Making { deflater: Deflater::new(made.deflate)?, made, given: 0, crc: crc32fast::Hasher::new(), out: Vec::new() })
+        Ok(Making { stream: Stream::new(&made.maker)?, made, given: 0, crc: crc32fast::Hasher::new(), out: Vec::new() })
     }
 
     fn write(&mut self, content: &[u8]) -> Result<()> {
-        self.deflater.write(content, &mut self.out)?;
+        self.stream.write(content, &mut self.out)?;
         // No more is given, or held, than there is to be.
         match self.given + self.out.len() as u64 <= self.made.length {
             true => Ok(()),
@@ -197,8 +197,8 @@ impl Making {
 
     /// The rest of the stream.
     fn end(self) -> Result<Vec<u8>> {
-        let Making { deflater, mut made, given, mut crc, mut out } = self;
-        deflater.finish(&mut out)?;
+        let Making { stream, mut made, given, mut crc, mut out } = self;
+        stream.finish(&mut out)?;
         crc.update(&out);
         match given + out.len() as u64 == made.length && crc.finalize() == made.crc {
             true => Ok(made.around(out)),
@@ -231,5 +231,5 @@ impl Made {
 }
 
 fn another(made: &Made) -> Error {
-    Error::corrupt("EB-E10", format!("zlib makes another stream of its content than the one of {} bytes", made.length))
+    Error::corrupt("EB-E10", format!("another stream is made of its content than the one of {} bytes", made.length))
 }

@@ -1,23 +1,24 @@
-//! Variables under a bound that stand in records or in chunks of their file.
+//! Variables under a bound that stand in records, in chunks or as text in their file.
 
+use std::io;
 use std::ops::Range;
 
-use errbar_dissect::{Array, Layout, Place, dissect, dissectors};
-use errbar_format::record::{Segment, Variable};
-use errbar_format::{Kind, Result};
+use errbar_dissect::{Array, Base64, Layout, Place, ReadAt, dissect, dissectors};
+use errbar_format::record::{Maker, Segment, Variable};
+use errbar_format::{Error, Kind, Result};
 
 use super::{FileComparison, Running, compare_values};
 use crate::archive::{BlockSource, Direct};
-use crate::pack::{ChunkReader, Spool, Spooled, columns, gather, places, record_bytes};
+use crate::pack::{ChunkReader, Spool, Spooled, block_len, columns, gather, places, record_bytes};
 
 /// Where the elements of such variables are in the original, and what of it may be other bytes.
 #[derive(Default)]
 pub(super) struct Scattered {
     /// Records with such fields: where they stand, and all their fields.
     records: Vec<(Range<u64>, Range<usize>)>,
-    /// Variables in chunks, with their elements.
-    chunked: Vec<(usize, Spooled)>,
-    /// Bytes that follow from values: streams, their lengths, and checksums over these; ascending.
+    /// Variables in chunks or as text, with their elements.
+    encoded: Vec<(usize, Spooled)>,
+    /// Bytes that follow from values: text, streams, their lengths, and checksums over these; ascending.
     free: Vec<Range<u64>>,
 }
 
@@ -36,8 +37,8 @@ impl Scattered {
             room
         };
         let check = || Ok(());
-        for (segment, at) in of.file.placed() {
-            // What stands in a stream lost nothing.
+        for (i, (segment, at)) in of.file.placed().enumerate() {
+            // What stands in a compressed stream lost nothing.
             if let (Segment::Records { first, count }, Some(at)) = (segment, at) {
                 let length = of.file.segment_len(segment).unwrap_or(0);
                 let all = *first as usize..(*first + *count) as usize;
@@ -52,13 +53,32 @@ impl Scattered {
                     found.records.push((at..at + length, all));
                 }
             }
+            if let (Segment::Stream { segments, maker: Maker::Filters { filters, base64: true, .. }, length, .. }, Some(at)) = (segment, at)
+                && filters.is_empty()
+            {
+                let (mut next, content) = (0, &of.file.segments[i + 1..][..*segments as usize]);
+                for segment in content {
+                    if let Segment::Variable { index } = segment
+                        && let variable = &variables[*index as usize]
+                        && variable.receipt.is_some()
+                    {
+                        let (index, room) = (*index as usize, room(variable));
+                        if as_text((&of.other, at, *length), next, variable, &room).map_err(|e| e.in_variable(&variable.name))? {
+                            running[index] = of.running(variable, (room.spool(), room.start()))?;
+                            if of.comparer.bounds {
+                                let end = next + variable.bytes().unwrap_or(0);
+                                found.free.push(at + next / 3 * 4..at + end.div_ceil(3) * 4);
+                            }
+                            found.encoded.push((index, room));
+                        }
+                    }
+                    next += of.file.segment_len(segment).unwrap_or(0);
+                }
+            }
         }
         let in_chunks: Vec<usize> =
             (0..variables.len()).filter(|&index| variables[index].receipt.is_some() && variables[index].chunks.is_some()).collect();
-        if in_chunks.is_empty() {
-            return Ok(found);
-        }
-        let (layout, _) = dissect(&of.other, dissectors());
+        let (layout, _) = if in_chunks.is_empty() { Default::default() } else { dissect(&of.other, dissectors()) };
         let mut stored = places(&layout);
         for index in in_chunks {
             let variable = &variables[index];
@@ -75,7 +95,7 @@ impl Scattered {
             if of.comparer.bounds {
                 found.free(&layout, &stored);
             }
-            found.chunked.push((index, room));
+            found.encoded.push((index, room));
         }
         found.free.sort_unstable_by_key(|range| range.start);
         found.free.dedup();
@@ -109,10 +129,10 @@ impl Scattered {
         }
     }
 
-    /// Compares the values of variables in chunks, which the content gives only as streams.
-    pub(super) fn compare_chunks(&self, of: &FileComparison<'_>, running: &mut [Option<Running>]) -> Result<()> {
+    /// Compares the values of variables in chunks or as text, which the content does not give as they are.
+    pub(super) fn compare_encoded(&self, of: &FileComparison<'_>, running: &mut [Option<Running>]) -> Result<()> {
         let mut blocks = Direct::new(of.archive);
-        for (index, original) in &self.chunked {
+        for (index, original) in &self.encoded {
             let variable = &of.file.variables[*index];
             let Some(running) = &mut running[*index] else { continue };
             for k in 0..variable.n_blocks().unwrap_or(0) {
@@ -122,6 +142,28 @@ impl Scattered {
         }
         Ok(())
     }
+}
+
+/// Gathers the elements of a variable from the place `next` on in what a text of a file stands for; gives whether that
+/// is a text which has them.
+fn as_text((file, at, length): (&dyn ReadAt, u64, u64), mut next: u64, variable: &Variable, room: &Spooled) -> Result<bool> {
+    let read = |e: io::Error| match e.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Ok(false),
+        _ => Err(Error::io("cannot be read", e)),
+    };
+    let text = match Base64::new(file, at, length) {
+        Ok(text) => text,
+        Err(e) => return read(e),
+    };
+    for k in 0..variable.n_blocks().unwrap_or(0) {
+        let mut bytes = vec![0; block_len(variable, k) as usize];
+        if let Err(e) = text.read_at(&mut bytes, next) {
+            return read(e);
+        }
+        room.write(k, &bytes)?;
+        next += bytes.len() as u64;
+    }
+    Ok(true)
 }
 
 /// Compares records; gives whether what has to be equal is.

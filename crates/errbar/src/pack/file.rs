@@ -134,7 +134,7 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
 pub(super) struct AtWork<'a, 'b, W: Write> {
     pub(super) run: &'a mut Run<'b, W>,
     found: &'a Found,
-    /// What is read: the file or, in a stream, the file that it was inflated to.
+    /// What is read: the file or, in a stream, the one that holds its content.
     pub(super) file: &'a Arc<File>,
     pub(super) id: u64,
     lossy: bool,
@@ -262,13 +262,13 @@ impl<'a, W: Write> AtWork<'a, '_, W> {
         let content_at = self.at.wrapping_add(self.shift);
         let end = place.offset + place.length;
         let index = self.body.segments.len();
-        let Undone { deflate, length, crc, ref cuts, at, plain, ref places } = *undone;
-        let Some(pieces) = self.pieces(cuts) else { return Ok(()) };
+        let Undone { ref maker, length, crc, at, plain, ref places, .. } = *undone;
+        let Some(pieces) = self.pieces(undone.cuts()) else { return Ok(()) };
         while self.at < end {
             let Some(bytes) = self.read((end - self.at).min(BYTES_BLOCK)) else { return Ok(()) };
             self.exact(&bytes);
         }
-        self.body.segments.push(Segment::Stream { segments: 0, deflate, length, crc, pieces });
+        self.body.segments.push(Segment::Stream { segments: 0, maker: maker.clone(), length, crc, pieces });
         let file = std::mem::replace(&mut self.file, spool);
         (self.at, self.shift, self.in_stream) = (at, content_at.wrapping_sub(at), true);
         let done = self.places(plan, places, at + plain);
@@ -454,6 +454,11 @@ impl<'a, W: Write> AtWork<'a, '_, W> {
         self.body.segments.push(Segment::Variable { index: index as u32 });
         let (mut first_block, mut precedent) = (None, None);
         let all = self.body.variables[index].bytes().unwrap_or(0);
+        if plan.spooled.is_some() {
+            // Its blocks went ahead.
+            self.at += all;
+            return Ok(());
+        }
         if all <= SMALL_GAP {
             let Some(bytes) = self.read(all) else { return Ok(()) };
             if self.without_block(index, &bytes, plan)? {

@@ -100,7 +100,7 @@ impl ArrayPlan {
     }
 }
 
-/// A file's layout: as a rule declares it, else as a header beside it or its own format says. Streams are
+/// A file's layout: as a rule declares it, else as a header beside it or its own format says. Compressed streams are
 /// left out where `mode`, unless a rule gives another, never undoes them.
 pub(super) fn layout_of(file: &dyn ReadAt, found: &Found, policy: &Policy, mode: Mode) -> Layout {
     let path = &found.path;
@@ -110,7 +110,7 @@ pub(super) fn layout_of(file: &dyn ReadAt, found: &Found, policy: &Policy, mode:
     let all: Vec<&dyn Dissector> = declared.into_iter().chain(described).chain(dissectors().iter().copied()).collect();
     let (mut layout, _) = dissect(file, &all);
     if policy.choice(path, "").mode.unwrap_or(mode) == Mode::Fast {
-        layout.places.retain(|place| !matches!(place.holds, Holds::Stream(..)));
+        layout.places.retain(|place| !matches!(&place.holds, Holds::Stream(wrapper, _) if wrapper.is_compressed()));
     }
     layout
 }
@@ -133,12 +133,12 @@ pub(super) fn plan_arrays(packer: &Packer, pool: &Pool, file: &Arc<File>, mut la
             None => plan.arrays.push(array),
         }
     }
-    for array in &plan.layout.arrays[plan.arrays.len()..] {
-        let mut asked = ArrayPlan::asked(packer, path, array);
-        if !asked.bounds.is_empty() {
-            asked.refuse("it stands in a deflated stream");
-        }
-        plan.arrays.push(asked);
+    let first = plan.arrays.len();
+    plan.arrays.extend(plan.layout.arrays[first..].iter().map(|array| ArrayPlan::asked(packer, path, array)));
+    if plan.arrays[first..].iter().any(|plan| !plan.bounds.is_empty()) {
+        let Plan { layout, arrays, streams, .. } = &mut plan;
+        let variables = variables(&layout.arrays, layout.places.iter().chain(streams.places()), arrays);
+        Bounding { packer, pool, file, layout, variables: &variables, path }.in_streams(streams, &mut arrays[first..], first)?;
     }
     Ok(plan)
 }
@@ -202,6 +202,18 @@ impl Bounding<'_> {
                 Ok(()) => self.bound_spooled(index, plan, spooled)?,
                 Err(e) if e.kind == Kind::Io => return Err(e.in_variable(&array.name)),
                 Err(_) => plan.refuse("not all of its chunks can be read"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The arrays from `first` on, which stand in streams.
+    fn in_streams(&self, streams: &Streams, plans: &mut [ArrayPlan], first: usize) -> Result<()> {
+        let replaceable = streams.replaceable();
+        for (index, plan) in (first..).zip(plans).filter(|(_, plan)| !plan.bounds.is_empty()) {
+            match replaceable.get(&index) {
+                Some(&(spool, at)) => self.bound_spooled(index, plan, Spooled::new(spool, &self.variables[index], at))?,
+                None => plan.refuse("it stands in a deflated stream"),
             }
         }
         Ok(())

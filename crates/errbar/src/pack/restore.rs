@@ -1,4 +1,4 @@
-//! What a file becomes whose records or chunks come back with errors: each array where it stood, chunks
+//! What a file becomes whose records, chunks or streams come back with errors: each array where it stood, chunks
 //! put through their filters again, and the lengths of those that a filter has made shorter.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,7 @@ pub(super) fn restore(packer: &Packer, pool: &Pool, file: &Arc<File>, plan: &mut
     }
     let made = restoring.chunks(pool, &plan.layout.places, &chunks)?;
     let mut restored = restoring.restored;
+    plan.streams.remake(|array| plan.arrays[array].spooled.is_some(), |bytes, at| restored.write(bytes, at))?;
     let mut checksums: BTreeSet<Checksum> = BTreeSet::new();
     let mut kept = BTreeSet::new();
     for (&i, len) in chunks.values().zip(made) {

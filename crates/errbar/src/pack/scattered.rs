@@ -1,5 +1,5 @@
-//! Arrays that stand in records or in chunks: the blocks of exact ones where their file has them, those
-//! under a bound ahead of the file's bytes.
+//! Arrays that stand in records, in chunks or in streams: the blocks of exact ones where their file has them,
+//! those under a bound ahead of the file's bytes.
 
 use std::io::Write;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use super::restore::restore;
 use crate::planner::Precedent;
 
 impl<W: Write> AtWork<'_, '_, W> {
-    /// Codes the records and chunks that a bound reaches, and finds what the file becomes by it: where an
+    /// Codes the records, chunks and streams that a bound reaches, and finds what the file becomes by it: where an
     /// index stands before its chunks, no other order will do.
     pub(super) fn ahead(&mut self, plan: &mut Plan) -> Result<()> {
         if plan.arrays.iter().all(|array| array.spooled.is_none()) {
@@ -31,9 +31,10 @@ impl<W: Write> AtWork<'_, '_, W> {
                 self.record_blocks(fields.clone(), &plan.arrays, Some(place.offset))?;
             }
         }
-        for (index, (array, plan)) in plan.layout.arrays.iter().zip(&plan.arrays).enumerate() {
-            if array.chunks.is_some() && plan.spooled.is_some() {
-                self.spooled_blocks(index, plan)?;
+        let in_streams = plan.streams.replaceable();
+        for (index, array) in plan.layout.arrays.iter().enumerate() {
+            if array.chunks.is_some() || in_streams.contains_key(&index) {
+                self.spooled_blocks(index, &plan.arrays[index])?;
             }
         }
         self.run.blocks.settle()?;
@@ -46,7 +47,7 @@ impl<W: Write> AtWork<'_, '_, W> {
         Ok(())
     }
 
-    /// The blocks of an array in chunks that a bound reaches.
+    /// The blocks of an array in chunks or in a stream, if a bound reaches it.
     fn spooled_blocks(&mut self, index: usize, plan: &ArrayPlan) -> Result<()> {
         let Some(spooled) = &plan.spooled else { return Ok(()) };
         self.body.variables[index].first_block = self.run.blocks.next_block();

@@ -13,3 +13,4 @@ mod streams;
 mod support;
 mod targets;
 mod trees;
+mod vtkxml;

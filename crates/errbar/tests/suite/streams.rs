@@ -6,7 +6,7 @@ use std::path::Path;
 use errbar::record::{Body, Segment};
 use errbar::{Archive, Mode, Packer, Policy, Range};
 use errbar_codec::deflate::Deflater;
-use errbar_format::record::Deflate;
+use errbar_format::record::{Deflate, Maker};
 
 use crate::support::{Random, describe, field, open, unpack};
 
@@ -47,7 +47,10 @@ pub fn streams(archive: &Archive, path: &str) -> Vec<Deflate> {
     let Some(Body::File(file)) = archive.entry(path.as_bytes()).expect("readable").map(|entry| entry.body) else {
         panic!("{path} is a file")
     };
-    let settings = |segment: &Segment| if let Segment::Stream { deflate, .. } = segment { Some(*deflate) } else { None };
+    let settings = |segment: &Segment| match segment {
+        Segment::Stream { maker: Maker::Deflate(deflate), .. } => Some(*deflate),
+        _ => None,
+    };
     file.segments.iter().filter_map(settings).collect()
 }
 
@@ -155,7 +158,17 @@ fn files_changed_or_cut_anywhere_come_back() {
     let dir = tempfile::tempdir().expect("tmp");
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/formats");
     let mut random = Random(11);
-    for name in ["gzip-nifti.nii.gz", "zip-deflated.npz", "zip-stored.npz", "mat-deflated.mat", "nrrd-gzip.nrrd"] {
+    for name in [
+        "gzip-nifti.nii.gz",
+        "zip-deflated.npz",
+        "zip-stored.npz",
+        "mat-deflated.mat",
+        "nrrd-gzip.nrrd",
+        "vtk-base64.vti",
+        "vtk-zlib.vti",
+        "vtk-zlib-raw.vti",
+        "vtk-zlib-base64.vti",
+    ] {
         let file = fs::read(samples.join(name)).expect("a sample");
         for i in 0..40 {
             let mut changed = file.clone();
