@@ -1,5 +1,7 @@
 //! The worked example of the specification: a whole archive of one small file, byte by byte.
 
+use errbar_format::record::Entry;
+
 use crate::builder::{Archive, Builder};
 use crate::content::inline;
 
@@ -8,8 +10,13 @@ pub fn archive() -> Archive {
     let mut b = Builder::bare("example");
     b.meta.writer = "errbar 0.1.0".into();
     b.open();
-    b.entry(inline("hello.txt", b"Hello, world\n"));
+    b.entry(entry());
     b.finish()
+}
+
+/// The entry, which is all of its page.
+pub fn entry() -> Entry {
+    inline("hello.txt", b"Hello, world\n")
 }
 
 /// Its bytes, sixteen a line behind their offset.

@@ -130,7 +130,7 @@ impl Comparer {
     fn run(&self, archive: &Archive, others: &mut dyn Iterator<Item = Result<Other>>, side: &Side<'_>) -> Result<CompareReport> {
         let mut report = CompareReport::default();
         report.differences.extend(archive.damage().iter().map(|e| Error::new(Kind::Corrupt, format!("the archive is damaged: {e}"))));
-        let mut progress = Progress { bytes_total: archive.decoded_bytes()?, ..Progress::default() };
+        let mut progress = Progress { bytes_total: archive.used_bytes(), ..Progress::default() };
         let mut content = Content::new(archive, self.threads, |_: &Entry| true)?;
         let (mut ours, mut theirs) = (content.next_entry()?, next(others, &mut report));
         while ours.is_some() || theirs.is_some() {

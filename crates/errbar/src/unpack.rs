@@ -139,7 +139,7 @@ impl Unpacker {
             targets: HashMap::new(),
             found: vec![false; self.paths.len()],
             report: UnpackReport::default(),
-            progress: Progress { bytes_total: archive.decoded_bytes()?, ..Progress::default() },
+            progress: Progress { bytes_total: archive.used_bytes(), ..Progress::default() },
         };
         let whole = run.links_ahead().and_then(|()| run.files()).and_then(|()| run.hard_links()).and_then(|()| run.finish_folders());
         match whole {

@@ -119,7 +119,7 @@ impl Verifier {
     /// Decodes every block and hashes every file.
     fn contents(&self, archive: &Archive, report: &mut VerifyReport) -> Result<()> {
         let lossless = archive.tail().is_some_and(|tail| tail.required_features & feature::LOSSY == 0);
-        let mut progress = Progress { bytes_total: archive.decoded_bytes()?, ..Progress::default() };
+        let mut progress = Progress { bytes_total: archive.used_bytes(), ..Progress::default() };
         let mut used = Used::default();
         let mut content = Content::new(archive, self.threads, |_: &Entry| true)?;
         while let Some(entry) = content.next_entry()? {

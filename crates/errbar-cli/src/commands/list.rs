@@ -73,7 +73,10 @@ fn line(entry: &Entry, long: bool) -> String {
         return path;
     }
     let (letter, size, target) = match &entry.body {
-        Body::File(file) => ('-', file.size, String::new()),
+        Body::File(file) => {
+            let same = file.same_as.as_ref().map(|path| format!(" same as {}", errbar::display_path(path)));
+            ('-', file.size, same.unwrap_or_default())
+        }
         Body::Directory => ('d', 0, String::new()),
         Body::Symlink { target } => ('l', 0, format!(" -> {}", errbar::display_path(target))),
         Body::HardLink { target } => ('h', 0, format!(" link to {}", errbar::display_path(target))),
@@ -118,6 +121,7 @@ fn json(entry: &Entry, hashes: Option<FileHashes>) -> Value {
             "original_hash": hashes.map(|hashes| output::hex(&hashes.original)),
             "restored_hash": hashes.map(|hashes| output::hex(&hashes.restored)),
             "n_variables": file.variables.len(),
+            "same_as": file.same_as.as_deref().map(errbar::display_path),
         }),
         Body::Directory => json!({ "type": "directory" }),
         Body::Symlink { target: to } => target("symlink", to),

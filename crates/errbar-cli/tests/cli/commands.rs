@@ -49,6 +49,19 @@ fn a_tree_is_packed_listed_verified_and_restored() {
 }
 
 #[test]
+fn copies_are_listed_as_such() {
+    let bench = Bench::new();
+    let content: Vec<u8> = (0..80_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+    bench.write("t/a", &content);
+    bench.write("t/b", &content);
+    bench.run(&["pack", "-q", "t", "a.eba"]).well();
+    let entries = bench.run(&["list", "--json", "a.eba", "a", "b"]).json();
+    assert_eq!((&entries[0]["same_as"], &entries[1]["same_as"]), (&Value::Null, &"a".into()));
+    assert!(bench.run(&["list", "-l", "a.eba", "b"]).well().ends_with("  b same as a\n"));
+    assert!(bench.run(&["verify", "a.eba", "--against", "t"]).well().starts_with("sound: 6 files in "));
+}
+
+#[test]
 fn metadata_and_the_specification_travel_along() {
     let bench = Bench::packed(&["--meta", "doi=10.1/x=y", "--meta", "creator=A", "--with-spec", "--mode", "fast"]);
     let lines = bench.run(&["info", "--json", "a.eba"]).json();

@@ -46,6 +46,14 @@ fn prose_and_short_tables_stay_bytes() {
 }
 
 #[test]
+fn texts_that_hardly_repeat_make_no_table() {
+    let record = |i: usize| format!("module/{}.py,sha256={:016x},{}", i % 90, i.wrapping_mul(0x9E37_79B9_7F4A_7C15), i);
+    assert_eq!(layout(&lines(256, record)), None);
+    assert_eq!(layout(&lines(4000, record)), None);
+    assert!(layout(&lines(4000, |i| format!("module/{}.py,sha256,{i}", i % 90))).is_some());
+}
+
+#[test]
 fn times_are_their_parts() {
     let time = |i: usize| format!("2024-01-{:02}T{:02}:{:02}:00Z", 1 + i / 1440, i / 60 % 24, i % 60);
     let text = "when,what\n".to_owned() + &lines(5000, |i| format!("{},{:.1}", time(i), i as f64 * 0.3));

@@ -277,6 +277,11 @@ impl FileBody {
         inside.iter().try_fold(0u64, |sum, segment| sum.checked_add(self.segment_len(segment)?))
     }
 
+    /// Decoded bytes of blocks that a file, which has been checked, is made of.
+    pub fn used_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| self.used(segment)).fold(0, u64::saturating_add)
+    }
+
     /// Decoded bytes of blocks that `segment`, which has been checked, is made of.
     pub fn used(&self, segment: &Segment) -> u64 {
         let in_blocks = |variable: &Variable| if variable.inline.is_empty() { variable.bytes().unwrap_or(u64::MAX) } else { 0 };

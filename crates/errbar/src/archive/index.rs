@@ -328,7 +328,6 @@ impl Archive {
         let mut before: Option<Vec<u8>> = None;
         let mut leaf_entry: Option<Vec<u8>> = None;
         let mut links = Vec::new();
-        let held = self.decoded_bytes()?;
         // By files that have blocks of their own, and by the largest of the others.
         let (mut used, mut most) = (0u64, 0u64);
         for entry in self.entries() {
@@ -341,13 +340,10 @@ impl Archive {
             }
             match &entry.body {
                 Body::Directory => {}
-                Body::File(file) => {
-                    let own = file.segments.iter().map(|segment| file.used(segment)).fold(0, u64::saturating_add);
-                    match file.same_as {
-                        None => used = used.saturating_add(own),
-                        Some(_) => most = most.max(own),
-                    }
-                }
+                Body::File(file) => match file.same_as {
+                    None => used = used.saturating_add(file.used_bytes()),
+                    Some(_) => most = most.max(file.used_bytes()),
+                },
                 Body::HardLink { target } => links.push((target.clone(), entry.path.clone())),
                 Body::Symlink { .. } => {}
             }
@@ -358,14 +354,20 @@ impl Archive {
         }
         self.check_links(links)?;
         let used = used.max(most);
-        match used > held && self.damage().is_empty() {
+        match used > self.decoded_bytes()? && self.damage().is_empty() {
             true => Err(Error::limit("EB-T05", format!("entries use {used} bytes of blocks, which is more than the blocks hold"))),
             false => Ok(()),
         }
     }
 
+    /// Bytes of blocks that all files together are made of; of those that can be read.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        let of_file = |entry: Entry| if let Body::File(file) = entry.body { file.used_bytes() } else { 0 };
+        self.entries().flatten().map(of_file).fold(0, u64::saturating_add)
+    }
+
     /// Bytes that all blocks decode to.
-    pub(crate) fn decoded_bytes(&self) -> Result<u64> {
+    fn decoded_bytes(&self) -> Result<u64> {
         let mut sum = 0u64;
         match &self.inner.index {
             Index::Scan(scan) => sum = scan.blocks.values().fold(0, |sum, place| sum.saturating_add(place.decoded_len)),

@@ -9,11 +9,11 @@ use errbar_codec::{DType, Registry, Tolerance, Values, check, pipeline};
 use errbar_format::record::{
     Attributes, Block, BlockPlace, Body, Bound, Choice, Entry, FileBody, FileHashes, PartRef, RECORD_VERSION, Receipt, Segment, Tail,
 };
-use errbar_format::{Error, Result, frame, record};
+use errbar_format::{Error, Result, frame, path, record};
 
 use super::VariableReport;
 use super::spool::Spool;
-use super::twins::{Content, Twin, Twins};
+use super::twins::{Content, Glance, Twin, Twins};
 use crate::parallel::{Lane, Pool};
 use crate::planner::{PRECEDENT_BLOCKS, Planner, Precedent, Reason, encode_best, encode_bytes, encode_small_files};
 use crate::policy::Mode;
@@ -386,14 +386,12 @@ impl<W: Write> Blocks<W> {
         self.write_ready()
     }
 
-    /// Ends a file. `entry` has everything but the receipts and the restored hash of a lossy one; others may
-    /// be the same if they have the same rules.
-    pub(super) fn end_file(&mut self, id: u64, entry: Entry, rules: Vec<usize>) -> Result<()> {
+    /// Ends a file. `entry` has everything but the receipts and the restored hash of a lossy one. Others may be
+    /// the same, if a `glance` was taken at it.
+    pub(super) fn end_file(&mut self, id: u64, entry: Entry, glance: Option<Glance>) -> Result<()> {
         let after = self.submitted;
-        let content = match &entry.body {
-            Body::File(file) => {
-                file.hashes.map(|hashes| Content { hash: hashes.original, rules }).filter(|content| self.twins.add(file, content))
-            }
+        let content = match (&entry.body, glance) {
+            (Body::File(FileBody { hashes: Some(hashes), .. }), Some(glance)) => self.twins.add(glance, hashes.original),
             _ => None,
         };
         if let Some(file) = self.file(id) {
@@ -496,8 +494,8 @@ impl<W: Write> Blocks<W> {
                 }
             }
             entry.add_choices(&choices)?;
-            if let Some(content) = waiting.content.take() {
-                self.twins.keep(content, &entry);
+            if let Some(content) = &waiting.content {
+                self.twins.keep(content, &entry)?;
             }
             self.writer.entry(&entry)?;
         }
@@ -506,7 +504,9 @@ impl<W: Write> Blocks<W> {
 
     /// The variables of a file that has no blocks of its own.
     fn report_twin(&mut self, entry: &Entry) {
-        let of_twin = self.reports.iter().filter(|report| report.path == entry.path_of_blocks());
+        // Reports come in the order of entries.
+        let first = self.reports.partition_point(|report| path::compare(&report.path, entry.path_of_blocks()).is_lt());
+        let of_twin = self.reports[first..].iter().take_while(|report| report.path == entry.path_of_blocks());
         let own: Vec<_> = of_twin.map(|report| VariableReport { path: entry.path.clone(), coded_bytes: 0, ..report.clone() }).collect();
         self.reports.extend(own);
     }

@@ -358,14 +358,20 @@ fn settings(filters: &[Filter]) -> Vec<Vec<Filter>> {
     streams.into_iter().map(with).collect()
 }
 
-/// What may have made a stream of zlib whose header has this FLEVEL, the likeliest first.
-pub(super) fn makers_of_zlib(flevel: u8) -> impl Iterator<Item = Filter> {
-    let levels: &[u8] = match flevel {
-        0 => &[1, 0],
+/// The levels that zlib says are FLEVEL in a header, the likeliest first.
+pub(super) fn levels(flevel: u8) -> &'static [u8] {
+    match flevel {
+        0 => &[1],
         1 => &[5, 4, 3, 2],
         2 => &[6],
         _ => &[9, 8, 7],
-    };
-    let zlib = [8, 9].into_iter().flat_map(|mem_level| levels.iter().map(move |&level| Filter::Deflate { level, mem_level }));
+    }
+}
+
+/// What may have made a stream of zlib whose header has this FLEVEL, the likeliest first.
+pub(super) fn makers_of_zlib(flevel: u8) -> impl Iterator<Item = Filter> {
+    let stored = (flevel == 0).then_some(&0);
+    let levels = move || levels(flevel).iter().chain(stored);
+    let zlib = [8, 9].into_iter().flat_map(move |mem_level| levels().map(move |&level| Filter::Deflate { level, mem_level }));
     zlib.chain(LIBDEFLATE_LEVELS.map(|level| Filter::Libdeflate { level }))
 }

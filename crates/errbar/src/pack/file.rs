@@ -17,7 +17,7 @@ use super::load::{SMALL_FILE, is_plain, still_the_same, unreadable};
 use super::overlay::Overlay;
 use super::plan::{ArrayPlan, Plan, layout_of, plan_arrays};
 use super::stream::Undone;
-use super::twins::Twin;
+use super::twins::{Glance, Twin};
 use crate::planner::Precedent;
 use crate::policy::Mode;
 use crate::probe::{self, Part};
@@ -66,10 +66,13 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     };
     let size = metadata.len();
     let policy = Arc::clone(&run.packer.policy);
-    let rules = policy.rules_about(&found.path);
+    let mut glance = None;
     if runs.is_none() && size > SMALL_FILE {
-        let content = run.blocks.twins.find(&file, size, &rules);
-        match content.and_then(|content| still_the_same(&file, &metadata).map(|()| content)) {
+        let twin = Glance::at(&file, size, policy.rules_about(&found.path)).and_then(|at| {
+            let content = run.blocks.twins.find(&file, glance.insert(at))?;
+            still_the_same(&file, &metadata).map(|()| content)
+        });
+        match twin {
             Ok(None) => {}
             Ok(Some(content)) => {
                 run.progress.bytes_done += size;
@@ -127,7 +130,7 @@ pub(super) fn pack<W: Write>(run: &mut Run<'_, W>, found: &Found) -> Result<Resu
     }
     body.hashes = Some(FileHashes::of(hash));
     let entry = Entry { path: found.path.clone(), body: Body::File(body), attributes: Some(attributes), extensions: Vec::new() };
-    run.blocks.end_file(id, entry, rules).map(Ok)
+    run.blocks.end_file(id, entry, glance).map(Ok)
 }
 
 /// A file being cut into blocks, front to back.

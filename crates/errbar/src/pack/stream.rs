@@ -14,13 +14,12 @@ use errbar_format::Result;
 use errbar_format::limits::MAX_INLINE;
 use errbar_format::record::{Deflate, Maker};
 
-use super::chunks::{MOST_SPARSE, SAMPLE, makers_of_zlib};
+use super::chunks::{MOST_SPARSE, SAMPLE, levels, makers_of_zlib};
 use super::judge::Judge;
 use super::load::unreadable;
 use super::spool::{Spool, failed};
 use super::{Packer, lines};
 use crate::parallel::{Lane, Pool};
-use crate::policy::Mode;
 
 /// What most programs tell zlib.
 pub(super) const USUAL: Deflate = Deflate { level: 6, mem_level: 8, window_bits: 15, strategy: 0 };
@@ -173,14 +172,12 @@ pub(super) fn undo(packer: &Packer, pool: &Pool, file: &Arc<File>, mut layout: L
     let (streams, places): (Vec<Place>, Vec<Place>) = layout.places.into_iter().partition(|place| matches!(place.holds, Holds::Stream(..)));
     layout.places = places;
     let mode = |name: &str| packer.policy.choice(path, name).mode.unwrap_or(packer.mode);
-    let wanted = |place: &&Place| !matches!(&place.holds, Holds::Stream(wrapper, _) if wrapper.is_compressed()) || mode("") != Mode::Fast;
-    let streams: Vec<&Place> = streams.iter().filter(wanted).collect();
     if streams.is_empty() {
         return Ok((layout, Streams::default()));
     }
     let spool = Spool::new()?;
     let (mut len, mut found) = (0, Vec::new());
-    for place in streams {
+    for place in &streams {
         packer.check_cancel()?;
         inflate_all(file, place, (&spool, &mut len), &mut found)?;
     }
@@ -427,13 +424,7 @@ fn recognise(file: &File, spool: &Spool, stream: &Inflated, likely: Option<Maker
 
 /// What may have made a raw stream, the likeliest first, where a header before it has this FLEVEL.
 fn deflaters(flevel: Option<u8>) -> Vec<Maker> {
-    let levels: &[u8] = match flevel {
-        None => &LEVELS,
-        Some(0) => &[1],
-        Some(1) => &[5, 4, 3, 2],
-        Some(2) => &[6],
-        Some(_) => &[9, 8, 7],
-    };
+    let levels = flevel.map_or(&LEVELS[..], levels);
     // libpng asks for `Z_FILTERED` where it filters, and where nothing matches levels make no difference.
     let strategies: &[u8] = match flevel {
         None => &[0],

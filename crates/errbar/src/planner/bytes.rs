@@ -155,6 +155,13 @@ mod tests {
     }
 
     #[test]
+    fn bytes_of_a_file_are_coded_thoroughly() {
+        let bytes: Vec<u8> = (0..30_000u32).flat_map(|i| format!("{} ", i * i % 7919).into_bytes()).collect();
+        let (encoded, _) = encode(&Registry::core(), &CorePlanner, bytes, None, Mode::Balanced).expect("coded");
+        assert_eq!(pipeline::describe(&Registry::core(), &encoded.pipeline), "none zstd(level 16)");
+    }
+
+    #[test]
     fn numbers_in_small_files_get_long_matches_and_words_level_6() {
         let mut state = 1u64;
         let mut draw = |n: u64| {

@@ -212,6 +212,14 @@ mod tests {
     }
 
     #[test]
+    fn parts_that_repeat_each_other_stay_together() {
+        let numbers = |seed: f64| field(100, 300).iter().flat_map(|&x| ((x + seed) as f32).to_le_bytes()).collect::<Vec<u8>>();
+        let frames = |seed: fn(i32) -> f64| (0..6).flat_map(|i| [text(20_000), numbers(seed(i))]).collect::<Vec<_>>().concat();
+        assert_eq!(parts(&frames(|_| 0.0)), [Part { len: 6 * 140_000, numbers: None }]);
+        assert!(parts(&frames(|i| 17.3 * f64::from(i))).iter().filter(|part| part.numbers.is_some()).count() > 3);
+    }
+
+    #[test]
     fn types_and_byte_orders_are_told_apart() {
         let field = field(200, 300);
         let found = |bytes: Vec<u8>| parts(&bytes).iter().find_map(|part| part.numbers.clone()).map(|n| (n.dtype, n.big_endian));

@@ -6,9 +6,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::{Duration, SystemTime};
 
 use errbar::record::{Body, FileHashes};
-use errbar::{Archive, Comparer, Kind, Packer, Unpacker, Verifier};
+use errbar::{Archive, Comparer, Kind, Packer, Range, Unpacker, Verifier};
 
-use crate::support::{describe, open, pack, pack_with, sample, unpack};
+use crate::support::{Random, describe, open, pack, pack_with, sample, unpack};
 
 #[test]
 fn everything_comes_back_with_modes_times_and_links() {
@@ -56,6 +56,11 @@ fn copies_share_their_blocks_where_the_same_rules_are_about_them() {
     };
     assert_eq!(["a.npy", "run/deep/big.npy", "z/T-again.npy"].map(same_as), [None, Some(b"a.npy".to_vec()), Some(b"a.npy".to_vec())]);
     assert!(Verifier::new().verify(&archive).expect("readable").problems.is_empty());
+    assert_eq!(archive.read_file(b"z/noise").expect("read"), noise);
+    let part = |path: &[u8]| {
+        archive.read_variable(path, "", &[1..2, 7..90, 0..500].map(|r| Range { start: r.start, stop: r.end })).expect("read").bytes
+    };
+    assert_eq!(part(b"z/T-again.npy"), part(b"a.npy"));
     assert_eq!(unpack(&archive, &out, 0), 0);
     assert_eq!(describe(&root), describe(&out));
     let archive = open(&pack(&root, &["z/*=abs=0.1"])).expect("opens");
@@ -64,6 +69,27 @@ fn copies_share_their_blocks_where_the_same_rules_are_about_them() {
         _ => (false, false),
     };
     assert_eq!(["run/deep/big.npy", "z/T-again.npy"].map(bounded), [(true, false), (false, true)]);
+}
+
+#[test]
+fn lines_that_repeat_others_stay_text() {
+    let dir = tempfile::tempdir().expect("tmp");
+    let mut random = Random(1);
+    let mut lines = |n: usize| -> Vec<String> {
+        let mut number = || format!("{:8.3}", random.next() as f64 / 2e16);
+        (0..n).map(|_| (0..7).map(|_| number()).collect::<Vec<_>>().join(" ") + "\n").collect()
+    };
+    let (few, many) = (lines(200), lines(4000));
+    let mut random = Random(2);
+    let picked: String = (0..4000).map(|_| &*few[random.next() as usize % few.len()]).collect();
+    fs::write(dir.path().join("picked"), picked).expect("written");
+    fs::write(dir.path().join("other"), many.concat()).expect("written");
+    let archive = open(&pack(dir.path(), &[])).expect("opens");
+    let n_variables = |path: &str| match archive.entry(path.as_bytes()).expect("readable").expect("there").body {
+        Body::File(file) => file.variables.len(),
+        _ => 0,
+    };
+    assert_eq!(["picked", "other"].map(n_variables), [0, 7]);
 }
 
 #[test]
