@@ -12,10 +12,13 @@ pub struct Palette;
 
 /// Most numbers of a palette.
 const MOST: usize = 1 << 16;
-/// Words that there must be for each.
-const REPEATS: usize = 8;
-/// Words that tell quickly that there are too many different ones.
+/// Bits of words that there must be for each: listing one costs about its own bits, and each of its words
+/// saves some of them.
+const REPEATED_BITS: usize = 128;
+/// Words that tell quickly that there are too many different ones, and the share of them that are there
+/// twice where [`MOST`] numbers are equally frequent.
 const GLANCE: usize = 4096;
+const COLLIDE: usize = 2 * MOST / GLANCE;
 /// Bits of numbers that are their own places in a table.
 const DIRECT_BITS: u32 = 16;
 /// Level of pco for the list of numbers.
@@ -66,10 +69,10 @@ impl Numbers {
         let stride = (words.len() / GLANCE).max(1);
         let mut places = Places::new(W::BITS);
         let seen = numbers(stride).filter(|&number| places.find(number).is_some()).count();
-        if places.numbers.len() > seen / 2 {
+        if seen - places.numbers.len() < seen / COLLIDE {
             return None;
         }
-        let most = MOST.min(words.len() / REPEATS);
+        let most = MOST.min(words.len() * W::BITS as usize / REPEATED_BITS);
         let fits = numbers(1).all(|number| places.find(number).is_some_and(|place| place < most));
         places.numbers.sort_unstable();
         (fits && !places.numbers.is_empty()).then_some(Numbers(places.numbers))

@@ -28,6 +28,9 @@ const PLACES: [usize; 5] = [4, 1, 7, 0, 8];
 /// The share of what words take by themselves that may be spent on telling of one that it repeats
 /// another: where few values occur many are the same by chance, and predicting them is better.
 const CHEAP: f64 = 0.35;
+/// The same for a glance at fewer words, from which less is learnt.
+const CHEAP_AT_A_GLANCE: f64 = 3.0 * CHEAP;
+const GLANCE: usize = SAMPLE_WORDS / 4;
 
 /// Whether words repeat others in a way that is cheaper to tell than the words.
 pub(super) fn are_worth_telling(values: &Values, tolerance: &Tolerance) -> bool {
@@ -36,11 +39,12 @@ pub(super) fn are_worth_telling(values: &Values, tolerance: &Tolerance) -> bool 
         return false;
     }
     let looks = if values.bits.words.len() > SAMPLE_WORDS { &PLACES[..] } else { &PLACES[..1] };
-    looks.iter().any(|&eighths| {
-        let mut sample = sample::cut(values, SAMPLE_WORDS, eighths);
+    let is_cheap = |n_words: usize, eighths: usize, share: f64| {
+        let mut sample = sample::cut(values, n_words, eighths);
         sample.bits.scan.absent = sample::absent(&sample, tolerance);
-        transform::Repeat::price(&sample.bits).is_some_and(|bits| bits < CHEAP * least_bits(&sample))
-    })
+        transform::Repeat::price(&sample.bits).is_some_and(|bits| bits < share * least_bits(&sample))
+    };
+    looks.iter().any(|&eighths| is_cheap(GLANCE, eighths, CHEAP_AT_A_GLANCE) && is_cheap(SAMPLE_WORDS, eighths, CHEAP))
 }
 
 /// The candidate that differs from another only in that one of both tells what repeats.
