@@ -149,6 +149,12 @@ def deltas(reach: list[int]) -> list[Offset]:
     return list(pairs(*[range(-r, r + 1) for r in reach]))
 
 
+def components_of(n: Extents) -> tuple[int, int]:
+    """The dimension along which a grid that no level takes apart has components, and how many."""
+    d = next((d for d in range(3) if n[d] > 1), 0)
+    return d, n[d] if n[d] <= 4 else 1
+
+
 def halo_of(finest: Extents) -> list[int]:
     return [2 if n > 1 else 0 for n in finest]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from reader_base import Layout, corrupt, params
 from reader_coding import (
-    Bits, Extents, Offset, class_extents, classes, deltas, folded, grids_of, halo_of, merged, models, neighbour, shifted, strides_of,
+    Bits, Extents, Offset, class_extents, classes, components_of, deltas, folded, grids_of, halo_of, merged, models, neighbour, shifted, strides_of,
     with_halo,
 )  # fmt: skip
 
@@ -139,16 +139,16 @@ def mirrored(token: int) -> int:
 Slots = list[tuple[int, int, int]]
 
 
-def read_tables(bits: Bits, signs: int) -> list[list[Slots]]:
-    """For each pair of signs and bin the table's slots: frequency, slot - start, token."""
+def read_tables(bits: Bits, signs: int, components: int) -> list[list[list[Slots]]]:
+    """For each component, pair of signs and bin the table's slots: frequency, slot - start, token."""
     shared = [models(16) for _ in range(16)]
     tables: list[Slots] = []
     first_length = [0] * TOKENS
-    kinds = [read_kind(bits, shared, tables, first_length) for _ in range(5 if signs else 1)]
+    each = [[read_kind(bits, shared, tables, first_length) for _ in range(5 if signs else 1)] for _ in range(components)]
     if not tables:
         raise bad("no tables")
     turned = [[(f, within, mirrored(token)) for f, within, token in table] for table in tables]
-    return [[(turned if turns else tables)[i] for i in kinds[kind]] for kind, turns in KIND_OF if kind < len(kinds)]
+    return [[[(turned if turns else tables)[i] for i in kinds[kind]] for kind, turns in KIND_OF if kind < len(kinds)] for kinds in each]
 
 
 def read_kind(bits: Bits, shared: list, tables: list[Slots], first_length: list[int]) -> list[int]:
@@ -190,9 +190,11 @@ class Bands:
 class Words:
     """The four states, and the words that they give."""
 
-    def __init__(self, signs: int, tables: list[list[Slots]], data: bytes, raw: bytes) -> None:
+    def __init__(self, signs: int, tables: list[list[list[Slots]]], axis: int, data: bytes, raw: bytes) -> None:
         self.signs = signs
-        self.by_context = [[table[bin_of(context)] for context in range(3 * MOST)] for table in tables]
+        bins = [bin_of(context) for context in range(3 * MOST)]
+        self.components = [[[table[b] for b in bins] for table in of_pairs] for of_pairs in tables]
+        self.axis, self.by_context = axis, self.components[0]
         self.words = np.frombuffer(data, "<u2").tolist()
         if len(self.words) < 8:
             raise bad("no states")
@@ -252,8 +254,9 @@ class Words:
     def start_class(self, k: Class) -> None:
         pass
 
-    def start_row(self, number: int) -> None:
-        pass
+    def start_row(self, place: tuple[int, ...]) -> None:
+        if len(self.components) > 1:
+            self.by_context = self.components[place[self.axis]]
 
     def finish(self) -> None:
         if self.at != self.n_words or self.raw_at < len(self.raw) or self.held or self.states != [65536] * 4:
@@ -325,7 +328,7 @@ def decode_class(k: Class, words: Words | AdaptiveWords, finest: Extents, activi
                 turns = wave_turns[rows]
                 if absent is not None and (gone := absent[:rows, at : at + width]).any():
                     turns = np.where(gone.T.reshape(-1), ABSENT, turns).tolist()
-                words.start_row(place[2])
+                words.start_row(place)
                 others = np.zeros((rows, width), np.int64)
                 if other and (s or not leads_away(other)):
                     others = signs[:rows, start + other_step : start + other_step + width]
@@ -390,11 +393,13 @@ class Crans:
         for k in found:
             k.read_weights(bits, shared)
         signs = bits.raw(2)
-        tables = read_tables(bits, signs)
+        axis, count = components_of(n) if not layout.levels else (0, 1)
+        apart = count > 1 and bits.raw(1)
+        tables = read_tables(bits, signs, count if apart else 1)
         end = 4 + 2 * int.from_bytes(rest[:4], "little")
         if len(rest) < max(end, 4):
             raise bad("too short")
-        words = Words(signs, tables, rest[4:end], rest[end:])
+        words = Words(signs, tables, axis, rest[4:end], rest[end:])
         out = all_words(found, words, n, layout)
         words.finish()
         return out.astype(layout.numpy).reshape(layout.dims)
@@ -427,8 +432,8 @@ class AdaptiveWords:
     def start_class(self, k: Class) -> None:
         k.read_weights(self, self.weights)
 
-    def start_row(self, number: int) -> None:
-        if number == 0:
+    def start_row(self, place: tuple[int, ...]) -> None:
+        if place[2] == 0:
             self.row = []
 
     def bit(self, model: list[int]) -> bool:

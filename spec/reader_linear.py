@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 from reader_base import DTYPES, DType, Layout, from_ordered, params, unzigzag, words_of
-from reader_coding import Extents, Offset, folded, strides_of
+from reader_coding import Extents, Offset, components_of, folded, strides_of
 
 OFFSETS: list[Offset] = [
     (0, 0, 0, -1), (0, 0, 0, -2), (0, 0, 0, -3),
@@ -19,29 +19,45 @@ OFFSETS: list[Offset] = [
 ]  # fmt: skip
 
 
+Model = tuple[int | None, list[int]]
+
+
+def of_rows(models: list[Model], dims: tuple[int, ...]) -> tuple[Extents, list[Model]]:
+    """The grid, and the predictor of each row."""
+    n = folded(dims)
+    d, count = components_of(n)
+    params(len(models) in (1, count), "there are predictors for other components")
+    rows, inside = math.prod(n[:3]), math.prod(n[d + 1 : 3])
+    return n, [models[row // inside % n[d] if len(models) > 1 else 0] for row in range(rows)]
+
+
 class Linear:
     keeps_absent = True
 
-    def parse(self, p: bytes) -> tuple[int | None, list[int]]:
-        params(len(p) >= 1 and p[0] <= 1 and len(p) == 37 + 4 * p[0], "linear has a mean or none, and 18 taps")
-        mean = int.from_bytes(p[1:5], "little") if p[0] else None
-        return mean, list(struct.unpack("<18h", p[-36:]))
+    def parse(self, p: bytes) -> list[Model]:
+        models: list[Model] = []
+        while p or not models:
+            params(len(p) >= 1 and p[0] <= 1 and len(p) >= 37 + 4 * p[0], "linear has a mean or none, and 18 taps")
+            end = 37 + 4 * p[0]
+            mean = int.from_bytes(p[1:5], "little") if p[0] else None
+            models.append((mean, list(struct.unpack("<18h", p[end - 36 : end]))))
+            p = p[end:]
+        return models
 
     def output(self, layout: Layout, p: bytes) -> Layout:
-        self.parse(p)
+        of_rows(self.parse(p), layout.dims)
         params(layout.width <= 4, "linear takes words of at most 4 bytes")
         return layout
 
     def inverse(self, codes: np.ndarray, layout: Layout, p: bytes) -> np.ndarray:
-        mean, taps = self.parse(p)
-        n = folded(layout.dims)
+        n, models = of_rows(self.parse(p), layout.dims)
         residuals = unzigzag(np.ascontiguousarray(codes)).reshape(-1, n[3]) if codes.size else codes
         absent = None if layout.absent is None else layout.absent.reshape(residuals.shape)
         words = np.zeros(residuals.shape, np.int64)
         for row in range(len(words) if codes.size else 0):
             gone = None if absent is None or not absent[row].any() else absent[row].tolist()
             sources = None if layout.sources is None else layout.sources[row * n[3] : (row + 1) * n[3]].tolist()
-            words[row] = self.row(words, row, n, residuals[row], gone, sources, mean, taps)
+            words[row] = self.row(words, row, n, residuals[row], gone, sources, *models[row])
         return words.astype(layout.numpy).reshape(layout.dims)
 
     def row(
@@ -101,13 +117,14 @@ class FloatLinear:
 
     keeps_absent = True
 
-    def parse(self, p: bytes) -> tuple[DType, bool, list[int]]:
-        params(len(p) == 38 and p[0] <= 3 and p[1] <= 1, "flinear has a type, zero or not, and 18 taps")
+    def parse(self, p: bytes) -> tuple[DType, list[Model]]:
+        params(len(p) >= 38 and len(p) % 37 == 1 and p[0] <= 3 and max(p[1::37]) <= 1, "flinear has a type, and each time zero or not and 18 taps")
         dtype = next(t for t in DTYPES if t.name == ("f16", "bf16", "f32", "f64")[p[0]])
-        return dtype, p[1] == 1, list(struct.unpack("<18h", p[2:]))
+        return dtype, [(0 if p[at] else None, list(struct.unpack("<18h", p[at + 1 : at + 37]))) for at in range(1, len(p), 37)]
 
     def output(self, layout: Layout, p: bytes) -> Layout:
-        dtype, _, _ = self.parse(p)
+        dtype, models = self.parse(p)
+        of_rows(models, layout.dims)
         params(layout.width == dtype.word, "flinear's type is not as wide as the codes")
         return layout
 
@@ -125,28 +142,28 @@ class FloatLinear:
         return np.where(bits & top, ~bits, bits ^ top)
 
     def inverse(self, codes: np.ndarray, layout: Layout, p: bytes) -> np.ndarray:
-        dtype, to_zero, taps = self.parse(p)
+        dtype, models = self.parse(p)
         if not codes.size:
             return codes
-        n = folded(layout.dims)
+        n, models = of_rows(models, layout.dims)
         residuals = unzigzag(np.ascontiguousarray(codes)).reshape(-1, n[3])
         absent = np.zeros(residuals.shape, bool) if layout.absent is None else layout.absent.reshape(residuals.shape)
         words = np.zeros(residuals.shape, residuals.dtype)
         numbers = np.zeros(residuals.shape, np.float64)
         with np.errstate(all="ignore"):
             for row in range(len(words)):
-                self.row(words, numbers, row, n, residuals[row], absent[row], layout.sources, to_zero, taps, dtype)
+                self.row(words, numbers, row, n, residuals[row], absent[row], layout.sources, *models[row], dtype)
         return words.reshape(layout.dims)
 
     def row(
         self, words: np.ndarray, numbers: np.ndarray, row: int, n: Extents, residuals: np.ndarray, absent: np.ndarray,
-        sources: np.ndarray | None, to_zero: bool, taps: list[int], dtype: DType,
+        sources: np.ndarray | None, mean: int | None, taps: list[int], dtype: DType,
     ) -> None:  # fmt: skip
         width, flat, start = n[3], numbers.reshape(-1), row * n[3]
         place = (row // n[2] // n[1], row // n[2] % n[1], row % n[2])
         strides = strides_of(n)
         near, far = [float(tap) for tap in taps[:3]], []
-        stand_in_tap = 0.0 if to_zero else float(4096 - sum(taps))
+        stand_in_tap = float(4096 - sum(taps)) if mean is None else 0.0
         for tap, offset in zip(taps[3:], OFFSETS[3:]):
             if tap and all(0 <= place[d] + offset[d] < n[d] for d in range(3)):
                 far.append((float(tap), sum(o * s for o, s in zip(offset, strides)), offset[3]))

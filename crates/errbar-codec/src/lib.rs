@@ -15,6 +15,7 @@ mod bytes;
 pub mod check;
 pub mod coder;
 pub mod codes;
+mod components;
 pub mod conformance;
 pub mod deflate;
 mod exact;

@@ -204,6 +204,11 @@ fn float_linears() -> Archive {
             }
         }
     }
+    let each = [float_linear_params(2, 1, all), float_linear_params(2, 0, cube)[1..].to_vec()].concat();
+    for (path, shape) in [("components-rows", &[2, 40][..]), ("components-slices", &[2, 4, 5])] {
+        let numbers = of_values("", DType::F32, shape, special);
+        add_through(&mut b, &Array { path: path.into(), dtype: DType::U32, ..numbers }, &FloatLinear, &each);
+    }
     b.finish()
 }
 
@@ -224,6 +229,10 @@ fn linears() -> Archive {
                 add_through(&mut b, &counting(&format!("{number}-{name}-{}", dtype.name()), dtype, shape), &Linear, &params);
             }
         }
+    }
+    let each = [linear_params(None, plane), linear_params(Some(7), all), linear_params(None, most)];
+    for (path, shape) in [("components-1-rows", &[3, 40][..]), ("components-2-slices", &[3, 4, 5]), ("components-3-cubes", &[3, 2, 4, 5])] {
+        add_through(&mut b, &counting(path, DType::U16, shape), &Linear, &each.concat());
     }
     b.finish()
 }
@@ -286,6 +295,15 @@ fn coder(name: &str) -> Archive {
         for dtype in [DType::U16, DType::U32, DType::U8] {
             add(&mut b, &residuals(&format!("{number}-{}", dtype.name()), dtype, shape), &pack, None);
         }
+    }
+    // Components that want tables of their own: two rows, and three slices of two bands with signs.
+    for (path, shape) in [("components-2", &[2, 4000][..]), ("components-3", &[3, 9, 300])] {
+        let (count, len) = (shape[0], shape.iter().product::<u64>());
+        let code = |i: u64| match (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40, i * count / len) {
+            (random, 0) => (random % 5) as u8,
+            (random, component) => (random % 2 * 6 * component) as u8 + (i % 2) as u8,
+        };
+        add(&mut b, &Array::new(path, DType::U8, shape, (0..len).map(code).collect()), &pack, None);
     }
     add(&mut b, &Array::new("ones", DType::U16, &[30, 30], [1, 0].repeat(900)), &pack, None);
     for (other, back) in [("above", 30), ("before", 30 * 25), ("left2", 2)] {
@@ -405,6 +423,7 @@ fn refused() -> Vec<Vector> {
         ("none", DType::U32, &[][..], "linear has parameters"),
         ("mean", DType::U32, &[&[2], &linear[1..]].concat(), "linear has a mean or none"),
         ("short", DType::U32, &linear[..36], "linear has 18 taps"),
+        ("components", DType::U32, &linear.repeat(3), "there is one predictor, or one for each of the four rows"),
         ("long", DType::U32, &[&linear[..], &[0]].concat(), "linear has 18 taps"),
         ("wide", DType::U64, &linear, "linear takes words of at most four bytes"),
     ] {

@@ -10,6 +10,7 @@ use super::token::magnitudes_of_tokens;
 use super::{Activity, Geometry, Step, code_weights, corrupt, first_word, rans, steps, too_short};
 use crate::binary::{Binary, Bit, Reader};
 use crate::bytes::{take, take_length};
+use crate::components::Components;
 use crate::polyphase::{DIMS, Extents, Grid, SLACK};
 use crate::simd::{Work, widest};
 
@@ -42,16 +43,18 @@ impl Work for Decoding<'_> {
         };
         let contexts: Vec<(Template, [u8; GROUPS])> = steps.iter().map(&mut coded_weights).collect();
         let signs = Signs::ALL[header.raw(0, 2) as usize % Signs::ALL.len()];
-        let tables = Tables::read(&mut header, signs.kinds())?;
+        let components = Components::new(n, levels);
+        let is_apart = components.count > 1 && header.raw(0, 1) == 1;
+        let tables = Tables::read(&mut header, signs.kinds() * if is_apart { components.count } else { 1 })?;
         let length = take_length(&mut bytes).ok_or_else(too_short)?.checked_mul(2).ok_or_else(|| corrupt("too many words"))?;
-        let mut decoder = rans::Decoder::new(&tables, take(&mut bytes, length).ok_or_else(too_short)?, 4 * n[DIMS - 1])?;
+        let mut decoder = rans::Decoder::new(&tables, signs, take(&mut bytes, length).ok_or_else(too_short)?, 4 * n[DIMS - 1])?;
         let mut raw = RawReader::new(bytes);
         let mut around = Activity::new(n);
         let mut first = 0;
         for (step, (template, weights)) in steps.iter().zip(&contexts) {
             let len: usize = step.n.iter().product();
             let absent = absent.map(|absent| &absent[first..first + len]);
-            let mut class = Class::new(step, template, weights, signs, &around);
+            let mut class = Class::new(step, template, weights, signs, components, &around);
             class.decode(&mut decoder, &mut raw, &mut words[first..first + len], absent);
             first += len;
             around.finish(step, class.active);
@@ -65,6 +68,7 @@ impl Work for Decoding<'_> {
 struct Class {
     n: Extents,
     bands: Bands,
+    components: Components,
     context: Context,
     own: Grid<u16>,
     active: Grid<u16>,
@@ -95,7 +99,7 @@ struct Lane {
 }
 
 impl Class {
-    fn new(step: &Step, template: &Template, weights: &[u8; GROUPS], signs: Signs, around: &Activity) -> Self {
+    fn new(step: &Step, template: &Template, weights: &[u8; GROUPS], signs: Signs, components: Components, around: &Activity) -> Self {
         let own = around.new_class(step);
         let bands = Bands::new(step.n);
         let context = Context::new(template, weights, bands.axis, &own, &around.classes);
@@ -103,7 +107,7 @@ impl Class {
         let work = vec![[[0; rans::STATES]; SLACK]; width.div_ceil(SLACK)];
         let active = own.beside(step.n);
         let other_signs = signs.step(template, bands.axis, &own).map(|step_to| (step_to, own.beside(step.n)));
-        Class { n: step.n, bands, context, own, active, signs, other_signs, work, tokens: vec![0; width] }
+        Class { n: step.n, bands, components, context, own, active, signs, other_signs, work, tokens: vec![0; width] }
     }
 
     #[inline(always)]
@@ -197,7 +201,8 @@ impl Class {
         let gone: [&[bool]; LANES] = std::array::from_fn(|lane| if ABSENT { &absent[rows[lane].first..][..width] } else { &[] });
         let mut all_states = decoder.states();
         let mut states: [u32; LANES] = std::array::from_fn(|lane| all_states[bands[lane]]);
-        let mut source = decoder.source();
+        // Bands never cut what has components.
+        let mut source = decoder.source(self.components.of_row(rows[0].at));
         // What words to the left add to the sum of the next one, and of the one behind that.
         let (mut next, mut behind) = ([0u32; LANES], [0u32; LANES]);
         for (x, work) in work.as_flattened_mut()[..width].iter_mut().enumerate() {

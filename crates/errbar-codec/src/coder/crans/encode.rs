@@ -9,6 +9,7 @@ use super::token::{self, TOKENS};
 use super::{Activity, Geometry, Step, code_weights, first_word, fit, steps};
 use crate::binary::{Binary, Bit, Writer};
 use crate::codes::Word;
+use crate::components::Components;
 use crate::polyphase::{DIMS, Grid, SLACK};
 use crate::simd::{Work, widest};
 use crate::stage::Estimate;
@@ -17,7 +18,8 @@ use crate::stage::Estimate;
 pub(super) struct Model {
     /// In the order of reading; none where their number is asked for alone.
     symbols: Vec<Symbol>,
-    /// How many tokens there are in each bin, where that alone is asked for.
+    components: Components,
+    /// How many tokens there are in each bin of every component, where that alone is asked for.
     histograms: Vec<[Histogram; BINS]>,
     raw: RawWriter,
     /// Bits that would stand in `raw`.
@@ -52,9 +54,11 @@ impl Work for Modelling<'_> {
     #[inline(always)]
     fn run(self) -> Model {
         let Geometry { n, levels, absent } = self.geometry;
+        let components = Components::new(n, levels);
         let mut model = Model {
             symbols: Vec::with_capacity(if self.counts_only { 0 } else { self.words.len() }),
-            histograms: vec![[[0; TOKENS]; BINS]; usize::from(self.counts_only)],
+            components,
+            histograms: vec![[[0; TOKENS]; BINS]; if self.counts_only { components.count } else { 0 }],
             raw: RawWriter::default(),
             raw_bits: 0,
             is_estimate: self.counts_only,
@@ -179,11 +183,13 @@ impl Model {
     /// Counts words in the bins of their contexts, in any order.
     #[inline(always)]
     fn count(&mut self, words: &[u32], bins: &[u8], absent: Option<&[bool]>) {
+        // The words of a component stand side by side.
+        let of_component = words.len().div_ceil(self.histograms.len()).max(1);
         for (at, (&word, &bin)) in words.iter().zip(bins).enumerate() {
             if absent.is_none_or(|absent| !absent[at]) {
                 let (token, n, _) = token::split(word);
                 self.raw_bits += u64::from(n);
-                self.histograms[0][usize::from(bin) % BINS][usize::from(token) % TOKENS] += 1;
+                self.histograms[at / of_component][usize::from(bin) % BINS][usize::from(token) % TOKENS] += 1;
             }
         }
     }
@@ -202,6 +208,7 @@ impl Model {
                 }
             }
             let rows = &rows[..n_rows];
+            let component = self.components.of_row(wave) as u8;
             let is_coded = |at: usize| absent.is_none_or(|absent| !absent[at]);
             for (i, &(_, first)) in rows.iter().enumerate() {
                 for (x, tokens) in tokens.iter_mut().enumerate().filter(|(x, _)| is_coded(first + x)) {
@@ -212,7 +219,7 @@ impl Model {
                 for (&(lane, first), &token) in rows.iter().zip(tokens) {
                     let at = first + x;
                     if is_coded(at) {
-                        self.symbols.push(Symbol { token, bin: bins[at], around: around[at], lane: lane as u8 });
+                        self.symbols.push(Symbol { token, bin: bins[at], around: around[at], lane: lane as u8, component });
                     }
                 }
             }
@@ -220,8 +227,11 @@ impl Model {
     }
 
     fn encode(mut self) -> Vec<u8> {
-        let (signs, clusters) = signs::choose(&self.symbols);
+        let (signs, is_apart, clusters) = signs::choose(&self.symbols, self.components.count);
         self.header.raw(signs as u64, 2);
+        if self.components.count > 1 {
+            self.header.raw(is_apart.into(), 1);
+        }
         let tables = Tables::write(&clusters, &mut self.header);
         let header = self.header.finish();
         let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
@@ -237,8 +247,9 @@ impl Model {
     }
 
     fn estimate(mut self) -> Estimate {
-        let tables = Tables::write(&Clusters::new(&self.histograms), &mut self.header);
-        let bits = tables.bits(&self.histograms[0]);
+        let (clusters, _) = Clusters::cheaper(&self.histograms, 1);
+        let tables = Tables::write(&clusters, &mut self.header);
+        let bits = tables.bits(&self.histograms);
         let side = (self.header.finish().len() + 8 + 4 * rans::STATES) as f64;
         Estimate { side, codes: (bits + self.raw_bits as f64) / 8.0 }
     }

@@ -24,6 +24,8 @@ pub(super) struct Symbol {
     pub(super) around: u8,
     /// The state that codes it.
     pub(super) lane: u8,
+    /// The component that its word belongs to.
+    pub(super) component: u8,
 }
 
 /// A token's share of a table.
@@ -52,6 +54,8 @@ impl Part {
 
 /// The words of symbols, in the order of reading.
 pub(super) fn encode(symbols: &[Symbol], signs: Signs, tables: &Tables) -> Vec<u16> {
+    // All components have those of one, unless each has its own.
+    let of_component = |component: u8| if tables.of_bin.len() > signs.kinds() { signs.kinds() * usize::from(component) } else { 0 };
     let mut parts = vec![[Part::default(); 1 << 8]; tables.tables.len()];
     for (table, parts) in tables.tables.iter().zip(&mut parts) {
         let mut start = 0;
@@ -63,9 +67,9 @@ pub(super) fn encode(symbols: &[Symbol], signs: Signs, tables: &Tables) -> Vec<u
     let mut states = [LEAST; STATES];
     let mut words = Vec::with_capacity(symbols.len() / 2 + 2 * STATES);
     let kinds = signs.kinds_around();
-    for &Symbol { token, bin, around, lane } in symbols.iter().rev() {
+    for &Symbol { token, bin, around, lane, component } in symbols.iter().rev() {
         let (kind, is_mirrored) = kinds[usize::from(around) % AROUND];
-        let table = usize::from(tables.of_bin[kind][usize::from(bin) % BINS]);
+        let table = usize::from(tables.of_bin[of_component(component) + kind][usize::from(bin) % BINS]);
         let part = &parts[table][usize::from(if is_mirrored { mirrored(token) } else { token })];
         let state = &mut states[usize::from(lane) % STATES];
         // With a frequency of 2^12 a state never grows.
@@ -107,8 +111,8 @@ const PLACES: usize = 1 << (PAIR_BITS + 8);
 /// Reads tokens.
 pub(super) struct Decoder {
     tables: Vec<Table>,
-    /// The table of every bin and pair of signs.
-    of_bin: Box<[u16; PLACES]>,
+    /// For every component the table of every bin and pair of signs; those of one may be those of all.
+    of_bin: Vec<[u16; PLACES]>,
     states: [u32; STATES],
     /// With as many zeros behind them as a wave may read in vain.
     words: Vec<u16>,
@@ -151,7 +155,7 @@ impl Source<'_> {
 }
 
 impl Decoder {
-    pub(super) fn new(tables: &Tables, words: &[u8], longest_wave: usize) -> Result<Self> {
+    pub(super) fn new(tables: &Tables, signs: Signs, words: &[u8], longest_wave: usize) -> Result<Self> {
         let table = |frequencies: &Frequencies| {
             let mut table = Table { tokens: [0; 1 << SCALE_BITS], ranges: [0; 1 << 8] };
             let (mut free, mut start) = (table.tokens.as_mut_slice(), 0);
@@ -165,26 +169,30 @@ impl Decoder {
             table
         };
         let mut found: Vec<Table> = tables.tables.iter().map(table).collect();
-        let mut of_bin = Box::new([0; PLACES]);
-        for (pair, &(kind, is_mirrored)) in KIND_OF.iter().enumerate() {
-            let Some(tables) = tables.of_bin.get(kind) else { continue };
-            // The one before, and its mirror.
-            let mut last = None;
-            for (bin, &table) in tables.iter().enumerate() {
-                let place = match last {
-                    Some((known, place)) if known == table => place,
-                    _ if is_mirrored => {
-                        found.extend(found.get(usize::from(table)).map(Table::mirror));
-                        found.len() as u16 - 1
-                    }
-                    _ => table,
-                };
-                last = Some((table, place));
-                of_bin[bin << PAIR_BITS | pair] = place;
+        let mut places_of = |kinds: &[[u16; BINS]]| {
+            let mut of_bin = [0; PLACES];
+            for (pair, &(kind, is_mirrored)) in KIND_OF.iter().enumerate() {
+                let Some(tables) = kinds.get(kind) else { continue };
+                // The one before, and its mirror.
+                let mut last = None;
+                for (bin, &table) in tables.iter().enumerate() {
+                    let place = match last {
+                        Some((known, place)) if known == table => place,
+                        _ if is_mirrored => {
+                            found.extend(found.get(usize::from(table)).map(Table::mirror));
+                            found.len() as u16 - 1
+                        }
+                        _ => table,
+                    };
+                    last = Some((table, place));
+                    of_bin[bin << PAIR_BITS | pair] = place;
+                }
             }
-        }
+            of_bin
+        };
+        let of_bin: Vec<[u16; PLACES]> = tables.of_bin.chunks(signs.kinds()).map(&mut places_of).collect();
         let mut words: Vec<u16> = words.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-        if words.len() < 2 * STATES || found.is_empty() {
+        if words.len() < 2 * STATES || found.is_empty() || of_bin.is_empty() {
             return Err(corrupt("no states or no tables"));
         }
         let states = std::array::from_fn(|i| u32::from(words[2 * i]) << 16 | u32::from(words[2 * i + 1]));
@@ -204,9 +212,10 @@ impl Decoder {
         self.states
     }
 
-    /// What the tokens of a wave come from.
-    pub(super) fn source(&self) -> Source<'_> {
-        Source { tables: &self.tables, bins: all_bins(), of_bin: &self.of_bin, words: &self.words, next_word: self.next_word }
+    /// What the tokens of a wave of a component come from.
+    pub(super) fn source(&self, component: usize) -> Source<'_> {
+        let of_bin = &self.of_bin[if component < self.of_bin.len() { component } else { 0 }];
+        Source { tables: &self.tables, bins: all_bins(), of_bin, words: &self.words, next_word: self.next_word }
     }
 
     /// Goes on where a wave ended.

@@ -109,36 +109,38 @@ const OCTAVE: usize = 4;
 /// What signs must save there, to be looked at more closely: some of it is luck.
 const WORTH: f64 = 0.99;
 
-/// Counts tokens, each in one of so many bins, for every kind of pairs.
-fn count<'a, const N: usize>(signs: Signs, symbols: impl Iterator<Item = &'a Symbol>) -> Vec<[Histogram; N]> {
+/// Counts tokens, each in one of so many bins, for every kind of pairs of one component after the other.
+fn count<'a, const N: usize>(signs: Signs, components: usize, symbols: impl Iterator<Item = &'a Symbol>) -> Vec<[Histogram; N]> {
     let (kinds, together) = (signs.kinds_around(), BINS / N);
-    let mut histograms = vec![[[0; TOKENS]; N]; signs.kinds()];
-    for &Symbol { token, bin, around, .. } in symbols {
+    let mut histograms = vec![[[0; TOKENS]; N]; signs.kinds() * components];
+    for &Symbol { token, bin, around, component, .. } in symbols {
         let (kind, is_mirrored) = kinds[usize::from(around) % AROUND];
         let token = if is_mirrored { mirrored(token) } else { token };
-        histograms[kind][usize::from(bin) / together % N][usize::from(token) % TOKENS] += 1;
+        let first = signs.kinds() * (usize::from(component) % components);
+        histograms[first + kind][usize::from(bin) / together % N][usize::from(token) % TOKENS] += 1;
     }
     histograms
 }
 
-/// Which signs make tokens cheapest, and what they are counted to be then.
-pub(super) fn choose(symbols: &[Symbol]) -> (Signs, Clusters) {
-    let clusters = |signs: Signs| Clusters::new(&count(signs, symbols.iter()));
+/// Which signs make tokens of so many components cheapest, whether these are better told apart, and what
+/// the tokens are counted to be then.
+pub(super) fn choose(symbols: &[Symbol], components: usize) -> (Signs, bool, Clusters) {
+    let clusters = |signs: Signs| Clusters::cheaper(&count(signs, components, symbols.iter()), signs.kinds());
     let every = symbols.len().div_ceil(SAMPLES).max(1);
     let entropy = |signs: Signs| -> f64 {
-        let histograms: Vec<[Histogram; BINS / OCTAVE]> = count(signs, symbols.chunks(RUN).step_by(every).flatten());
+        let histograms: Vec<[Histogram; BINS / OCTAVE]> = count(signs, 1, symbols.chunks(RUN).step_by(every).flatten());
         histograms.iter().flatten().map(|histogram| tables::entropy(histogram)).sum()
     };
     let [ignored, pairs @ ..] = Signs::ALL.map(|signs| (signs, entropy(signs)));
     let best = pairs.into_iter().fold(ignored, |best, other| if other.1 < best.1 { other } else { best });
-    let without = clusters(Signs::Ignored);
+    let (without, is_apart) = clusters(Signs::Ignored);
     if best.1 < WORTH * ignored.1 {
-        let with = clusters(best.0);
+        let (with, is_apart) = clusters(best.0);
         if with.cost() < without.cost() {
-            return (best.0, with);
+            return (best.0, is_apart, with);
         }
     }
-    (Signs::Ignored, without)
+    (Signs::Ignored, is_apart, without)
 }
 
 #[cfg(test)]
@@ -177,14 +179,15 @@ mod tests {
                 // The word has the sign of another one.
                 let signs = [0, 1, 2, 3].map(|bit| 1 + (random >> bit & 1) as u8);
                 let [left, above, before, left2] = signs;
-                Symbol { token: 3 - signs[usize::from(other)], bin: 20, around: around(left, above, before, left2), lane: 0 }
+                Symbol { token: 3 - signs[usize::from(other)], bin: 20, around: around(left, above, before, left2), lane: 0, component: 0 }
             });
-            choose(&symbols.collect::<Vec<_>>()).0
+            choose(&symbols.collect::<Vec<_>>(), 1).0
         };
         assert_eq!([1, 2, 3].map(chosen), [Signs::Above, Signs::Before, Signs::Left2]);
         let noise = SplitMix64(5).take(10_000);
-        let noise = noise.map(|random| Symbol { token: (random % 7) as u8, bin: 20, around: (random >> 8) as u8 % 81, lane: 0 });
-        assert_eq!(choose(&noise.collect::<Vec<_>>()).0, Signs::Ignored);
-        assert_eq!(choose(&[]).0, Signs::Ignored);
+        let noise =
+            noise.map(|random| Symbol { token: (random % 7) as u8, bin: 20, around: (random >> 8) as u8 % 81, lane: 0, component: 0 });
+        assert_eq!(choose(&noise.collect::<Vec<_>>(), 1).0, Signs::Ignored);
+        assert_eq!(choose(&[], 1).0, Signs::Ignored);
     }
 }

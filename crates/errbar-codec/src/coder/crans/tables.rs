@@ -29,7 +29,7 @@ pub(super) type Frequencies = [u16; TOKENS];
 /// The tables of all bins.
 pub(super) struct Tables {
     pub(super) tables: Vec<Frequencies>,
-    /// The table of each bin, for every kind of pairs of signs.
+    /// The table of each bin, for every kind of pairs of signs, of all words or of one component after the other.
     pub(super) of_bin: Vec<[u16; BINS]>,
 }
 
@@ -96,13 +96,33 @@ fn cluster(histograms: &[Histogram; BINS]) -> Vec<Cluster> {
     }
 }
 
-/// Tokens counted for the tables they are to have: for every kind of pairs of signs, runs of bins.
+/// Tokens counted for the tables they are to have: for every kind of pairs of signs, of all words or of one
+/// component after the other, runs of bins.
 pub(super) struct Clusters(Vec<Vec<Cluster>>);
 
 impl Clusters {
     /// Of tokens counted in each bin, for every kind.
     pub(super) fn new(histograms: &[[Histogram; BINS]]) -> Clusters {
         Clusters(histograms.iter().map(cluster).collect())
+    }
+
+    /// Of tokens counted for so many kinds of one component after the other: of all together or of each by
+    /// itself, whatever costs less; and whether it is the latter.
+    pub(super) fn cheaper(histograms: &[[Histogram; BINS]], kinds: usize) -> (Clusters, bool) {
+        let mut components = histograms.chunks(kinds);
+        let mut together = components.next().unwrap_or_default().to_vec();
+        for component in components {
+            let counts = together.as_flattened_mut().as_flattened_mut();
+            counts.iter_mut().zip(component.as_flattened().as_flattened()).for_each(|(sum, n)| *sum += n);
+        }
+        let together = Clusters::new(&together);
+        if histograms.len() > kinds {
+            let apart = Clusters::new(histograms);
+            if apart.cost() < together.cost() {
+                return (apart, true);
+            }
+        }
+        (together, false)
     }
 
     /// What writing all tokens costs in bits, with the tables.
@@ -204,14 +224,16 @@ impl Tables {
         tables
     }
 
-    /// What tokens counted in each bin take, where signs do not count.
-    pub(super) fn bits(&self, histograms: &[Histogram; BINS]) -> f64 {
+    /// What tokens take that were counted in each bin of one component after the other, where signs do not
+    /// count.
+    pub(super) fn bits(&self, histograms: &[[Histogram; BINS]]) -> f64 {
         let bits = |&(&n, &f): &(&u32, &u16)| f64::from(n) * (f64::from(SCALE_BITS) - log2(f64::from(f.max(1))));
         let of_bin = |(histogram, &table): (&Histogram, &u16)| -> f64 {
             let Some(frequencies) = self.tables.get(usize::from(table)) else { return 0.0 };
             histogram.iter().zip(frequencies).filter(|(n, _)| **n > 0).map(|pair| bits(&pair)).sum()
         };
-        histograms.iter().zip(self.of_bin.iter().flatten()).map(of_bin).sum()
+        let tables = self.of_bin.iter().cycle().flatten();
+        histograms.iter().flatten().zip(tables).map(of_bin).sum()
     }
 
     /// Reads what [`Tables::write`] wrote for so many kinds of pairs. Bins behind the last belong to the
@@ -261,6 +283,19 @@ mod tests {
             assert_eq!(frequencies.iter().map(|&f| u32::from(f)).sum::<u32>(), SCALE);
             assert!(histogram.iter().zip(frequencies).all(|(&n, &f)| n == 0 || f > 0));
         }
+    }
+
+    #[test]
+    fn components_that_differ_are_told_apart() {
+        let of = |token: usize| {
+            let mut histograms = [[0; TOKENS]; BINS];
+            (histograms[3][token], histograms[3][0]) = (1000, 100);
+            histograms
+        };
+        assert!(Clusters::cheaper(&[of(1), of(2), of(2)], 1).1);
+        assert!(!Clusters::cheaper(&[of(1), of(1)], 1).1);
+        assert!(Clusters::cheaper(&[of(1), of(1), of(1), of(2)], 2).1, "of the second kind");
+        assert!(!Clusters::cheaper(&[of(1), of(2)], 2).1, "kinds of one component");
     }
 
     #[test]

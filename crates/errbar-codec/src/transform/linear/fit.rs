@@ -2,6 +2,7 @@
 
 use super::template::{Model, OFFSETS, TAPS, UNIT};
 use crate::codes::{Scan, Word};
+use crate::components::Components;
 use crate::least_squares::{Samples, bits};
 use crate::polyphase::{DIMS, Extents, Offset, sample_runs};
 use crate::simd::{Work, widest};
@@ -22,8 +23,8 @@ const MOST: f64 = 7.9;
 const LIMIT: f64 = 0.5;
 
 /// The best of fitted taps, of the plane through the nearest neighbours, of the code before and of
-/// the median.
-pub(super) fn model(codes: &Codes, n: Extents) -> Model {
+/// the median: one predictor, or one for each component where that serves better.
+pub(super) fn models(codes: &Codes, n: Extents) -> Vec<Model> {
     with_words!(&codes.words, v => widest(Fitting { words: v, n, scan: &codes.scan }))
 }
 
@@ -34,12 +35,12 @@ struct Fitting<'a, W> {
 }
 
 impl<W: Word> Work for Fitting<'_, W> {
-    type Output = Model;
+    type Output = Vec<Model>;
 
     #[inline(always)]
-    fn run(self) -> Model {
+    fn run(self) -> Vec<Model> {
         let sampled = sample(self.words, self.n, self.scan, |word| word.to_u64() as f64);
-        best_model(&sampled, [None, Some(sampled.median)], judge)
+        best_models(&sampled, |sampled| [None, Some(sampled.median)], |_| judge)
     }
 }
 
@@ -47,9 +48,11 @@ impl<W: Word> Work for Fitting<'_, W> {
 pub(super) struct Sampled {
     /// Their places in [`OFFSETS`].
     used: Vec<usize>,
-    pub(super) samples: Samples,
+    samples: Samples,
     /// Of the codes looked at.
     median: u32,
+    /// Where the samples of each component begin.
+    starts: Vec<usize>,
 }
 
 /// What integers cost whose predictions leave residuals, and what samples then count in the next round,
@@ -61,10 +64,32 @@ fn judge(residuals: &[f64]) -> (f64, Vec<f64>) {
     (bits(&residuals, LIMIT), residuals.iter().map(|r| 1.0 / (r.abs() + 0.5 * LIMIT)).collect())
 }
 
-/// The best of no taps, fitted taps and those of Lorenzo predictors, each against every one of `means`,
-/// by what `judge` says of their residuals: the first of equals.
+/// What predictors of their own for components must save, to be taken.
+const WORTH: f64 = 0.98;
+
+/// The best predictor of samples, or that of each component. `means` are those that samples may be compared
+/// with, `judge` what judges the residuals of samples.
 #[inline(always)]
-pub(super) fn best_model(sampled: &Sampled, means: [Option<u32>; 2], judge: impl Fn(&[f64]) -> (f64, Vec<f64>)) -> Model {
+pub(super) fn best_models<J: Fn(&[f64]) -> (f64, Vec<f64>)>(
+    sampled: &Sampled,
+    means: impl Fn(&Sampled) -> [Option<u32>; 2],
+    judge: impl Fn(&Samples) -> J,
+) -> Vec<Model> {
+    let best = |sampled: &Sampled| best_model(sampled, means(sampled), judge(&sampled.samples));
+    let (together, cost) = best(sampled);
+    if sampled.starts.len() > 1 {
+        let (apart, costs): (Vec<Model>, Vec<f64>) = sampled.components().map(|component| best(&component)).unzip();
+        if costs.iter().sum::<f64>() < WORTH * cost {
+            return apart;
+        }
+    }
+    vec![together]
+}
+
+/// The best of no taps, fitted taps and those of Lorenzo predictors, each against every one of `means`,
+/// by what `judge` says of their residuals, the first of equals; and what it costs.
+#[inline(always)]
+fn best_model(sampled: &Sampled, means: [Option<u32>; 2], judge: impl Fn(&[f64]) -> (f64, Vec<f64>)) -> (Model, f64) {
     let even = vec![1.0; sampled.samples.len()];
     let mut best = Best { cost: f64::MAX, model: Model::default(), weights: even.clone() };
     let offer = |best: &mut Best, relative: &Samples, mean, taps: &[f64]| {
@@ -89,7 +114,7 @@ pub(super) fn best_model(sampled: &Sampled, means: [Option<u32>; 2], judge: impl
             break;
         }
     }
-    best.model
+    (best.model, best.cost)
 }
 
 /// The cheapest predictor so far.
@@ -114,13 +139,24 @@ impl Best {
 }
 
 impl Sampled {
+    /// The samples of each component.
+    fn components(&self) -> impl Iterator<Item = Sampled> {
+        self.starts.iter().enumerate().map(|(component, &start)| {
+            let end = self.starts.get(component + 1).copied().unwrap_or(self.samples.len());
+            let of = |column: &Vec<f64>| column[start..end].to_vec();
+            let samples = Samples { target: of(&self.samples.target), columns: self.samples.columns.iter().map(of).collect() };
+            let median = median(samples.target.clone());
+            Sampled { used: self.used.clone(), samples, median, starts: vec![0] }
+        })
+    }
+
     /// Samples less what they are compared with.
     #[inline(always)]
     fn relative(&self, mean: Option<u32>) -> Samples {
         let left = self.used.iter().position(|&k| k == 0).filter(|_| mean.is_none());
         let reference: Vec<f64> = match left {
             Some(left) => self.samples.columns[left].clone(),
-            None => vec![f64::from(self.median); self.samples.len()],
+            None => vec![f64::from(mean.unwrap_or(self.median)); self.samples.len()],
         };
         let against = |column: &Vec<f64>| column.iter().zip(&reference).map(|(x, r)| x - r).collect::<Vec<f64>>();
         Samples { target: against(&self.samples.target), columns: self.samples.columns.iter().map(against).collect() }
@@ -164,8 +200,12 @@ pub(super) fn sample<W: Word>(words: &[W], n: Extents, scan: &Scan, number: impl
     let more = if repeats.is_some() { (words.len() / (words.len() - gone).max(1)).clamp(1, MOST_MORE) } else { 1 };
     let n_samples = (words.len() / SHARE).clamp(LEAST, SAMPLES);
     let mut samples = Samples::with_capacity(n_samples, used.len());
+    let components = Components::new(n, &[]);
+    let mut starts = Vec::new();
     for (row, first, len) in sample_runs(n, n_samples * more) {
         let start = (0..DIMS - 1).map(|d| row[d] * strides[d]).sum::<usize>();
+        // Rows are looked at in their order, so that those of a component come together.
+        starts.resize(starts.len().max(components.of_row(row) + 1), samples.len());
         let has_row = |offset: Offset| (0..DIMS - 1).all(|d| (0..n[d] as i64).contains(&(row[d] as i64 + i64::from(offset[d]))));
         let is_inside =
             |offset: Offset, x: usize| has_row(offset) && (0..n[DIMS - 1] as i64).contains(&(x as i64 + i64::from(offset[DIMS - 1])));
@@ -197,7 +237,12 @@ pub(super) fn sample<W: Word>(words: &[W], n: Extents, scan: &Scan, number: impl
             samples.columns.iter_mut().zip(neighbours).for_each(|(column, x)| column.push(x));
         }
     }
+    starts.resize(components.count, samples.len());
+    Sampled { used, samples, median: median(values), starts }
+}
+
+/// The median of numbers, as an integer; 0 where there are none.
+fn median(mut values: Vec<f64>) -> u32 {
     let middle = values.len() / 2;
-    let median = if values.is_empty() { 0.0 } else { *values.select_nth_unstable_by(middle, f64::total_cmp).1 } as u32;
-    Sampled { used, samples, median }
+    if values.is_empty() { 0 } else { *values.select_nth_unstable_by(middle, f64::total_cmp).1 as u32 }
 }

@@ -2,8 +2,9 @@
 
 use errbar_format::Result;
 
-use super::template::{self, Line, Model};
-use super::{Pass, fit};
+use super::template::{self, Model};
+use super::{Pass, fit, line};
+use crate::bytes::take;
 use crate::codes::{Scan, Word};
 use crate::float::Float;
 use crate::least_squares::bits;
@@ -27,25 +28,32 @@ const LEAST_SHARE: f64 = 1e-7;
 
 struct Params {
     float: Float,
-    model: Model,
+    /// One, or one for each component; those with a mean are compared with zero.
+    models: Vec<Model>,
 }
 
 impl Params {
     fn parse(params: &[u8]) -> Result<Params> {
-        let &[float, to_zero, ref taps @ ..] = params else { return Err(bad_params("flinear's parameters end early")) };
+        let (&float, models) = params.split_first().ok_or_else(|| bad_params("flinear has none"))?;
         let float = TYPES.get(usize::from(float)).ok_or_else(|| bad_params("flinear has no such type"))?;
-        let mean = match to_zero {
-            0 => None,
-            1 => Some(0),
-            _ => return Err(bad_params("flinear compares with zero or does not")),
+        let model = |params: &mut &[u8]| {
+            let mean = match take(params, 1) {
+                Some([0]) => None,
+                Some([1]) => Some(0),
+                _ => return Err(bad_params("flinear compares with zero or does not")),
+            };
+            Ok(Model { mean, taps: template::take_taps(params)? })
         };
-        Ok(Params { float: *float, model: Model { mean, taps: template::parse_taps(taps)? } })
+        Ok(Params { float: *float, models: template::models(models, model)? })
     }
 
     fn to_bytes(&self) -> Vec<u8> {
         let float = TYPES.iter().position(|&float| float == self.float).unwrap_or(0);
-        let mut bytes = vec![float as u8, u8::from(self.model.mean.is_some())];
-        template::write_taps(&self.model.taps, &mut bytes);
+        let mut bytes = vec![float as u8];
+        for model in &self.models {
+            bytes.push(model.mean.is_some().into());
+            template::write_taps(&model.taps, &mut bytes);
+        }
         bytes
     }
 }
@@ -99,13 +107,13 @@ impl<W: Word> Work for FloatPass<'_, W> {
 
 #[inline(always)]
 fn rows<W: Word>(pass: Pass<'_, W>, convert: Convert) {
-    let Pass { words, n, model, absent, repeats, forward } = pass;
+    let Pass { words, n, models, components, absent, repeats, forward } = pass;
     let width = n[DIMS - 1];
     let mut numbers = vec![0.0; words.len()];
     let mut sums = vec![0.0; width];
     for row in 0..words.len() / width.max(1) {
         let start = row * width;
-        let line = Line::new(model, n, row);
+        let line = line(models, components, n, row);
         line.sums(&numbers, start, &mut sums);
         for x in 0..width {
             let predicted = line.unrounded(&numbers, start, x, sums[x]);
@@ -128,24 +136,30 @@ fn rows<W: Word>(pass: Pass<'_, W>, convert: Convert) {
     }
 }
 
-/// The best predictor of samples, by the differences of codes.
-fn model<W: Word>(words: &[W], n: Extents, scan: &Scan, convert: Convert) -> Model {
+/// The best predictors of samples, by the differences of codes.
+fn best_models<W: Word>(words: &[W], n: Extents, scan: &Scan, convert: Convert) -> Vec<Model> {
     let sampled = fit::sample(words, n, scan, |word| convert.number(word));
-    let targets = &sampled.samples.target;
     let code = |x: f64| convert.code::<W>(x).to_u64();
-    let codes: Vec<u64> = targets.iter().map(|&target| code(target)).collect();
-    let typical = targets.iter().map(|x| x.abs()).sum::<f64>() / targets.len().max(1) as f64;
-    let least = typical * LEAST_SHARE + f64::MIN_POSITIVE;
-    fit::best_model(&sampled, [None, Some(0)], |residuals| {
-        let pairs = residuals.iter().zip(targets).zip(&codes);
-        let distances: Vec<f64> = pairs.map(|((r, target), &of_target)| of_target.abs_diff(code(target - r)) as f64).collect();
-        (bits(&distances, 0.5), residuals.iter().map(|r| 1.0 / (r.abs() + least)).collect())
-    })
+    fit::best_models(
+        &sampled,
+        |_| [None, Some(0)],
+        |samples| {
+            let targets: Vec<(f64, u64)> = samples.target.iter().map(|&target| (target, code(target))).collect();
+            let typical = targets.iter().map(|(x, _)| x.abs()).sum::<f64>() / targets.len().max(1) as f64;
+            let least = typical * LEAST_SHARE + f64::MIN_POSITIVE;
+            move |residuals: &[f64]| {
+                let pairs = residuals.iter().zip(&targets);
+                let distances: Vec<f64> = pairs.map(|(r, &(x, of_target))| of_target.abs_diff(code(x - r)) as f64).collect();
+                (bits(&distances, 0.5), residuals.iter().map(|r| 1.0 / (r.abs() + least)).collect())
+            }
+        },
+    )
 }
 
 fn check(layout: &Layout, params: &Params) -> Result<Extents> {
+    let n = folded(&layout.dims);
     match layout.width == width(params.float) {
-        true => Ok(folded(&layout.dims)),
+        true => template::components(n, &params.models).map(|_| n),
         false => Err(bad_params("flinear's type is not as wide as the codes")),
     }
 }
@@ -153,7 +167,7 @@ fn check(layout: &Layout, params: &Params) -> Result<Extents> {
 impl FloatLinear {
     /// What a plan asks for: predictions with floats like the words of a type.
     pub fn wanted(float: Float) -> Vec<u8> {
-        Params { float, model: Model::default() }.to_bytes()
+        Params { float, models: vec![Model::default()] }.to_bytes()
     }
 }
 
@@ -171,12 +185,17 @@ impl Stage for FloatLinear {
     }
 
     fn parameters(&self) -> &'static str {
-        "float: u8; to_zero: u8; 18 taps: i16, in units of 1 / 4096"
+        "float: u8; once, or for each component: to_zero: u8; 18 taps: i16, in units of 1 / 4096"
     }
 
     fn examples(&self) -> Vec<Vec<u8>> {
-        let of = |float, mean, taps: fn(usize) -> i16| Params { float, model: Model { mean, taps: std::array::from_fn(taps) } }.to_bytes();
+        let of = |float, mean, taps: fn(usize) -> i16| {
+            Params { float, models: vec![Model { mean, taps: std::array::from_fn(taps) }] }.to_bytes()
+        };
+        let mean = [None, Some(0), None];
+        let models = mean.map(|mean| Model { mean, taps: std::array::from_fn(|k| if k == 0 { 4096 } else { 0 }) }).to_vec();
         vec![
+            Params { float: Float::F32, models }.to_bytes(),
             of(Float::F32, None, |k| [4096, 0, 0, 4096, -4096].get(k).copied().unwrap_or(0)),
             of(Float::F64, Some(0), |k| 1000 - 150 * k as i16),
             of(Float::F16, None, |k| 900 - 100 * k as i16),
@@ -189,17 +208,16 @@ impl Stage for FloatLinear {
     }
 
     fn describe(&self, params: &[u8]) -> Result<String> {
-        let Params { model, .. } = Params::parse(params)?;
-        Ok(format!("{} taps", model.taps.iter().filter(|&&tap| tap != 0).count()))
+        Params::parse(params).map(|params| template::describe(&params.models))
     }
 }
 
 impl Transform for FloatLinear {
     fn chooses(&self, codes: &Codes, wanted: &[u8]) -> Option<Vec<u8>> {
         let Params { float, .. } = Params::parse(wanted).ok()?;
-        let n = check(&codes.layout(), &Params { float, model: Model::default() }).ok()?;
-        let model = with_words!(&codes.words, v => model(v, n, &codes.scan, Convert(float)));
-        Some(Params { float, model }.to_bytes())
+        let n = check(&codes.layout(), &Params { float, models: vec![Model::default()] }).ok()?;
+        let models = with_words!(&codes.words, v => best_models(v, n, &codes.scan, Convert(float)));
+        Some(Params { float, models }.to_bytes())
     }
 
     fn keeps_absent(&self) -> bool {
@@ -213,14 +231,14 @@ impl Transform for FloatLinear {
     fn forward(&self, mut codes: Codes, params: &[u8]) -> Result<Codes> {
         let params = Params::parse(params)?;
         let n = check(&codes.layout(), &params)?;
-        with_words!(&mut codes.words, v => widest(FloatPass(Pass::new(v, n, &params.model, &codes.scan, true), params.float)));
+        with_words!(&mut codes.words, v => widest(FloatPass(Pass::new(v, n, &params.models, &codes.scan, true), params.float)));
         Ok(codes)
     }
 
     fn inverse(&self, mut codes: Codes, input: &Layout, params: &[u8]) -> Result<Codes> {
         let params = Params::parse(params)?;
         let n = check(input, &params)?;
-        with_words!(&mut codes.words, v => widest(FloatPass(Pass::new(v, n, &params.model, &input.scan, false), params.float)));
+        with_words!(&mut codes.words, v => widest(FloatPass(Pass::new(v, n, &params.models, &input.scan, false), params.float)));
         codes.scan = input.scan.clone();
         Ok(codes)
     }

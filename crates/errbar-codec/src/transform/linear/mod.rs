@@ -8,6 +8,7 @@ pub use self::float::FloatLinear;
 
 use self::template::{IN_ROW, Line, Model, UNIT_BITS};
 use crate::codes::{Repeats, Scan, Word};
+use crate::components::Components;
 use crate::polyphase::{DIMS, Extents, folded};
 use crate::simd::{Work, widest};
 use crate::stage::{Stage, Transform, bad_params};
@@ -29,7 +30,9 @@ fn check(layout: &Layout) -> Result<Extents> {
 struct Pass<'a, W> {
     words: &'a mut [W],
     n: Extents,
-    model: &'a Model,
+    /// One, or one for each component.
+    models: &'a [Model],
+    components: Components,
     absent: Option<&'a [bool]>,
     /// What absent words are, where that is known.
     repeats: Option<&'a Repeats>,
@@ -37,9 +40,17 @@ struct Pass<'a, W> {
 }
 
 impl<'a, W> Pass<'a, W> {
-    fn new(words: &'a mut [W], n: Extents, model: &'a Model, scan: &'a Scan, forward: bool) -> Self {
-        Pass { words, n, model, absent: scan.absent.as_deref(), repeats: scan.repeats.as_deref(), forward }
+    fn new(words: &'a mut [W], n: Extents, models: &'a [Model], scan: &'a Scan, forward: bool) -> Self {
+        let components = Components::new(n, &[]);
+        Pass { words, n, models, components, absent: scan.absent.as_deref(), repeats: scan.repeats.as_deref(), forward }
     }
+}
+
+/// What predicts a row.
+#[inline(always)]
+fn line(models: &[Model], components: Components, n: Extents, row: usize) -> Line {
+    let at = [row / n[2] / n[1], row / n[2] % n[1], row % n[2]];
+    Line::new(&models[components.of_row(at) % models.len()], n, at)
 }
 
 impl<W: Word> Work for Pass<'_, W> {
@@ -47,17 +58,20 @@ impl<W: Word> Work for Pass<'_, W> {
 
     #[inline(always)]
     fn run(self) {
-        if self.model.taps.iter().all(|&tap| tap == 0) && self.repeats.is_none() {
-            return self.run_without_taps();
+        if let [model] = self.models
+            && model.taps.iter().all(|&tap| tap == 0)
+            && self.repeats.is_none()
+        {
+            return self.run_without_taps(model.mean);
         }
-        let Pass { words, n, model, absent, repeats, forward } = self;
+        let Pass { words, n, models, components, absent, repeats, forward } = self;
         let width = n[DIMS - 1];
         // Codes as doubles: products and sums of theirs are exact.
         let mut codes = vec![0.0; words.len()];
         let mut sums = vec![0.0; width];
         for row in 0..words.len() / width.max(1) {
             let start = row * width;
-            let line = Line::new(model, n, row);
+            let line = line(models, components, n, row);
             line.sums(&codes, start, &mut sums);
             let here = &mut words[start..start + width];
             match (absent.map(|absent| &absent[start..start + width]).filter(|absent| absent.contains(&true)), forward) {
@@ -72,9 +86,9 @@ impl<W: Word> Work for Pass<'_, W> {
 impl<W: Word> Pass<'_, W> {
     /// Without taps a code is predicted by the one before it, or all of them by the mean.
     #[inline(always)]
-    fn run_without_taps(self) {
-        let Pass { words, n, model, absent, forward, .. } = self;
-        if let Some(mean) = model.mean {
+    fn run_without_taps(self, mean: Option<u32>) {
+        let Pass { words, n, absent, forward, .. } = self;
+        if let Some(mean) = mean {
             let (base, stand_in) = (W::from_u64(mean.into()), W::from_u64(u64::from(mean).min(most::<W>())));
             match forward {
                 true => words.iter_mut().for_each(|word| *word = word.wsub(base).zigzag()),
@@ -224,9 +238,18 @@ fn row_with_absent<W: Word>(line: &Line, codes: &mut [f64], start: usize, words:
 impl Linear {
     /// Parameters for codes like these.
     pub fn params(codes: &Codes) -> Vec<u8> {
-        let Ok(n) = check(&codes.layout()) else { return Model::default().to_bytes() };
-        fit::model(codes, n).to_bytes()
+        check(&codes.layout()).map_or_else(|_| to_bytes(&[Model::default()]), |n| to_bytes(&fit::models(codes, n)))
     }
+}
+
+fn to_bytes(models: &[Model]) -> Vec<u8> {
+    let mut params = Vec::new();
+    models.iter().for_each(|model| model.write(&mut params));
+    params
+}
+
+fn parse(params: &[u8]) -> Result<Vec<Model>> {
+    template::models(params, Model::take)
 }
 
 impl Stage for Linear {
@@ -243,13 +266,14 @@ impl Stage for Linear {
     }
 
     fn parameters(&self) -> &'static str {
-        "has_mean: u8; mean: u32 if so; 18 taps: i16, in units of 1 / 4096"
+        "once, or for each component: has_mean: u8; mean: u32 if so; 18 taps: i16, in units of 1 / 4096"
     }
 
     fn examples(&self) -> Vec<Vec<u8>> {
         let plane = Model { mean: None, taps: std::array::from_fn(|k| [4096, 0, 0, 4096, -4096].get(k).copied().unwrap_or(0)) };
         let all = Model { mean: Some(7), taps: std::array::from_fn(|k| 1000 - 150 * k as i16) };
-        vec![Model::default().to_bytes(), plane.to_bytes(), all.to_bytes()]
+        let one = [Model::default(), plane.clone(), all.clone()].map(|model| to_bytes(&[model]));
+        [&one[..], &[to_bytes(&[plane, Model::default(), all])]].concat()
     }
 
     fn guarantee(&self) -> &'static str {
@@ -257,8 +281,7 @@ impl Stage for Linear {
     }
 
     fn describe(&self, params: &[u8]) -> Result<String> {
-        let model = Model::parse(params)?;
-        Ok(format!("{} taps", model.taps.iter().filter(|&&tap| tap != 0).count()))
+        parse(params).map(|models| template::describe(&models))
     }
 }
 
@@ -272,19 +295,20 @@ impl Transform for Linear {
     }
 
     fn output(&self, input: &Layout, params: &[u8]) -> Result<Layout> {
-        Model::parse(params)?;
-        check(input).map(|_| input.clone())
+        template::components(check(input)?, &parse(params)?).map(|_| input.clone())
     }
 
     fn forward(&self, mut codes: Codes, params: &[u8]) -> Result<Codes> {
-        let (n, model) = (check(&codes.layout())?, Model::parse(params)?);
-        with_words!(&mut codes.words, v => widest(Pass::new(v, n, &model, &codes.scan, true)));
+        let (n, models) = (check(&codes.layout())?, parse(params)?);
+        template::components(n, &models)?;
+        with_words!(&mut codes.words, v => widest(Pass::new(v, n, &models, &codes.scan, true)));
         Ok(codes)
     }
 
     fn inverse(&self, mut codes: Codes, input: &Layout, params: &[u8]) -> Result<Codes> {
-        let (n, model) = (check(input)?, Model::parse(params)?);
-        with_words!(&mut codes.words, v => widest(Pass::new(v, n, &model, &input.scan, false)));
+        let (n, models) = (check(input)?, parse(params)?);
+        template::components(n, &models)?;
+        with_words!(&mut codes.words, v => widest(Pass::new(v, n, &models, &input.scan, false)));
         codes.scan = input.scan.clone();
         Ok(codes)
     }

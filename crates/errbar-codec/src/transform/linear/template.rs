@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use errbar_format::Result;
 
+use crate::bytes::take;
+use crate::components::Components;
 use crate::polyphase::{DIMS, Extents, Offset};
 use crate::stage::bad_params;
 
@@ -47,34 +49,55 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn parse(params: &[u8]) -> Result<Model> {
-        let (&has_mean, rest) = params.split_first().ok_or_else(|| bad_params("linear has none"))?;
-        let (mean, rest) = match has_mean {
-            0 => (None, rest),
-            1 => {
-                let (mean, rest) = rest.split_first_chunk().ok_or_else(|| bad_params("linear's mean ends early"))?;
-                (Some(u32::from_le_bytes(*mean)), rest)
-            }
-            _ => return Err(bad_params("linear has a mean or none")),
+    /// Takes one from the front of parameters.
+    pub(super) fn take(params: &mut &[u8]) -> Result<Model> {
+        let mut mean = || match take(params, 1)? {
+            [0] => Some(None),
+            [1] => Some(Some(u32::from_le_bytes(take(params, 4)?.try_into().ok()?))),
+            _ => None,
         };
-        Ok(Model { mean, taps: parse_taps(rest)? })
+        let mean = mean().ok_or_else(|| bad_params("linear has a mean or none"))?;
+        Ok(Model { mean, taps: take_taps(params)? })
     }
 
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![u8::from(self.mean.is_some())];
-        self.mean.iter().for_each(|mean| bytes.extend(mean.to_le_bytes()));
-        write_taps(&self.taps, &mut bytes);
-        bytes
+    pub(super) fn write(&self, params: &mut Vec<u8>) {
+        params.push(self.mean.is_some().into());
+        self.mean.iter().for_each(|mean| params.extend(mean.to_le_bytes()));
+        write_taps(&self.taps, params);
     }
 }
 
-pub(super) fn parse_taps(bytes: &[u8]) -> Result<[i16; TAPS]> {
-    let bytes: &[u8; 2 * TAPS] = bytes.try_into().map_err(|_| bad_params("there are 18 taps"))?;
+/// The predictors that parameters have to the end: one, or one for each component.
+pub(super) fn models(mut params: &[u8], take: impl Fn(&mut &[u8]) -> Result<Model>) -> Result<Vec<Model>> {
+    let mut models = vec![take(&mut params)?];
+    while !params.is_empty() {
+        models.push(take(&mut params)?);
+    }
+    Ok(models)
+}
+
+/// The components of a grid that has so many predictors.
+pub(super) fn components(n: Extents, models: &[Model]) -> Result<Components> {
+    let components = Components::new(n, &[]);
+    match models.len() == 1 || models.len() == components.count {
+        true => Ok(components),
+        false => Err(bad_params("there are predictors for other components")),
+    }
+}
+
+/// How many taps predictors have that are not 0, in words.
+pub(super) fn describe(models: &[Model]) -> String {
+    let used = |model: &Model| model.taps.iter().filter(|&&tap| tap != 0).count().to_string();
+    format!("{} taps", models.iter().map(used).collect::<Vec<_>>().join(" + "))
+}
+
+pub(super) fn take_taps(params: &mut &[u8]) -> Result<[i16; TAPS]> {
+    let bytes = take(params, 2 * TAPS).ok_or_else(|| bad_params("there are 18 taps"))?;
     Ok(std::array::from_fn(|k| i16::from_le_bytes([bytes[2 * k], bytes[2 * k + 1]])))
 }
 
-pub(super) fn write_taps(taps: &[i16; TAPS], bytes: &mut Vec<u8>) {
-    bytes.extend(taps.iter().flat_map(|tap| tap.to_le_bytes()));
+pub(super) fn write_taps(taps: &[i16; TAPS], params: &mut Vec<u8>) {
+    params.extend(taps.iter().flat_map(|tap| tap.to_le_bytes()));
 }
 
 /// A row at work.
@@ -109,8 +132,7 @@ fn distance(n: Extents, row: [usize; DIMS - 1], offset: Offset) -> Option<usize>
 }
 
 impl Line {
-    pub(super) fn new(model: &Model, n: Extents, row: usize) -> Self {
-        let at = [row / n[2] / n[1], row / n[2] % n[1], row % n[2]];
+    pub(super) fn new(model: &Model, n: Extents, at: [usize; DIMS - 1]) -> Self {
         let near: [f64; IN_ROW] = std::array::from_fn(|k| f64::from(model.taps[k]));
         let (mut far, mut missing) = (Vec::with_capacity(TAPS), 0.0);
         for (offset, &tap) in OFFSETS.iter().zip(&model.taps).skip(IN_ROW).filter(|(_, tap)| **tap != 0) {
