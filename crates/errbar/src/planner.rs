@@ -167,17 +167,27 @@ fn is_constant(words: &Words) -> bool {
     with_words!(words, v => v.windows(2).all(|pair| pair[0] == pair[1]))
 }
 
-/// The same plan with the coder that learns in the place of the one that does not.
-fn learning(plan: &PipelineRecord) -> Option<PipelineRecord> {
-    (plan.coder.name == "crans").then(|| PipelineRecord { coder: stage("carith", vec![]), ..plan.clone() })
+/// What a slower coder must save where the size is not all that counts.
+const WORTH_WAITING: f64 = 0.95;
+
+/// The same plan with a slower coder that may make less of a block, and what it must save: the one that learns
+/// instead of the one that does not where size is all that counts, far matches where near ones made the least
+/// of whole words.
+fn slower(plan: &PipelineRecord, values: &Values, mode: Mode) -> Option<(PipelineRecord, f64)> {
+    let is_plain = plan.quantizer.name == NONE && plan.transforms.is_empty() && values.dtype != DType::Bytes;
+    let (coder, share) = match (plan.coder.name.as_str(), mode) {
+        ("crans", Mode::Small) => (stage("carith", vec![]), 1.0),
+        ("zstd", Mode::Balanced) if is_plain => (bytes::lzma(values.dtype.word()), WORTH_WAITING),
+        _ => return None,
+    };
+    Some((PipelineRecord { coder, ..plan.clone() }, share))
 }
 
 /// A sample of plain bytes that shrinks to more than this share stands for a block that is
 /// compressed already, or noise: trying the whole of it would only cost time.
 const HARDLY_SHRINKS: f64 = 0.985;
 
-/// Proves a block that `plan` has coded, or what the coder that learns makes of it where that is smaller
-/// and size is all that counts.
+/// Proves a block that `plan` has coded, or what a slower coder makes of it where that is smaller.
 fn proven(
     registry: &Registry,
     plan: &PipelineRecord,
@@ -186,11 +196,11 @@ fn proven(
     tolerance: &Tolerance,
     mode: Mode,
 ) -> Result<Encoded> {
-    if let Some(plan) = learning(plan).filter(|_| mode == Mode::Small)
-        && let Ok(learnt) = pipeline::code(registry, &plan, values, Some(tolerance))
-        && learnt.len() < coded.len()
+    if let Some((plan, share)) = slower(plan, values, mode)
+        && let Ok(other) = pipeline::code(registry, &plan, values, Some(tolerance))
+        && (other.len() as f64) < share * coded.len() as f64
     {
-        coded = learnt;
+        coded = other;
     }
     pipeline::prove(registry, coded, values, Some(tolerance))
 }

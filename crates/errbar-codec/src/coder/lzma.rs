@@ -36,6 +36,14 @@ impl LzmaContexts {
     /// What suits text.
     pub const TEXT: LzmaContexts = LzmaContexts { literal: 3, literal_position: 0, position: 2 };
 
+    /// What suits words of so many bytes: at most 8.
+    pub fn of_words(width: usize) -> LzmaContexts {
+        match width.clamp(1, 8).ilog2() as u8 {
+            0 => LzmaContexts { literal: 4, literal_position: 0, position: 0 },
+            place => LzmaContexts { literal: 0, literal_position: place, position: place },
+        }
+    }
+
     fn properties(self) -> u8 {
         (self.position * 5 + self.literal_position) * 9 + self.literal
     }

@@ -132,13 +132,13 @@ impl Places {
 }
 
 impl Palette {
-    /// The palette of `values`, if they have few different numbers: to be asked of
-    /// [`Quantizer::quantize`].
-    pub fn wanted(values: &Values, tolerance: &Tolerance) -> Option<Vec<u8>> {
+    /// The palette of `values`, if they have few different numbers, to be asked of
+    /// [`Quantizer::quantize`]; and the bytes of its codes.
+    pub fn wanted(values: &Values, tolerance: &Tolerance) -> Option<(Vec<u8>, usize)> {
         let absent = absent(values, tolerance);
         let kind = Kind::of(values.dtype);
         let numbers = with_words!(&values.bits.words, v => Numbers::of(v, kind, absent.as_deref()))?;
-        numbers.to_params(values.dtype).ok()
+        Some((numbers.to_params(values.dtype).ok()?, width(numbers.0.len())))
     }
 }
 

@@ -3,7 +3,7 @@
 use errbar_codec::coder::LzmaContexts;
 use errbar_codec::pipeline::{Encoded, NONE, stage};
 use errbar_codec::{Coder, Codes, DType, Registry, Result, Tolerance, Values, Words, coder};
-use errbar_format::record::PipelineRecord;
+use errbar_format::record::{PipelineRecord, StageRecord};
 use errbar_format::zstd_frame;
 
 use super::{Choice, Planner, encode_best, pipeline};
@@ -87,6 +87,11 @@ fn zstd(level: i8) -> PipelineRecord {
 /// more in twice the time.
 const THOROUGH: i8 = 16;
 
+/// lzma for words of so many bytes, where the size is all that counts.
+pub(super) fn lzma(width: usize) -> StageRecord {
+    stage("lzma", coder::Lzma::params(LzmaContexts::of_words(width), EFFORT))
+}
+
 /// What lzma spends where the size is all that counts.
 const EFFORT: u8 = 7;
 /// … and on samples.
@@ -97,8 +102,7 @@ const CONTEXT_SAMPLE: (usize, usize) = (4, 16 << 10);
 /// The contexts of lzma that suit bytes: those of text, of text of few words, and of numbers of 2,
 /// 4 and 8 bytes.
 fn contexts(bytes: &[u8]) -> LzmaContexts {
-    let of = |literal, literal_position, position| LzmaContexts { literal, literal_position, position };
-    let candidates = [LzmaContexts::TEXT, of(4, 0, 0), of(0, 1, 1), of(0, 2, 2), of(0, 3, 3)];
+    let candidates = [LzmaContexts::TEXT].into_iter().chain([1, 2, 4, 8].map(LzmaContexts::of_words));
     // Runs begin where words of any width may.
     let (n_runs, run) = (CONTEXT_SAMPLE.0, CONTEXT_SAMPLE.1.min(bytes.len() / CONTEXT_SAMPLE.0));
     let starts = (0..n_runs).map(|i| (bytes.len() - run) / (n_runs - 1) * i / 8 * 8);
@@ -107,7 +111,7 @@ fn contexts(bytes: &[u8]) -> LzmaContexts {
     let size = |contexts: &LzmaContexts| {
         coder::Lzma.encode(&codes, &coder::Lzma::params(*contexts, SAMPLE_EFFORT)).map_or(usize::MAX, |bytes| bytes.len())
     };
-    candidates.into_iter().min_by_key(size).unwrap_or(LzmaContexts::TEXT)
+    candidates.min_by_key(size).unwrap_or(LzmaContexts::TEXT)
 }
 
 /// Level 9 takes twice the time of level 6, for 4 % fewer bytes on 1 KiB tables of numbers and less

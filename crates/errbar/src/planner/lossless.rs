@@ -7,7 +7,7 @@ use errbar_codec::{DType, Tolerance, Values, coder, quantizer, transform, with_w
 use errbar_format::dtype::Class;
 use errbar_format::record::{PipelineRecord, StageRecord};
 
-use super::bytes::zstd_level;
+use super::bytes::{lzma, zstd_level};
 use super::{edges, natural, pco_level, quick, repeats};
 use crate::policy::Mode;
 
@@ -19,6 +19,8 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     let dims = &values.bits.dims;
     let has_components = edges::has_components(dims);
     let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
+    // What finds words that are there again, however far away.
+    let far = |width| if mode == Mode::Small { lzma(width) } else { zstd() };
     let pco = |dtype| stage("pco", coder::Pco::params(dtype, pco_level(mode)));
     let lorenzo = |axes: usize| stage("lorenzo", vec![axes as u8]);
     let (params, width) = quantizer::Order::wanted(values, tolerance);
@@ -65,10 +67,10 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         plans.extend((1..=dims.len().min(3)).map(|axes| plan(&decimal, &[&lorenzo(axes)], pco(DType::unsigned(width)))));
         families.push(plans);
     }
-    if let Some(palette) = quantizer::Palette::wanted(values, tolerance) {
+    if let Some((palette, width)) = quantizer::Palette::wanted(values, tolerance) {
         let palette = stage("palette", palette);
         let mut plans = predicted(&palette);
-        plans.push(plan(&palette, &[], zstd()));
+        plans.push(plan(&palette, &[], far(width)));
         families.push(plans);
     }
     if repeats::are_worth_telling(values, tolerance) {
@@ -79,7 +81,7 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         plain.extend((1..=dims.len().min(3)).map(|axes| plan(&order, &[&lorenzo(axes)], pco(DType::unsigned(width)))));
     }
     families.push(plain);
-    families.push(vec![shuffled, plan(&none, &[], zstd()), plan(&none, &[&stage("bitshuffle", vec![])], zstd())]);
+    families.push(vec![shuffled, plan(&none, &[], far(values.dtype.word())), plan(&none, &[&stage("bitshuffle", vec![])], zstd())]);
     families
 }
 

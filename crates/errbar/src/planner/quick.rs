@@ -89,7 +89,7 @@ fn predicted(registry: &Registry, values: &Values, tolerance: &Tolerance, parts:
         quantizers.push(("decimal", &quantizer::Decimal, params));
     }
     if quantizers.is_empty()
-        && let Some(params) = quantizer::Palette::wanted(values, tolerance)
+        && let Some((params, _)) = quantizer::Palette::wanted(values, tolerance)
     {
         quantizers.push(("palette", &quantizer::Palette, params));
     }
