@@ -173,11 +173,14 @@ const WORTH_WAITING: f64 = 0.95;
 /// The same plan with a slower coder that may make less of a block, and what it must save: the one that learns
 /// instead of the one that does not where size is all that counts, far matches where near ones made the least
 /// of whole words.
-fn slower(plan: &PipelineRecord, values: &Values, mode: Mode) -> Option<(PipelineRecord, f64)> {
-    let is_plain = plan.quantizer.name == NONE && plan.transforms.is_empty() && values.dtype != DType::Bytes;
+fn slower(registry: &Registry, plan: &PipelineRecord, values: &Values, mode: Mode) -> Option<(PipelineRecord, f64)> {
     let (coder, share) = match (plan.coder.name.as_str(), mode) {
         ("crans", Mode::Small) => (stage("carith", vec![]), 1.0),
-        ("zstd", Mode::Balanced) if is_plain => (bytes::lzma(values.dtype.word()), WORTH_WAITING),
+        ("zstd", Mode::Balanced) if plan.transforms.is_empty() && values.dtype != DType::Bytes => {
+            let quantizer = &plan.quantizer;
+            let layout = registry.quantizer(quantizer).ok()?.code_layout(values.dtype, &values.bits.layout(), &quantizer.params).ok()?;
+            (bytes::lzma(layout.width), WORTH_WAITING)
+        }
         _ => return None,
     };
     Some((PipelineRecord { coder, ..plan.clone() }, share))
@@ -196,7 +199,7 @@ fn proven(
     tolerance: &Tolerance,
     mode: Mode,
 ) -> Result<Encoded> {
-    if let Some((plan, share)) = slower(plan, values, mode)
+    if let Some((plan, share)) = slower(registry, plan, values, mode)
         && let Ok(other) = pipeline::code(registry, &plan, values, Some(tolerance))
         && (other.len() as f64) < share * coded.len() as f64
     {

@@ -81,6 +81,14 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         plain.extend((1..=dims.len().min(3)).map(|axes| plan(&order, &[&lorenzo(axes)], pco(DType::unsigned(width)))));
     }
     families.push(plain);
+    if width == 8 && !dims.is_empty() {
+        // Times and other coordinates, whose steps are few.
+        let bytes_apart = stage("shuffle", vec![]);
+        families.push(match mode {
+            Mode::Small => vec![plan(&order, &[&lorenzo(1)], lzma(width))],
+            _ => vec![plan(&order, &[&lorenzo(1), &bytes_apart], zstd())],
+        });
+    }
     families.push(vec![shuffled, plan(&none, &[], far(values.dtype.word())), plan(&none, &[&stage("bitshuffle", vec![])], zstd())]);
     families
 }
