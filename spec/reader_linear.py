@@ -22,6 +22,14 @@ OFFSETS: list[Offset] = [
 Model = tuple[int | None, list[int]]
 
 
+def offsets_of(n: Extents) -> list[Offset]:
+    """Where the neighbours are: in grids of few rows, those along dimensions that there are not are lags."""
+    if math.prod(n[:3]) > 16:
+        return OFFSETS
+    lags = iter(range(4, 19))
+    return [(0, 0, 0, -next(lags)) if any(o and m == 1 for o, m in zip(offset[:3], n)) else offset for offset in OFFSETS]
+
+
 def of_rows(models: list[Model], dims: tuple[int, ...]) -> tuple[Extents, list[Model]]:
     """The grid, and the predictor of each row."""
     n = folded(dims)
@@ -70,10 +78,14 @@ class Linear:
         strides = strides_of(n)
         # What the rows before give each word, and how often the stand-in counts instead.
         known, missing = np.full(width, 2048, np.int64), np.zeros(width, np.int64)
-        for tap, offset in zip(taps[3:], OFFSETS[3:]):
+        lags: list[tuple[int, int]] = []
+        for tap, offset in zip(taps[3:], offsets_of(n)[3:]):
             if not tap:
                 continue
             along = offset[3]
+            if not any(offset[:3]):
+                lags.append((tap, -along))
+                continue
             first, end = max(0, -along), min(width, width - along)
             if end <= first or not all(0 <= place[d] + offset[d] < n[d] for d in range(3)):
                 missing += tap
@@ -100,6 +112,8 @@ class Linear:
         for x, (total, miss, residual) in enumerate(zip(known.tolist(), missing.tolist(), residuals.tolist())):
             if x:
                 stand_in = before
+            for tap, lag in lags:
+                total += tap * (out[x - lag] if x >= lag else stand_in)
             p = (total + miss * stand_in + a * before + b * before2 + c * before3) >> 12
             if sources and (source := sources[x]) >= 0:
                 word = out[source - start] if source >= start else int(flat[source])
@@ -162,10 +176,12 @@ class FloatLinear:
         width, flat, start = n[3], numbers.reshape(-1), row * n[3]
         place = (row // n[2] // n[1], row // n[2] % n[1], row % n[2])
         strides = strides_of(n)
-        near, far = [float(tap) for tap in taps[:3]], []
+        near, far, lags = [float(tap) for tap in taps[:3]], [], []
         stand_in_tap = float(4096 - sum(taps)) if mean is None else 0.0
-        for tap, offset in zip(taps[3:], OFFSETS[3:]):
-            if tap and all(0 <= place[d] + offset[d] < n[d] for d in range(3)):
+        for tap, offset in zip(taps[3:], offsets_of(n)[3:]):
+            if tap and not any(offset[:3]):
+                lags.append((float(tap), -offset[3]))
+            elif tap and all(0 <= place[d] + offset[d] < n[d] for d in range(3)):
                 far.append((float(tap), sum(o * s for o, s in zip(offset, strides)), offset[3]))
             else:
                 stand_in_tap += tap
@@ -182,14 +198,19 @@ class FloatLinear:
             if sources is not None and (source := sources[at]) >= 0:
                 words[row, x], numbers[row, x] = words.reshape(-1)[source], flat[source]
                 continue
-            if 3 <= x < width - 1:
+            if (lags[-1][1] if lags else 3) <= x < width - 1:
+                total = sums[x]
+                for tap, lag in lags:
+                    total += tap * flat[at - lag]
                 row_sum = (near[0] + stand_in_tap) * flat[at - 1] + (near[1] * flat[at - 2] + near[2] * flat[at - 3])
-                total = sums[x] + row_sum
+                total = total + row_sum
             else:
                 stand_in = flat[at - 1] if x else first
                 total = stand_in_tap * stand_in
                 for k in range(3):
                     total += near[k] * (flat[at - 1 - k] if x > k else stand_in)
+                for tap, lag in lags:
+                    total += tap * (flat[at - lag] if x >= lag else stand_in)
                 for tap, there, along in far:
                     total += tap * (flat[at + there] if 0 <= x + along < width else stand_in)
             code = self.codes(np.array([total / 4096]), dtype)

@@ -1,6 +1,6 @@
 //! Taps fitted to samples of a block.
 
-use super::template::{Model, OFFSETS, TAPS, UNIT};
+use super::template::{IN_ROW, Model, TAPS, UNIT, offsets};
 use crate::codes::{Scan, Word};
 use crate::components::Components;
 use crate::least_squares::{Samples, bits};
@@ -46,8 +46,9 @@ impl<W: Word> Work for Fitting<'_, W> {
 
 /// What a predictor is made from: the neighbours that there are, and samples of them.
 pub(super) struct Sampled {
-    /// Their places in [`OFFSETS`].
+    /// Their places among the taps.
     used: Vec<usize>,
+    offsets: [Offset; TAPS],
     samples: Samples,
     /// Of the codes looked at.
     median: u32,
@@ -66,6 +67,8 @@ fn judge(residuals: &[f64]) -> (f64, Vec<f64>) {
 
 /// What predictors of their own for components must save, to be taken.
 const WORTH: f64 = 0.98;
+/// What codes further before in the row must save, which cost a reader some time.
+const WORTH_LAGS: f64 = 0.97;
 
 /// The best predictor of samples, or that of each component. `means` are those that samples may be compared
 /// with, `judge` what judges the residuals of samples.
@@ -75,7 +78,14 @@ pub(super) fn best_models<J: Fn(&[f64]) -> (f64, Vec<f64>)>(
     means: impl Fn(&Sampled) -> [Option<u32>; 2],
     judge: impl Fn(&Samples) -> J,
 ) -> Vec<Model> {
-    let best = |sampled: &Sampled| best_model(sampled, means(sampled), judge(&sampled.samples));
+    let of = |sampled: &Sampled| best_model(sampled, means(sampled), judge(&sampled.samples));
+    let best = |sampled: &Sampled| match sampled.without_lags() {
+        None => of(sampled),
+        Some(near) => {
+            let (near, far) = (of(&near), of(sampled));
+            if far.1 < WORTH_LAGS * near.1 { far } else { near }
+        }
+    };
     let (together, cost) = best(sampled);
     if sampled.starts.len() > 1 {
         let (apart, costs): (Vec<Model>, Vec<f64>) = sampled.components().map(|component| best(&component)).unzip();
@@ -146,8 +156,20 @@ impl Sampled {
             let of = |column: &Vec<f64>| column[start..end].to_vec();
             let samples = Samples { target: of(&self.samples.target), columns: self.samples.columns.iter().map(of).collect() };
             let median = median(samples.target.clone());
-            Sampled { used: self.used.clone(), samples, median, starts: vec![0] }
+            Sampled { used: self.used.clone(), offsets: self.offsets, samples, median, starts: vec![0] }
         })
+    }
+
+    /// The same without codes further before in the row than are near, if there are such.
+    fn without_lags(&self) -> Option<Sampled> {
+        let is_near = |k: usize| k < IN_ROW || self.offsets[k][..DIMS - 1] != [0; DIMS - 1];
+        if self.used.iter().all(|&k| is_near(k)) {
+            return None;
+        }
+        let each = self.used.iter().zip(&self.samples.columns).filter(|(k, _)| is_near(**k));
+        let (used, columns) = each.map(|(&k, column)| (k, column.clone())).unzip();
+        let samples = Samples { target: self.samples.target.clone(), columns };
+        Some(Sampled { used, offsets: self.offsets, samples, median: self.median, starts: vec![0] })
     }
 
     /// Samples less what they are compared with.
@@ -169,7 +191,7 @@ impl Sampled {
         [&PLANE[..], &CUBE].into_iter().filter_map(|offsets| {
             let mut taps = vec![0.0; self.used.len()];
             for offset in offsets {
-                let place = self.used.iter().position(|&k| OFFSETS[k] == *offset)?;
+                let place = self.used.iter().position(|&k| self.offsets[k] == *offset)?;
                 // The sign of inclusion and exclusion.
                 taps[place] = if offset.iter().sum::<i32>() % 2 == 0 { -1.0 } else { 1.0 };
             }
@@ -193,7 +215,8 @@ pub(super) fn sample<W: Word>(words: &[W], n: Extents, scan: &Scan, number: impl
     let strides = [n[1] * n[2] * n[3], n[2] * n[3], n[3], 1];
     let back = |offset: Offset| -> usize { (0..DIMS).map(|d| offset[d] as isize * strides[d] as isize).sum::<isize>().unsigned_abs() };
     // Only dimensions that there are.
-    let used: Vec<usize> = (0..TAPS).filter(|&k| (0..DIMS).all(|d| OFFSETS[k][d] == 0 || n[d] > 1)).collect();
+    let offsets = offsets(n);
+    let used: Vec<usize> = (0..TAPS).filter(|&k| (0..DIMS).all(|d| offsets[k][d] == 0 || n[d] > 1)).collect();
     let mut values = Vec::new();
     // As many that are there as there would be if all were.
     let gone = absent.map_or(0, |absent| absent.iter().filter(|absent| **absent).count());
@@ -209,13 +232,13 @@ pub(super) fn sample<W: Word>(words: &[W], n: Extents, scan: &Scan, number: impl
         let has_row = |offset: Offset| (0..DIMS - 1).all(|d| (0..n[d] as i64).contains(&(row[d] as i64 + i64::from(offset[d]))));
         let is_inside =
             |offset: Offset, x: usize| has_row(offset) && (0..n[DIMS - 1] as i64).contains(&(x as i64 + i64::from(offset[DIMS - 1])));
-        let is_whole = absent.is_none() && used.iter().all(|&k| is_inside(OFFSETS[k], first) && is_inside(OFFSETS[k], first + len - 1));
+        let is_whole = absent.is_none() && used.iter().all(|&k| is_inside(offsets[k], first) && is_inside(offsets[k], first + len - 1));
         if is_whole {
             let at = start + first;
             let numbers = |from: usize| words[from..from + len].iter().map(|&word| number(word));
             values.extend(numbers(at));
             samples.target.extend(numbers(at));
-            samples.columns.iter_mut().zip(&used).for_each(|(column, &k)| column.extend(numbers(at - back(OFFSETS[k]))));
+            samples.columns.iter_mut().zip(&used).for_each(|(column, &k)| column.extend(numbers(at - back(offsets[k]))));
             continue;
         }
         for x in first..first + len {
@@ -232,17 +255,53 @@ pub(super) fn sample<W: Word>(words: &[W], n: Extents, scan: &Scan, number: impl
             };
             let before = [[0, 0, 0, -1], [0, 0, -1, 0], [0, -1, 0, 0], [-1, 0, 0, 0]];
             let Some(stand_in) = before.into_iter().find_map(value) else { continue };
-            let neighbours = used.iter().map(|&k| value(OFFSETS[k]).unwrap_or(stand_in));
+            let neighbours = used.iter().map(|&k| value(offsets[k]).unwrap_or(stand_in));
             samples.target.push(number(words[at]));
             samples.columns.iter_mut().zip(neighbours).for_each(|(column, x)| column.push(x));
         }
     }
     starts.resize(components.count, samples.len());
-    Sampled { used, samples, median: median(values), starts }
+    Sampled { used, offsets, samples, median: median(values), starts }
 }
 
 /// The median of numbers, as an integer; 0 where there are none.
 fn median(mut values: Vec<f64>) -> u32 {
     let middle = values.len() / 2;
     if values.is_empty() { 0 } else { *values.select_nth_unstable_by(middle, f64::total_cmp).1 as u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Linear;
+    use super::*;
+    use crate::Words;
+    use crate::conformance::SplitMix64;
+
+    fn fitted(dims: &[usize], word: impl Fn(usize) -> u64) -> Vec<Model> {
+        let words = (0..dims.iter().product()).map(|i| word(i) as u16).collect();
+        let params = Linear::params(&Codes::plain(dims.to_vec(), Words::U16(words)));
+        super::super::parse(&params).expect("its own parameters")
+    }
+
+    #[test]
+    fn series_are_predicted_from_far_before() {
+        let noise: Vec<u64> = SplitMix64(2).take(9000).collect();
+        let period = |i: usize| 1000 * (noise[i % 11] % 40) + noise[i] % 4;
+        let models = fitted(&[9000], period);
+        assert!(models[0].taps[10] > 3000, "eleven before: {models:?}");
+        let is_lag = |k: usize| k >= IN_ROW;
+        let walk: Vec<u64> = noise.iter().scan(30_000, |at, step| Some(std::mem::replace(at, *at + step % 9 - 4))).collect();
+        let models = fitted(&[9000], |i| walk[i]);
+        assert!((0..TAPS).all(|k| !is_lag(k) || models[0].taps[k] == 0), "nothing to gain: {models:?}");
+    }
+
+    #[test]
+    fn components_have_predictors_of_their_own_if_they_differ() {
+        let noise: Vec<u64> = SplitMix64(3).take(3 * 80 * 90).collect();
+        assert_eq!(fitted(&[3, 80, 90], |i| noise[i] % 900).len(), 1);
+        let ramp = |i: usize| (i % 90 * 7 + i / 90 % 80 * 11) as u64 + noise[i] % 3;
+        let one_is_noise = |i: usize| if i / 90 / 80 == 1 { noise[i] % 900 } else { ramp(i) };
+        assert_eq!(fitted(&[3, 80, 90], one_is_noise).len(), 3);
+        assert_eq!(fitted(&[5, 48, 90], one_is_noise).len(), 1, "too many to be components");
+    }
 }

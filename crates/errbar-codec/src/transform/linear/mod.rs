@@ -75,9 +75,9 @@ impl<W: Word> Work for Pass<'_, W> {
             line.sums(&codes, start, &mut sums);
             let here = &mut words[start..start + width];
             match (absent.map(|absent| &absent[start..start + width]).filter(|absent| absent.contains(&true)), forward) {
-                (Some(absent), _) => row_with_absent(&line, &mut codes, start, here, &sums, Gone { absent, repeats }, forward),
+                (Some(absent), _) => row_with_absent(&line, &mut codes, start, here, &mut sums, Gone { absent, repeats }, forward),
                 (None, true) => difference_row(&line, &mut codes, start, here, &mut sums),
-                (None, false) => sum_row(&line, &mut codes, start, here, &sums),
+                (None, false) => sum_row(&line, &mut codes, start, here, &mut sums),
             }
         }
     }
@@ -159,28 +159,32 @@ fn difference_row<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: 
 }
 
 #[inline(always)]
-fn sum_row<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W], sums: &[f64]) {
+fn sum_row<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W], sums: &mut [f64]) {
     let at_edge = |codes: &mut [f64], words: &mut [W], x: usize| {
         words[x] = words[x].unzigzag().wadd(word(line.predict_at_edge(codes, start + x, x)));
         codes[start + x] = words[x].to_u64() as f64;
     };
-    for x in line.edges().filter(|&x| x < IN_ROW) {
+    let inner = line.inner();
+    for x in line.edges().filter(|&x| x < inner.start) {
         at_edge(codes, words, x);
     }
-    let inner = line.inner();
     if !inner.is_empty() {
         // Whole numbers from here on: what each word waits for is a product, sums and a shift.
         let taps = line.near_integers();
         let mut before: [i64; IN_ROW] = std::array::from_fn(|k| words[inner.start - 1 - k].to_u64() as i64);
-        for (code, sum) in words[inner.clone()].iter_mut().zip(&sums[inner.clone()]) {
-            let far = (sum + TO_BITS).to_bits() as i64 - TO_BITS.to_bits() as i64;
-            let sum = far + taps.constant + (taps.near[1] * before[1] + taps.near[2] * before[2]) + taps.near[0] * before[0];
-            *code = code.unzigzag().wadd(W::from_u64((sum >> UNIT_BITS) as u64));
-            before = [code.to_u64() as i64, before[0], before[1]];
+        for points in line.groups() {
+            line.add_lags(codes, start, points.clone(), sums);
+            for (code, sum) in words[points.clone()].iter_mut().zip(&sums[points.clone()]) {
+                let far = (sum + TO_BITS).to_bits() as i64 - TO_BITS.to_bits() as i64;
+                let sum = far + taps.constant + (taps.near[1] * before[1] + taps.near[2] * before[2]) + taps.near[0] * before[0];
+                *code = code.unzigzag().wadd(W::from_u64((sum >> UNIT_BITS) as u64));
+                before = [code.to_u64() as i64, before[0], before[1]];
+            }
+            let known = &mut codes[start + points.start..start + points.end];
+            known.iter_mut().zip(&words[points]).for_each(|(code, word)| *code = word.to_u64() as f64);
         }
-        codes[start + inner.start..start + inner.end].iter_mut().zip(&words[inner]).for_each(|(code, word)| *code = word.to_u64() as f64);
     }
-    for x in line.edges().filter(|&x| x >= IN_ROW) {
+    for x in line.edges().filter(|&x| x >= inner.start) {
         at_edge(codes, words, x);
     }
 }
@@ -195,7 +199,15 @@ struct Gone<'a> {
 /// Codes there, residuals here, or the other way round; absent words are what they repeat, or else what
 /// is predicted.
 #[inline(always)]
-fn row_with_absent<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W], sums: &[f64], gone: Gone<'_>, forward: bool) {
+fn row_with_absent<W: Word>(
+    line: &Line,
+    codes: &mut [f64],
+    start: usize,
+    words: &mut [W],
+    sums: &mut [f64],
+    gone: Gone<'_>,
+    forward: bool,
+) {
     let Gone { absent, repeats } = gone;
     let most = most::<W>();
     // The code that stands at a place from then on, and the word.
@@ -213,24 +225,27 @@ fn row_with_absent<W: Word>(line: &Line, codes: &mut [f64], start: usize, words:
         codes[start + x] = code as f64;
         words[x] = word;
     };
-    for x in line.edges().filter(|&x| x < IN_ROW) {
+    let inner = line.inner();
+    for x in line.edges().filter(|&x| x < inner.start) {
         at_edge(codes, words, x);
     }
-    let inner = line.inner();
     if !inner.is_empty() {
         let taps = line.near_integers();
         let mut before: [i64; IN_ROW] = std::array::from_fn(|k| codes[start + inner.start - 1 - k] as i64);
-        let each = inner.clone().zip(&mut words[inner.clone()]).zip(&sums[inner.clone()]).zip(&absent[inner]);
-        for (((x, word), sum), &absent) in each {
-            let far = (sum + TO_BITS).to_bits() as i64 - TO_BITS.to_bits() as i64;
-            let sum = far + taps.constant + (taps.near[1] * before[1] + taps.near[2] * before[2]) + taps.near[0] * before[0];
-            let (code, changed) = both(*word, absent, repeated(codes, start + x), sum >> UNIT_BITS);
-            *word = changed;
-            codes[start + x] = code as f64;
-            before = [code as i64, before[0], before[1]];
+        for points in line.groups() {
+            line.add_lags(codes, start, points.clone(), sums);
+            let each = points.clone().zip(&mut words[points.clone()]).zip(&sums[points.clone()]).zip(&absent[points]);
+            for (((x, word), sum), &absent) in each {
+                let far = (sum + TO_BITS).to_bits() as i64 - TO_BITS.to_bits() as i64;
+                let sum = far + taps.constant + (taps.near[1] * before[1] + taps.near[2] * before[2]) + taps.near[0] * before[0];
+                let (code, changed) = both(*word, absent, repeated(codes, start + x), sum >> UNIT_BITS);
+                *word = changed;
+                codes[start + x] = code as f64;
+                before = [code as i64, before[0], before[1]];
+            }
         }
     }
-    for x in line.edges().filter(|&x| x >= IN_ROW) {
+    for x in line.edges().filter(|&x| x >= inner.start) {
         at_edge(codes, words, x);
     }
 }

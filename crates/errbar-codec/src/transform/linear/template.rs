@@ -17,8 +17,8 @@ pub(super) const IN_ROW: usize = 3;
 pub(super) const UNIT: f64 = 4096.0;
 pub(super) const UNIT_BITS: u32 = 12;
 
-/// Where the neighbours are.
-pub(super) const OFFSETS: [Offset; TAPS] = [
+/// Where the neighbours are, in grids of four dimensions.
+const OFFSETS: [Offset; TAPS] = [
     [0, 0, 0, -1],
     [0, 0, 0, -2],
     [0, 0, 0, -3],
@@ -38,6 +38,21 @@ pub(super) const OFFSETS: [Offset; TAPS] = [
     [0, -2, 0, 0],
     [0, -1, -1, -1],
 ];
+
+/// Rows of a grid in which there are so few of them that words further before in the row tell more than can be
+/// missed: of sound, traces and other series.
+const FEW_ROWS: usize = 16;
+
+/// Where the neighbours are in a grid: those along dimensions that there are not are further before in the row,
+/// if there are few rows.
+pub(super) fn offsets(n: Extents) -> [Offset; TAPS] {
+    let mut offsets = OFFSETS;
+    if n[..DIMS - 1].iter().product::<usize>() <= FEW_ROWS {
+        let unused = offsets.iter_mut().filter(|offset| (0..DIMS - 1).any(|d| offset[d] != 0 && n[d] == 1));
+        unused.zip(IN_ROW as i32 + 1..).for_each(|(offset, lag)| *offset = [0, 0, 0, -lag]);
+    }
+    offsets
+}
 
 /// A linear predictor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,6 +125,8 @@ pub(super) struct Line {
     near: [f64; IN_ROW],
     /// Taps in rows before, with their distance in memory and along the row; only those inside.
     far: Vec<(f64, usize, i32)>,
+    /// Taps in the row itself before the near ones, with their distance.
+    lags: Vec<(f64, usize)>,
     /// What stands in for the neighbours of the very first code.
     first: f64,
     /// Distance to what stands in for neighbours outside at the beginning of the row.
@@ -134,9 +151,10 @@ fn distance(n: Extents, row: [usize; DIMS - 1], offset: Offset) -> Option<usize>
 impl Line {
     pub(super) fn new(model: &Model, n: Extents, at: [usize; DIMS - 1]) -> Self {
         let near: [f64; IN_ROW] = std::array::from_fn(|k| f64::from(model.taps[k]));
-        let (mut far, mut missing) = (Vec::with_capacity(TAPS), 0.0);
-        for (offset, &tap) in OFFSETS.iter().zip(&model.taps).skip(IN_ROW).filter(|(_, tap)| **tap != 0) {
+        let (mut far, mut lags, mut missing) = (Vec::with_capacity(TAPS), Vec::new(), 0.0);
+        for (offset, &tap) in offsets(n).iter().zip(&model.taps).skip(IN_ROW).filter(|(_, tap)| **tap != 0) {
             match distance(n, at, *offset) {
+                Some(lag) if offset[..DIMS - 1] == [0; DIMS - 1] => lags.push((f64::from(tap), lag)),
                 Some(back) => far.push((f64::from(tap), back, offset[DIMS - 1])),
                 None => missing += f64::from(tap),
             }
@@ -147,7 +165,7 @@ impl Line {
             Some(mean) => (left * f64::from(mean), missing),
             None => (0.0, missing + left),
         };
-        Line { constant, stand_in, near, far, first: f64::from(model.mean.unwrap_or(0)), before, width: n[DIMS - 1] }
+        Line { constant, stand_in, near, far, lags, first: f64::from(model.mean.unwrap_or(0)), before, width: n[DIMS - 1] }
     }
 
     /// The sums over rows before, for the points whose neighbours there all exist.
@@ -166,12 +184,31 @@ impl Line {
 
     /// Points of a row all of whose neighbours in rows that exist are inside.
     pub(super) fn inner(&self) -> Range<usize> {
-        IN_ROW..self.width.saturating_sub(1).max(IN_ROW)
+        let first = self.lags.last().map_or(IN_ROW, |&(_, lag)| lag);
+        first..self.width.saturating_sub(1).max(first)
     }
 
     /// All other points of a row.
     pub(super) fn edges(&self) -> impl Iterator<Item = usize> + use<> {
-        (0..self.width.min(IN_ROW)).chain(self.inner().end..self.width)
+        let inner = self.inner();
+        (0..self.width.min(inner.start)).chain(inner.end..self.width)
+    }
+
+    /// Inner points, as many at once as have all their lags before them.
+    pub(super) fn groups(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let Range { start, end } = self.inner();
+        let step = if self.lags.is_empty() { end - start } else { IN_ROW + 1 };
+        (start..end).step_by(step.max(1)).map(move |x| x..end.min(x + step))
+    }
+
+    /// Adds to the sums of inner points what their lags give.
+    #[inline(always)]
+    pub(super) fn add_lags(&self, codes: &[f64], start: usize, points: Range<usize>, sums: &mut [f64]) {
+        let sums = &mut sums[points.clone()];
+        for &(tap, lag) in &self.lags {
+            let before = &codes[start + points.start - lag..][..sums.len()];
+            sums.iter_mut().zip(before).for_each(|(sum, code)| *sum += tap * code);
+        }
     }
 
     /// Makes predictions of the sums of all inner points of a row whose codes are known.
@@ -183,6 +220,7 @@ impl Line {
         if n == 0 {
             return;
         }
+        self.add_lags(codes, start, first..end, sums);
         let (a, b, c) = (&codes[at - 1..][..n], &codes[at - 2..][..n], &codes[at - 3..][..n]);
         let sums = &mut sums[first..end];
         for x in 0..n {
@@ -207,8 +245,10 @@ impl Line {
     #[inline(always)]
     pub(super) fn unrounded(&self, codes: &[f64], start: usize, x: usize, sum: f64) -> f64 {
         let at = start + x;
-        let sum = if self.inner().contains(&x) { sum + self.near(codes, at) } else { self.sum_at_edge(codes, at, x) };
-        sum / UNIT
+        match self.inner().contains(&x) {
+            true => (self.lags.iter().fold(sum, |sum, &(tap, lag)| sum + tap * codes[at - lag]) + self.near(codes, at)) / UNIT,
+            false => self.sum_at_edge(codes, at, x) / UNIT,
+        }
     }
 
     /// All of it is exact: integers below 2^53, then a binary fraction.
@@ -232,6 +272,9 @@ impl Line {
         let mut sum = self.stand_in * stand_in;
         for (k, &tap) in self.near.iter().enumerate() {
             sum += tap * if x > k { codes[at - 1 - k] } else { stand_in };
+        }
+        for &(tap, lag) in &self.lags {
+            sum += tap * if x >= lag { codes[at - lag] } else { stand_in };
         }
         for &(tap, back, along) in &self.far {
             let inside = (0..self.width as i64).contains(&(x as i64 + i64::from(along)));
