@@ -6,7 +6,7 @@ use errbar_codec::{DType, Tolerance, Values, coder, quantizer};
 use errbar_format::record::PipelineRecord;
 
 use super::rank::SAMPLE_WORDS;
-use super::{halving, pipeline, sample};
+use super::{halving, natural, pipeline, sample};
 use crate::policy::Mode;
 
 /// A last dimension up to this may be components of one thing: it is tried as the first, whole.
@@ -113,15 +113,15 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     }
     uniform.push(pipeline("uniform", &[], stage("pco", coder::Pco::params(DType::U32, 8))));
     families.push(uniform);
-    let (word, unsigned) = match values.dtype.word() {
-        2 => (DType::U16, DType::U16),
-        4 => (DType::F32, DType::U32),
-        _ => (DType::F64, DType::U64),
-    };
-    let mut exact = vec![pipeline(NONE, &[], stage("pco", coder::Pco::params(word, 8)))];
-    if dims > 0 {
-        exact.push(pipeline("order", &[&lorenzo(dims.min(2))], stage("pco", coder::Pco::params(unsigned, 8))));
-    }
+    // What the whole asks for: a part of it may do with narrower codes, which its coder does not take.
+    let (params, width) = quantizer::Order::wanted(values, tolerance);
+    let order = stage("order", params);
+    let pco = |dtype| stage("pco", coder::Pco::params(dtype, 8));
+    let mut exact = vec![pipeline(NONE, &[], pco(natural(values.dtype)))];
+    exact.extend((1..=dims.min(3)).map(|axes| PipelineRecord {
+        quantizer: order.clone(),
+        ..pipeline(NONE, &[&lorenzo(axes)], pco(DType::unsigned(width)))
+    }));
     families.push(exact);
     families.push(vec![pipeline(NONE, &[&stage("shuffle", vec![])], stage("zstd", coder::Zstd::params(9)))]);
     families.retain(|family| !family.is_empty());
