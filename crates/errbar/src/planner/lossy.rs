@@ -118,10 +118,10 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     let order = stage("order", params);
     let pco = |dtype| stage("pco", coder::Pco::params(dtype, 8));
     let mut exact = vec![pipeline(NONE, &[], pco(natural(values.dtype)))];
-    exact.extend((1..=dims.min(3)).map(|axes| PipelineRecord {
-        quantizer: order.clone(),
-        ..pipeline(NONE, &[&lorenzo(axes)], pco(DType::unsigned(width)))
-    }));
+    exact.extend(
+        (1..=dims.min(3))
+            .map(|axes| PipelineRecord { quantizer: order.clone(), ..pipeline(NONE, &[&lorenzo(axes)], pco(DType::unsigned(width))) }),
+    );
     families.push(exact);
     families.push(vec![pipeline(NONE, &[&stage("shuffle", vec![])], stage("zstd", coder::Zstd::params(9)))]);
     families.retain(|family| !family.is_empty());

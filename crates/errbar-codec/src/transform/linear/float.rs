@@ -3,7 +3,7 @@
 use errbar_format::Result;
 
 use super::template::{self, Model};
-use super::{Pass, fit, line};
+use super::{Pass, fit};
 use crate::bytes::take;
 use crate::codes::{Scan, Word};
 use crate::float::Float;
@@ -107,13 +107,13 @@ impl<W: Word> Work for FloatPass<'_, W> {
 
 #[inline(always)]
 fn rows<W: Word>(pass: Pass<'_, W>, convert: Convert) {
-    let Pass { words, n, models, components, absent, repeats, forward } = pass;
+    let Pass { words, n, lines, absent, repeats, forward } = pass;
     let width = n[DIMS - 1];
     let mut numbers = vec![0.0; words.len()];
     let mut sums = vec![0.0; width];
     for row in 0..words.len() / width.max(1) {
         let start = row * width;
-        let line = line(models, components, n, row);
+        let line = lines.line(row);
         line.sums(&numbers, start, &mut sums);
         for x in 0..width {
             let predicted = line.unrounded(&numbers, start, x, sums[x]);

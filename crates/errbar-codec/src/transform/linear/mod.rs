@@ -6,10 +6,10 @@ use errbar_format::Result;
 
 pub use self::float::FloatLinear;
 
-use self::template::{IN_ROW, Line, Model, UNIT_BITS};
+use self::template::{IN_ROW, Line, Model, TAPS, UNIT_BITS};
 use crate::codes::{Repeats, Scan, Word};
 use crate::components::Components;
-use crate::polyphase::{DIMS, Extents, folded};
+use crate::polyphase::{DIMS, Extents, Offset, folded};
 use crate::simd::{Work, widest};
 use crate::stage::{Stage, Transform, bad_params};
 use crate::{Codes, Layout, with_words};
@@ -30,9 +30,7 @@ fn check(layout: &Layout) -> Result<Extents> {
 struct Pass<'a, W> {
     words: &'a mut [W],
     n: Extents,
-    /// One, or one for each component.
-    models: &'a [Model],
-    components: Components,
+    lines: Lines<'a>,
     absent: Option<&'a [bool]>,
     /// What absent words are, where that is known.
     repeats: Option<&'a Repeats>,
@@ -41,16 +39,32 @@ struct Pass<'a, W> {
 
 impl<'a, W> Pass<'a, W> {
     fn new(words: &'a mut [W], n: Extents, models: &'a [Model], scan: &'a Scan, forward: bool) -> Self {
-        let components = Components::new(n, &[]);
-        Pass { words, n, models, components, absent: scan.absent.as_deref(), repeats: scan.repeats.as_deref(), forward }
+        let lines = Lines::new(models, n);
+        Pass { words, n, lines, absent: scan.absent.as_deref(), repeats: scan.repeats.as_deref(), forward }
     }
 }
 
-/// What predicts a row.
-#[inline(always)]
-fn line(models: &[Model], components: Components, n: Extents, row: usize) -> Line {
-    let at = [row / n[2] / n[1], row / n[2] % n[1], row % n[2]];
-    Line::new(&models[components.of_row(at) % models.len()], n, at)
+/// What predicts the rows of a grid.
+struct Lines<'a> {
+    n: Extents,
+    offsets: [Offset; TAPS],
+    /// One, or one for each component.
+    models: &'a [Model],
+    components: Components,
+}
+
+impl<'a> Lines<'a> {
+    fn new(models: &'a [Model], n: Extents) -> Lines<'a> {
+        Lines { n, offsets: template::offsets(n), models, components: Components::new(n, &[]) }
+    }
+
+    #[inline(always)]
+    fn line(&self, row: usize) -> Line {
+        let n = self.n;
+        let at = [row / n[2] / n[1], row / n[2] % n[1], row % n[2]];
+        let model = &self.models[self.components.of_row(at) % self.models.len()];
+        Line::new(model, &self.offsets, n, at)
+    }
 }
 
 impl<W: Word> Work for Pass<'_, W> {
@@ -58,20 +72,20 @@ impl<W: Word> Work for Pass<'_, W> {
 
     #[inline(always)]
     fn run(self) {
-        if let [model] = self.models
+        if let [model] = self.lines.models
             && model.taps.iter().all(|&tap| tap == 0)
             && self.repeats.is_none()
         {
             return self.run_without_taps(model.mean);
         }
-        let Pass { words, n, models, components, absent, repeats, forward } = self;
+        let Pass { words, n, lines, absent, repeats, forward } = self;
         let width = n[DIMS - 1];
         // Codes as doubles: products and sums of theirs are exact.
         let mut codes = vec![0.0; words.len()];
         let mut sums = vec![0.0; width];
         for row in 0..words.len() / width.max(1) {
             let start = row * width;
-            let line = line(models, components, n, row);
+            let line = lines.line(row);
             line.sums(&codes, start, &mut sums);
             let here = &mut words[start..start + width];
             match (absent.map(|absent| &absent[start..start + width]).filter(|absent| absent.contains(&true)), forward) {

@@ -149,10 +149,11 @@ fn distance(n: Extents, row: [usize; DIMS - 1], offset: Offset) -> Option<usize>
 }
 
 impl Line {
-    pub(super) fn new(model: &Model, n: Extents, at: [usize; DIMS - 1]) -> Self {
+    /// `offsets` are those of the grid.
+    pub(super) fn new(model: &Model, offsets: &[Offset; TAPS], n: Extents, at: [usize; DIMS - 1]) -> Self {
         let near: [f64; IN_ROW] = std::array::from_fn(|k| f64::from(model.taps[k]));
         let (mut far, mut lags, mut missing) = (Vec::with_capacity(TAPS), Vec::new(), 0.0);
-        for (offset, &tap) in offsets(n).iter().zip(&model.taps).skip(IN_ROW).filter(|(_, tap)| **tap != 0) {
+        for (offset, &tap) in offsets.iter().zip(&model.taps).skip(IN_ROW).filter(|(_, tap)| **tap != 0) {
             match distance(n, at, *offset) {
                 Some(lag) if offset[..DIMS - 1] == [0; DIMS - 1] => lags.push((f64::from(tap), lag)),
                 Some(back) => far.push((f64::from(tap), back, offset[DIMS - 1])),
