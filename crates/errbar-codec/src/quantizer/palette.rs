@@ -237,4 +237,16 @@ mod tests {
         let noise = Values::from_bytes(DType::U32, false, &[1000], noise).expect("1000 integers");
         assert!(Palette.quantize(&noise, &Tolerance::exact(vec![]), &[]).is_err());
     }
+
+    #[test]
+    fn wide_words_may_have_more_numbers() {
+        let is_wanted = |dtype: DType, n_numbers: usize| {
+            let number = |i: usize| (i * 7919 % n_numbers) as u64 * 1_000_003;
+            let bytes: Vec<u8> = (0..9000).flat_map(|i| number(i).to_le_bytes()[..dtype.size()].to_vec()).collect();
+            let values = Values::from_bytes(dtype, false, &[9000], bytes).expect("9,000 integers");
+            Palette::wanted(&values, &Tolerance::exact(vec![])).is_some()
+        };
+        assert!(is_wanted(DType::U64, 4000) && !is_wanted(DType::U64, 5000));
+        assert!(is_wanted(DType::U32, 2000) && !is_wanted(DType::U32, 3000));
+    }
 }

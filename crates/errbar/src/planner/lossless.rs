@@ -26,7 +26,7 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     let (params, width) = quantizer::Order::wanted(values, tolerance);
     let order = stage("order", params);
     let none = stage(NONE, vec![]);
-    let shuffled = plan(&none, &[&stage("shuffle", vec![])], zstd());
+    let shuffle = stage("shuffle", vec![]);
     let mut plain = vec![plan(&none, &[], pco(natural(values.dtype)))];
     let (linear, rotate) = (stage("linear", vec![]), stage("rotate", vec![]));
     let with = |quantizer: &StageRecord, predictor: &StageRecord, coder: &str| {
@@ -83,13 +83,16 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     families.push(plain);
     if width == 8 && !dims.is_empty() {
         // Times and other coordinates, whose steps are few.
-        let bytes_apart = stage("shuffle", vec![]);
         families.push(match mode {
             Mode::Small => vec![plan(&order, &[&lorenzo(1)], lzma(width))],
-            _ => vec![plan(&order, &[&lorenzo(1), &bytes_apart], zstd())],
+            _ => vec![plan(&order, &[&lorenzo(1), &shuffle], zstd())],
         });
     }
-    families.push(vec![shuffled, plan(&none, &[], far(values.dtype.word())), plan(&none, &[&stage("bitshuffle", vec![])], zstd())]);
+    families.push(vec![
+        plan(&none, &[&shuffle], zstd()),
+        plan(&none, &[], far(values.dtype.word())),
+        plan(&none, &[&stage("bitshuffle", vec![])], zstd()),
+    ]);
     families
 }
 
@@ -196,6 +199,23 @@ mod tests {
         assert!(edges.ends_with(" med crans"), "{edges}");
         let doubles = stages(DType::F64, Mode::Balanced, each().flat_map(|i| noisy(i).to_le_bytes()));
         assert!(doubles.starts_with("order flinear") && doubles.ends_with(" carith"), "{doubles}");
+    }
+
+    #[test]
+    fn doubles_that_repeat_or_step_evenly_find_bytes() {
+        let noise: Vec<u64> = SplitMix64(4).take(20_000).collect();
+        let steps = (0..20_000).map(|i| 2.046 + (noise[i % 11] % 3) as f64 * 1e-3);
+        let times: Vec<f64> = steps.scan(0.0, |t, step| Some(std::mem::replace(t, *t + step))).collect();
+        let times = |mode| stages(DType::F64, mode, times.iter().flat_map(|t| t.to_le_bytes()).collect::<Vec<_>>().into_iter());
+        assert!(times(Mode::Balanced).contains(" lorenzo(1) shuffle zstd("), "{}", times(Mode::Balanced));
+        assert!(times(Mode::Small).contains(" lorenzo(1) lzma("), "{}", times(Mode::Small));
+        // Two in five runs of ten are those that begin at a multiple of fifty somewhere before.
+        let source = |i: usize| if i / 10 % 5 < 3 { i } else { (noise[i / 10] as usize >> 20) % (i / 50 + 1) * 50 + i % 10 };
+        let runs = |i: usize| f64::from_bits(noise[source(i)] >> 12 | 1023 << 52);
+        for mode in [Mode::Balanced, Mode::Small] {
+            let runs = stages(DType::F64, mode, (0..20_000).flat_map(|i| runs(i).to_le_bytes()).collect::<Vec<_>>().into_iter());
+            assert!(runs.contains(" lzma("), "{runs}");
+        }
     }
 
     #[test]

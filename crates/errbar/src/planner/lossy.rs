@@ -127,3 +127,25 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     families.retain(|family| !family.is_empty());
     families
 }
+
+#[cfg(test)]
+mod tests {
+    use errbar_codec::{Limit, Registry, pipeline};
+
+    use super::*;
+
+    #[test]
+    fn exact_candidates_are_judged_by_parts_that_do_with_narrower_codes() {
+        let bytes: Vec<u8> = (0..200 * 1000u32).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        let values = Values::from_bytes(DType::F32, false, &[200, 1000], bytes).expect("200,000 floats");
+        let tolerance = Tolerance { limit: Limit::Abs(1e-3), ..Tolerance::exact(Vec::new()) };
+        let part = sample::cut(&values, SAMPLE_WORDS / 16, 4);
+        let families = families(&values, &tolerance, Mode::Balanced);
+        let exact: Vec<_> = families.iter().flatten().filter(|plan| plan.quantizer.name == "order").collect();
+        assert_eq!(exact.len(), 2, "along one and two axes");
+        for plan in exact {
+            let estimate = pipeline::estimate(&Registry::core(), plan, &part, Some(&tolerance), values.bits.words.len());
+            assert!(estimate.is_ok(), "{plan:?}: {estimate:?}");
+        }
+    }
+}

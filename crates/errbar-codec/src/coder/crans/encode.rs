@@ -227,10 +227,10 @@ impl Model {
     }
 
     fn encode(mut self) -> Vec<u8> {
-        let (signs, is_apart, clusters) = signs::choose(&self.symbols, self.components.count);
+        let (signs, clusters) = signs::choose(&self.symbols, self.components.count);
         self.header.raw(signs as u64, 2);
         if self.components.count > 1 {
-            self.header.raw(is_apart.into(), 1);
+            self.header.raw(clusters.are_apart(signs.kinds()).into(), 1);
         }
         let tables = Tables::write(&clusters, &mut self.header);
         let header = self.header.finish();
@@ -247,8 +247,7 @@ impl Model {
     }
 
     fn estimate(mut self) -> Estimate {
-        let (clusters, _) = Clusters::cheaper(&self.histograms, 1);
-        let tables = Tables::write(&clusters, &mut self.header);
+        let tables = Tables::write(&Clusters::cheaper(&self.histograms, 1), &mut self.header);
         let bits = tables.bits(&self.histograms);
         let side = (self.header.finish().len() + 8 + 4 * rans::STATES) as f64;
         Estimate { side, codes: (bits + self.raw_bits as f64) / 8.0 }

@@ -122,9 +122,9 @@ fn count<'a, const N: usize>(signs: Signs, components: usize, symbols: impl Iter
     histograms
 }
 
-/// Which signs make tokens of so many components cheapest, whether these are better told apart, and what
-/// the tokens are counted to be then.
-pub(super) fn choose(symbols: &[Symbol], components: usize) -> (Signs, bool, Clusters) {
+/// Which signs make tokens of so many components cheapest, and what they are counted to be then, of all
+/// components together or of each by itself.
+pub(super) fn choose(symbols: &[Symbol], components: usize) -> (Signs, Clusters) {
     let clusters = |signs: Signs| Clusters::cheaper(&count(signs, components, symbols.iter()), signs.kinds());
     let every = symbols.len().div_ceil(SAMPLES).max(1);
     let entropy = |signs: Signs| -> f64 {
@@ -133,14 +133,14 @@ pub(super) fn choose(symbols: &[Symbol], components: usize) -> (Signs, bool, Clu
     };
     let [ignored, pairs @ ..] = Signs::ALL.map(|signs| (signs, entropy(signs)));
     let best = pairs.into_iter().fold(ignored, |best, other| if other.1 < best.1 { other } else { best });
-    let (without, is_apart) = clusters(Signs::Ignored);
+    let without = clusters(Signs::Ignored);
     if best.1 < WORTH * ignored.1 {
-        let (with, is_apart) = clusters(best.0);
+        let with = clusters(best.0);
         if with.cost() < without.cost() {
-            return (best.0, is_apart, with);
+            return (best.0, with);
         }
     }
-    (Signs::Ignored, is_apart, without)
+    (Signs::Ignored, without)
 }
 
 #[cfg(test)]

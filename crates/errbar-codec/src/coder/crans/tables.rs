@@ -107,8 +107,12 @@ impl Clusters {
     }
 
     /// Of tokens counted for so many kinds of one component after the other: of all together or of each by
-    /// itself, whatever costs less; and whether it is the latter.
-    pub(super) fn cheaper(histograms: &[[Histogram; BINS]], kinds: usize) -> (Clusters, bool) {
+    /// itself, whatever costs less.
+    pub(super) fn cheaper(histograms: &[[Histogram; BINS]], kinds: usize) -> Clusters {
+        let apart = Clusters::new(histograms);
+        if !apart.are_apart(kinds) {
+            return apart;
+        }
         let mut components = histograms.chunks(kinds);
         let mut together = components.next().unwrap_or_default().to_vec();
         for component in components {
@@ -116,13 +120,12 @@ impl Clusters {
             counts.iter_mut().zip(component.as_flattened().as_flattened()).for_each(|(sum, n)| *sum += n);
         }
         let together = Clusters::new(&together);
-        if histograms.len() > kinds {
-            let apart = Clusters::new(histograms);
-            if apart.cost() < together.cost() {
-                return (apart, true);
-            }
-        }
-        (together, false)
+        if apart.cost() < together.cost() { apart } else { together }
+    }
+
+    /// Whether there are more than those of so many kinds: of each component its own.
+    pub(super) fn are_apart(&self, kinds: usize) -> bool {
+        self.0.len() > kinds
     }
 
     /// What writing all tokens costs in bits, with the tables.
@@ -292,10 +295,11 @@ mod tests {
             (histograms[3][token], histograms[3][0]) = (1000, 100);
             histograms
         };
-        assert!(Clusters::cheaper(&[of(1), of(2), of(2)], 1).1);
-        assert!(!Clusters::cheaper(&[of(1), of(1)], 1).1);
-        assert!(Clusters::cheaper(&[of(1), of(1), of(1), of(2)], 2).1, "of the second kind");
-        assert!(!Clusters::cheaper(&[of(1), of(2)], 2).1, "kinds of one component");
+        let are_apart = |histograms: &[[Histogram; BINS]], kinds| Clusters::cheaper(histograms, kinds).are_apart(kinds);
+        assert!(are_apart(&[of(1), of(2), of(2)], 1));
+        assert!(!are_apart(&[of(1), of(1)], 1));
+        assert!(are_apart(&[of(1), of(1), of(1), of(2)], 2), "of the second kind");
+        assert!(!are_apart(&[of(1), of(2)], 2), "kinds of one component");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use errbar_format::Result;
 
 use super::template::{self, Model};
-use super::{Pass, fit};
+use super::{Lines, Pass, fit};
 use crate::bytes::take;
 use crate::codes::{Scan, Word};
 use crate::float::Float;
@@ -107,8 +107,8 @@ impl<W: Word> Work for FloatPass<'_, W> {
 
 #[inline(always)]
 fn rows<W: Word>(pass: Pass<'_, W>, convert: Convert) {
-    let Pass { words, n, lines, absent, repeats, forward } = pass;
-    let width = n[DIMS - 1];
+    let Pass { words, lines, absent, repeats, forward } = pass;
+    let width = lines.n[DIMS - 1];
     let mut numbers = vec![0.0; words.len()];
     let mut sums = vec![0.0; width];
     for row in 0..words.len() / width.max(1) {
@@ -156,10 +156,9 @@ fn best_models<W: Word>(words: &[W], n: Extents, scan: &Scan, convert: Convert) 
     )
 }
 
-fn check(layout: &Layout, params: &Params) -> Result<Extents> {
-    let n = folded(&layout.dims);
+fn check<'a>(layout: &Layout, params: &'a Params) -> Result<Lines<'a>> {
     match layout.width == width(params.float) {
-        true => template::components(n, &params.models).map(|_| n),
+        true => Lines::new(&params.models, folded(&layout.dims)),
         false => Err(bad_params("flinear's type is not as wide as the codes")),
     }
 }
@@ -215,7 +214,7 @@ impl Stage for FloatLinear {
 impl Transform for FloatLinear {
     fn chooses(&self, codes: &Codes, wanted: &[u8]) -> Option<Vec<u8>> {
         let Params { float, .. } = Params::parse(wanted).ok()?;
-        let n = check(&codes.layout(), &Params { float, models: vec![Model::default()] }).ok()?;
+        let n = check(&codes.layout(), &Params { float, models: vec![Model::default()] }).ok()?.n;
         let models = with_words!(&codes.words, v => best_models(v, n, &codes.scan, Convert(float)));
         Some(Params { float, models }.to_bytes())
     }
@@ -230,15 +229,15 @@ impl Transform for FloatLinear {
 
     fn forward(&self, mut codes: Codes, params: &[u8]) -> Result<Codes> {
         let params = Params::parse(params)?;
-        let n = check(&codes.layout(), &params)?;
-        with_words!(&mut codes.words, v => widest(FloatPass(Pass::new(v, n, &params.models, &codes.scan, true), params.float)));
+        let lines = check(&codes.layout(), &params)?;
+        with_words!(&mut codes.words, v => widest(FloatPass(Pass::new(v, lines, &codes.scan, true), params.float)));
         Ok(codes)
     }
 
     fn inverse(&self, mut codes: Codes, input: &Layout, params: &[u8]) -> Result<Codes> {
         let params = Params::parse(params)?;
-        let n = check(input, &params)?;
-        with_words!(&mut codes.words, v => widest(FloatPass(Pass::new(v, n, &params.models, &input.scan, false), params.float)));
+        let lines = check(input, &params)?;
+        with_words!(&mut codes.words, v => widest(FloatPass(Pass::new(v, lines, &input.scan, false), params.float)));
         codes.scan = input.scan.clone();
         Ok(codes)
     }

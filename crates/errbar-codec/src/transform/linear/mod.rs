@@ -29,7 +29,6 @@ fn check(layout: &Layout) -> Result<Extents> {
 /// Codes there, residuals here: which of both is given decides the direction.
 struct Pass<'a, W> {
     words: &'a mut [W],
-    n: Extents,
     lines: Lines<'a>,
     absent: Option<&'a [bool]>,
     /// What absent words are, where that is known.
@@ -38,9 +37,8 @@ struct Pass<'a, W> {
 }
 
 impl<'a, W> Pass<'a, W> {
-    fn new(words: &'a mut [W], n: Extents, models: &'a [Model], scan: &'a Scan, forward: bool) -> Self {
-        let lines = Lines::new(models, n);
-        Pass { words, n, lines, absent: scan.absent.as_deref(), repeats: scan.repeats.as_deref(), forward }
+    fn new(words: &'a mut [W], lines: Lines<'a>, scan: &'a Scan, forward: bool) -> Self {
+        Pass { words, lines, absent: scan.absent.as_deref(), repeats: scan.repeats.as_deref(), forward }
     }
 }
 
@@ -54,8 +52,13 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn new(models: &'a [Model], n: Extents) -> Lines<'a> {
-        Lines { n, offsets: template::offsets(n), models, components: Components::new(n, &[]) }
+    /// Refuses predictors that are neither one nor as many as there are components.
+    fn new(models: &'a [Model], n: Extents) -> Result<Lines<'a>> {
+        let components = Components::new(n, &[]);
+        match models.len() == 1 || models.len() == components.count {
+            true => Ok(Lines { n, offsets: template::offsets(n), models, components }),
+            false => Err(bad_params("there are predictors for other components")),
+        }
     }
 
     #[inline(always)]
@@ -78,8 +81,8 @@ impl<W: Word> Work for Pass<'_, W> {
         {
             return self.run_without_taps(model.mean);
         }
-        let Pass { words, n, lines, absent, repeats, forward } = self;
-        let width = n[DIMS - 1];
+        let Pass { words, lines, absent, repeats, forward } = self;
+        let width = lines.n[DIMS - 1];
         // Codes as doubles: products and sums of theirs are exact.
         let mut codes = vec![0.0; words.len()];
         let mut sums = vec![0.0; width];
@@ -101,7 +104,7 @@ impl<W: Word> Pass<'_, W> {
     /// Without taps a code is predicted by the one before it, or all of them by the mean.
     #[inline(always)]
     fn run_without_taps(self, mean: Option<u32>) {
-        let Pass { words, n, absent, forward, .. } = self;
+        let Pass { words, lines: Lines { n, .. }, absent, forward, .. } = self;
         if let Some(mean) = mean {
             let (base, stand_in) = (W::from_u64(mean.into()), W::from_u64(u64::from(mean).min(most::<W>())));
             match forward {
@@ -178,7 +181,7 @@ fn sum_row<W: Word>(line: &Line, codes: &mut [f64], start: usize, words: &mut [W
         words[x] = words[x].unzigzag().wadd(word(line.predict_at_edge(codes, start + x, x)));
         codes[start + x] = words[x].to_u64() as f64;
     };
-    let inner = line.inner();
+    let inner = line.inner.clone();
     for x in line.edges().filter(|&x| x < inner.start) {
         at_edge(codes, words, x);
     }
@@ -239,7 +242,7 @@ fn row_with_absent<W: Word>(
         codes[start + x] = code as f64;
         words[x] = word;
     };
-    let inner = line.inner();
+    let inner = line.inner.clone();
     for x in line.edges().filter(|&x| x < inner.start) {
         at_edge(codes, words, x);
     }
@@ -324,20 +327,20 @@ impl Transform for Linear {
     }
 
     fn output(&self, input: &Layout, params: &[u8]) -> Result<Layout> {
-        template::components(check(input)?, &parse(params)?).map(|_| input.clone())
+        Lines::new(&parse(params)?, check(input)?).map(|_| input.clone())
     }
 
     fn forward(&self, mut codes: Codes, params: &[u8]) -> Result<Codes> {
         let (n, models) = (check(&codes.layout())?, parse(params)?);
-        template::components(n, &models)?;
-        with_words!(&mut codes.words, v => widest(Pass::new(v, n, &models, &codes.scan, true)));
+        let lines = Lines::new(&models, n)?;
+        with_words!(&mut codes.words, v => widest(Pass::new(v, lines, &codes.scan, true)));
         Ok(codes)
     }
 
     fn inverse(&self, mut codes: Codes, input: &Layout, params: &[u8]) -> Result<Codes> {
         let (n, models) = (check(input)?, parse(params)?);
-        template::components(n, &models)?;
-        with_words!(&mut codes.words, v => widest(Pass::new(v, n, &models, &input.scan, false)));
+        let lines = Lines::new(&models, n)?;
+        with_words!(&mut codes.words, v => widest(Pass::new(v, lines, &input.scan, false)));
         codes.scan = input.scan.clone();
         Ok(codes)
     }

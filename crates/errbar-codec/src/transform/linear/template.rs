@@ -5,7 +5,6 @@ use std::ops::Range;
 use errbar_format::Result;
 
 use crate::bytes::take;
-use crate::components::Components;
 use crate::polyphase::{DIMS, Extents, Offset};
 use crate::stage::bad_params;
 
@@ -91,15 +90,6 @@ pub(super) fn models(mut params: &[u8], take: impl Fn(&mut &[u8]) -> Result<Mode
     Ok(models)
 }
 
-/// The components of a grid that has so many predictors.
-pub(super) fn components(n: Extents, models: &[Model]) -> Result<Components> {
-    let components = Components::new(n, &[]);
-    match models.len() == 1 || models.len() == components.count {
-        true => Ok(components),
-        false => Err(bad_params("there are predictors for other components")),
-    }
-}
-
 /// How many taps predictors have that are not 0, in words.
 pub(super) fn describe(models: &[Model]) -> String {
     let used = |model: &Model| model.taps.iter().filter(|&&tap| tap != 0).count().to_string();
@@ -131,6 +121,8 @@ pub(super) struct Line {
     first: f64,
     /// Distance to what stands in for neighbours outside at the beginning of the row.
     before: Option<usize>,
+    /// The points whose neighbours in rows that exist are all inside.
+    pub(super) inner: Range<usize>,
     width: usize,
 }
 
@@ -166,7 +158,9 @@ impl Line {
             Some(mean) => (left * f64::from(mean), missing),
             None => (0.0, missing + left),
         };
-        Line { constant, stand_in, near, far, lags, first: f64::from(model.mean.unwrap_or(0)), before, width: n[DIMS - 1] }
+        let (width, first) = (n[DIMS - 1], lags.last().map_or(IN_ROW, |&(_, lag)| lag));
+        let inner = first..width.saturating_sub(1).max(first);
+        Line { constant, stand_in, near, far, lags, first: f64::from(model.mean.unwrap_or(0)), before, inner, width }
     }
 
     /// The sums over rows before, for the points whose neighbours there all exist.
@@ -183,21 +177,14 @@ impl Line {
         }
     }
 
-    /// Points of a row all of whose neighbours in rows that exist are inside.
-    pub(super) fn inner(&self) -> Range<usize> {
-        let first = self.lags.last().map_or(IN_ROW, |&(_, lag)| lag);
-        first..self.width.saturating_sub(1).max(first)
-    }
-
     /// All other points of a row.
     pub(super) fn edges(&self) -> impl Iterator<Item = usize> + use<> {
-        let inner = self.inner();
-        (0..self.width.min(inner.start)).chain(inner.end..self.width)
+        (0..self.width.min(self.inner.start)).chain(self.inner.end..self.width)
     }
 
     /// Inner points, as many at once as have all their lags before them.
     pub(super) fn groups(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let Range { start, end } = self.inner();
+        let Range { start, end } = self.inner;
         let step = if self.lags.is_empty() { end - start } else { IN_ROW + 1 };
         (start..end).step_by(step.max(1)).map(move |x| x..end.min(x + step))
     }
@@ -215,7 +202,7 @@ impl Line {
     /// Makes predictions of the sums of all inner points of a row whose codes are known.
     #[inline(always)]
     pub(super) fn predict_inner(&self, codes: &[f64], start: usize, sums: &mut [f64]) {
-        let Range { start: first, end } = self.inner();
+        let Range { start: first, end } = self.inner;
         let n = end - first;
         let at = start + first;
         if n == 0 {
@@ -246,7 +233,7 @@ impl Line {
     #[inline(always)]
     pub(super) fn unrounded(&self, codes: &[f64], start: usize, x: usize, sum: f64) -> f64 {
         let at = start + x;
-        match self.inner().contains(&x) {
+        match self.inner.contains(&x) {
             true => (self.lags.iter().fold(sum, |sum, &(tap, lag)| sum + tap * codes[at - lag]) + self.near(codes, at)) / UNIT,
             false => self.sum_at_edge(codes, at, x) / UNIT,
         }
