@@ -1,5 +1,7 @@
 //! Slices of a grid that may each be something of its own.
 
+use std::ops::Range;
+
 use crate::polyphase::{DIMS, Extents};
 
 /// Most of them: the axes of vectors, the colours of images, the halves of complex numbers.
@@ -15,13 +17,21 @@ pub(crate) struct Components {
 }
 
 impl Components {
+    /// None.
+    pub(crate) const NONE: Components = Components { axis: 0, count: 1 };
+
     /// Those of a grid, which levels must not take apart.
     pub(crate) fn new(n: Extents, levels: &[u8]) -> Components {
         let axis = (0..DIMS - 1).find(|&axis| n[axis] > 1);
         match axis.filter(|&axis| levels.is_empty() && n[axis] <= MOST) {
             Some(axis) => Components { axis, count: n[axis] },
-            None => Components { axis: 0, count: 1 },
+            None => Components::NONE,
         }
+    }
+
+    /// Where the words of each stand among so many.
+    pub(crate) fn ranges(self, n: usize) -> impl Iterator<Item = Range<usize>> {
+        (0..self.count).map(move |component| component * n / self.count..(component + 1) * n / self.count)
     }
 
     /// The one that a row belongs to.

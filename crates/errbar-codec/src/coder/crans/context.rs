@@ -405,7 +405,8 @@ pub(super) struct Bands {
     pub(super) count: usize,
     /// Slices of a band; the last may have fewer.
     slices: usize,
-    n: Extents,
+    /// The extents of all.
+    pub(super) n: Extents,
 }
 
 impl Bands {

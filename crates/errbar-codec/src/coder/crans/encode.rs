@@ -1,11 +1,15 @@
 //! From words to bytes.
 
+use std::iter::once;
+use std::ops::Range;
+
 use super::context::{Bands, Context, GROUPS, SMALL, Template, Trend, activity, bins, template};
-use super::rans::{self, Symbol};
+use super::rans;
 use super::raw::RawWriter;
 use super::signs::{self, Signs};
-use super::tables::{BINS, Clusters, Histogram, Tables};
-use super::token::{self, TOKENS};
+use super::symbols::{NONE, Symbols};
+use super::tables::{Clusters, Counts, Tables};
+use super::token;
 use super::{Activity, Geometry, Step, code_weights, first_word, fit, steps};
 use crate::binary::{Binary, Bit, Writer};
 use crate::codes::Word;
@@ -16,15 +20,12 @@ use crate::stage::Estimate;
 
 /// What is known of words before they are coded.
 pub(super) struct Model {
-    /// In the order of reading; none where their number is asked for alone.
-    symbols: Vec<Symbol>,
+    symbols: Symbols,
+    /// Those of every class.
+    bands: Vec<Bands>,
     components: Components,
-    /// How many tokens there are in each bin of every component, where that alone is asked for.
-    histograms: Vec<[Histogram; BINS]>,
     raw: RawWriter,
-    /// Bits that would stand in `raw`.
-    raw_bits: u64,
-    /// Whether few samples choose weights.
+    /// Whether what words take is all that is asked for.
     is_estimate: bool,
     /// With the weights in it.
     header: Writer,
@@ -32,20 +33,19 @@ pub(super) struct Model {
 
 /// The bytes of words.
 pub(super) fn encode(words: &[u32], geometry: Geometry<'_>) -> Vec<u8> {
-    widest(Modelling { words, geometry, counts_only: false }).encode()
+    widest(Modelling { words, geometry, is_estimate: false }).encode()
 }
 
 /// What they would take, nearly.
 pub(super) fn estimate(words: &[u32], geometry: Geometry<'_>) -> Estimate {
-    widest(Modelling { words, geometry, counts_only: true }).estimate()
+    widest(Modelling { words, geometry, is_estimate: true }).estimate()
 }
 
 /// Looks at all words in their contexts.
 struct Modelling<'a> {
     words: &'a [u32],
     geometry: Geometry<'a>,
-    /// Whether to count the words alone, without a list of them.
-    counts_only: bool,
+    is_estimate: bool,
 }
 
 impl Work for Modelling<'_> {
@@ -54,36 +54,51 @@ impl Work for Modelling<'_> {
     #[inline(always)]
     fn run(self) -> Model {
         let Geometry { n, levels, absent } = self.geometry;
-        let components = Components::new(n, levels);
         let mut model = Model {
-            symbols: Vec::with_capacity(if self.counts_only { 0 } else { self.words.len() }),
-            components,
-            histograms: vec![[[0; TOKENS]; BINS]; if self.counts_only { components.count } else { 0 }],
+            symbols: Symbols::default(),
+            bands: Vec::new(),
+            components: Components::new(n, levels),
             raw: RawWriter::default(),
-            raw_bits: 0,
-            is_estimate: self.counts_only,
+            is_estimate: self.is_estimate,
             header: Writer::default(),
         };
         let mut weight_models = [Bit::default(); 256];
         let mut around = Activity::new(n);
         let mut first = 0;
+        model.symbols.tokens = tokens(self.words, absent);
+        model.symbols.bins = vec![0; self.words.len()];
         for step in steps(n, levels) {
-            let len: usize = step.n.iter().product();
-            let here = &self.words[first..first + len];
-            let absent = absent.map(|absent| &absent[first..first + len]);
-            first += len;
-            let (active, bands, word_bins, template) = model.class(&step, here, absent, &around, &mut weight_models);
-            match self.counts_only {
-                true => model.count(here, &word_bins, absent),
-                false => {
-                    let around = signs_around(&step, &template, &bands, active.beside(step.n), here, absent);
-                    model.list(&step, bands, here, &word_bins, &around, absent);
-                }
+            let here = first..first + step.n.iter().product::<usize>();
+            let words = &self.words[here.clone()];
+            let absent = absent.map(|absent| &absent[here.clone()]);
+            first = here.end;
+            let (active, bands, template) = model.class(&step, words, here, absent, &around, &mut weight_models);
+            if !self.is_estimate {
+                let grid = active.beside(step.n);
+                model.symbols.around.extend(signs_around(&step, &template, &bands, grid, words, absent));
+                model.raw_bits(&bands, words, absent);
+                model.bands.push(bands);
             }
             around.finish(&step, active);
         }
         model
     }
+}
+
+/// Words whose tokens are found together.
+const ROW: usize = 64;
+
+/// The tokens of words.
+#[inline(always)]
+fn tokens(words: &[u32], absent: Option<&[bool]>) -> Vec<u8> {
+    let mut tokens = vec![0; words.len()];
+    for (tokens, words) in tokens.chunks_mut(ROW).zip(words.chunks(ROW)) {
+        token::tokens(words, tokens);
+    }
+    if let Some(absent) = absent {
+        tokens.iter_mut().zip(absent).filter(|(_, absent)| **absent).for_each(|(token, _)| *token = NONE);
+    }
+    tokens
 }
 
 /// Makes what is absent 0, in the row of a class with this number.
@@ -137,17 +152,18 @@ fn signs_around(step: &Step, template: &Template, bands: &Bands, mut own: Grid<u
 }
 
 impl Model {
-    /// Chooses weights for the words of a class; gives their activity, their bands, the bins of their
-    /// contexts, and where their neighbours stand.
+    /// Chooses weights for the words of a class, which stand `here`, and finds the bins of their contexts; gives
+    /// their activity, their bands, and where their neighbours stand.
     #[inline(always)]
     fn class(
         &mut self,
         step: &Step,
         words: &[u32],
+        here: Range<usize>,
         absent: Option<&[bool]>,
         around: &Activity,
         models: &mut [Bit; 256],
-    ) -> (Grid<u16>, Bands, Vec<u8>, Template) {
+    ) -> (Grid<u16>, Bands, Template) {
         let whole = around.finest;
         let template = template(whole, step.level, step.class, step.n);
         let own = magnitudes(step, around.new_class(step), words, absent);
@@ -158,7 +174,7 @@ impl Model {
         let mut context = Context::new(&template, &weights, bands.axis, &own, &around.classes);
         let width = step.n[DIMS - 1];
         let mut active: Grid<u16> = own.beside(step.n);
-        let mut word_bins = vec![0u8; words.len()];
+        let word_bins = &mut self.symbols.bins[here];
         // Two zeros before the row stand for what is before its first word.
         let (mut wide_sums, mut before) = (vec![[0; SLACK]; width.div_ceil(SLACK)], vec![0u16; width + 2]);
         for band in 0..bands.count {
@@ -177,69 +193,35 @@ impl Model {
                 trend.learn(magnitudes);
             }
         }
-        (active, bands, word_bins, template)
+        (active, bands, template)
     }
 
-    /// Counts words in the bins of their contexts, in any order.
+    /// Takes in the raw bits of the words of a class, in the order in which a reader asks for them.
     #[inline(always)]
-    fn count(&mut self, words: &[u32], bins: &[u8], absent: Option<&[bool]>) {
-        // The words of a component stand side by side.
-        let of_component = words.len().div_ceil(self.histograms.len()).max(1);
-        for (at, (&word, &bin)) in words.iter().zip(bins).enumerate() {
-            if absent.is_none_or(|absent| !absent[at]) {
-                let (token, n, _) = token::split(word);
-                self.raw_bits += u64::from(n);
-                self.histograms[at / of_component][usize::from(bin) % BINS][usize::from(token) % TOKENS] += 1;
-            }
-        }
-    }
-
-    /// Takes in the words of a class in the order in which a reader asks for them.
-    #[inline(always)]
-    fn list(&mut self, step: &Step, bands: Bands, words: &[u32], bins: &[u8], around: &[u8], absent: Option<&[bool]>) {
-        let width = step.n[DIMS - 1];
-        let mut tokens = vec![[0u8; rans::STATES]; width];
+    fn raw_bits(&mut self, bands: &Bands, words: &[u32], absent: Option<&[bool]>) {
+        let width = bands.n[DIMS - 1];
         for wave in bands.waves() {
-            let (mut rows, mut n_rows) = ([(0, 0); rans::STATES], 0);
-            for band in 0..bands.count {
-                if let Some(place) = bands.place(band, wave) {
-                    rows[n_rows] = (band, first_word(step.n, place.row));
-                    n_rows += 1;
-                }
-            }
-            let rows = &rows[..n_rows];
-            let component = self.components.of_row(wave) as u8;
-            let is_coded = |at: usize| absent.is_none_or(|absent| !absent[at]);
-            for (i, &(_, first)) in rows.iter().enumerate() {
-                for (x, tokens) in tokens.iter_mut().enumerate().filter(|(x, _)| is_coded(first + x)) {
-                    tokens[i] = self.raw.token(words[first + x]);
-                }
-            }
-            for (x, tokens) in tokens.iter().enumerate() {
-                for (&(lane, first), &token) in rows.iter().zip(tokens) {
-                    let at = first + x;
-                    if is_coded(at) {
-                        self.symbols.push(Symbol { token, bin: bins[at], around: around[at], lane: lane as u8, component });
-                    }
-                }
+            for place in (0..bands.count).filter_map(|band| bands.place(band, wave)) {
+                let here = first_word(bands.n, place.row)..first_word(bands.n, place.row) + width;
+                self.raw.words(&words[here.clone()], absent.map(|absent| &absent[here]));
             }
         }
     }
 
     fn encode(mut self) -> Vec<u8> {
-        let (signs, clusters) = signs::choose(&self.symbols, self.components.count);
+        let (signs, clusters) = signs::choose(&self.symbols, self.components);
         self.header.raw(signs as u64, 2);
         if self.components.count > 1 {
             self.header.raw(clusters.are_apart(signs.kinds()).into(), 1);
         }
         let tables = Tables::write(&clusters, &mut self.header);
-        let header = self.header.finish();
+        let header = std::mem::take(&mut self.header).finish();
         let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
         bytes.extend(header);
         if self.symbols.is_empty() {
             return bytes;
         }
-        let coded = rans::encode(&self.symbols, signs, &tables);
+        let coded = widest(Coding { model: &self, encoder: rans::Encoder::new(signs, &tables, self.symbols.tokens.len()) });
         bytes.extend((coded.len() as u32).to_le_bytes());
         Word::put_le(&coded, &mut bytes);
         bytes.extend(self.raw.finish());
@@ -247,9 +229,51 @@ impl Model {
     }
 
     fn estimate(mut self) -> Estimate {
-        let tables = Tables::write(&Clusters::cheaper(&self.histograms, 1), &mut self.header);
-        let bits = tables.bits(&self.histograms);
+        let shape = self.symbols.shape();
+        let of_components = self.components.ranges(self.symbols.tokens.len());
+        let counts: Vec<Counts> = of_components.map(|words| self.symbols.count::<1>(once(words), shape)).collect();
+        let tables = Tables::write(&Clusters::cheaper(&counts, 1), &mut self.header);
+        let (bits, raw_bits) = (tables.bits(&counts), counts.iter().map(Counts::raw_bits).sum::<u64>());
         let side = (self.header.finish().len() + 8 + 4 * rans::STATES) as f64;
-        Estimate { side, codes: (bits + self.raw_bits as f64) / 8.0 }
+        Estimate { side, codes: (bits + raw_bits as f64) / 8.0 }
+    }
+}
+
+/// Writes the tokens of all words.
+struct Coding<'a> {
+    model: &'a Model,
+    encoder: rans::Encoder,
+}
+
+impl Work for Coding<'_> {
+    type Output = Vec<u16>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<u16> {
+        let Coding { model: Model { symbols, bands, components, .. }, mut encoder } = self;
+        let mut end = symbols.tokens.len();
+        for bands in bands.iter().rev() {
+            let width = bands.n[DIMS - 1];
+            let first = end - bands.n.iter().product::<usize>();
+            end = first;
+            let row = |band: usize, wave| {
+                let here = first + first_word(bands.n, bands.place(band, wave)?.row)..;
+                let [tokens, bins, around] = [&symbols.tokens, &symbols.bins, &symbols.around].map(|all| &all[here.clone()]);
+                Some(rans::Row { lane: band, tokens, bins, around })
+            };
+            let waves: Vec<_> = bands.waves().collect();
+            for &wave in waves.iter().rev() {
+                // Bands never cut what has components.
+                let component = components.of_row(wave);
+                match [0, 1, 2, 3].map(|band| if band < bands.count { row(band, wave) } else { None }) {
+                    [Some(a), Some(b), Some(c), Some(d)] => encoder.wave([a, b, c, d], component, width),
+                    [Some(a), Some(b), Some(c), None] => encoder.wave([a, b, c], component, width),
+                    [Some(a), Some(b), None, _] => encoder.wave([a, b], component, width),
+                    [Some(a), None, ..] => encoder.wave([a], component, width),
+                    [None, ..] => {}
+                }
+            }
+        }
+        encoder.finish()
     }
 }

@@ -7,6 +7,7 @@ mod range;
 mod rans;
 mod raw;
 mod signs;
+mod symbols;
 mod tables;
 mod token;
 

@@ -5,7 +5,8 @@ use errbar_format::Result;
 
 use super::context::{CONTEXTS, all_bins};
 use super::corrupt;
-use super::signs::{AROUND, KIND_OF, Signs, mirrored};
+use super::signs::{KIND_OF, Signs, mirrored};
+use super::symbols::NONE;
 use super::tables::{BINS, Frequencies, SCALE_BITS, Tables};
 use super::token::TOKENS;
 
@@ -14,25 +15,52 @@ pub(super) const STATES: usize = 4;
 /// Least value of a state.
 const LEAST: u32 = 1 << 16;
 
-/// A token to code.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Symbol {
-    pub(super) token: u8,
-    /// That of its context.
-    pub(super) bin: u8,
-    /// The signs [around](super::signs::around) it.
-    pub(super) around: u8,
-    /// The state that codes it.
-    pub(super) lane: u8,
-    /// The component that its word belongs to.
-    pub(super) component: u8,
+/// Room for a pair of signs and a bin.
+const PAIR_BITS: u32 = 4;
+const PLACES: usize = 1 << (PAIR_BITS + 8);
+/// The table of every bin and pair of signs.
+type Places = [u16; PLACES];
+
+#[inline(always)]
+fn place(bin: u8, pair: u32) -> usize {
+    (u32::from(bin) << PAIR_BITS | pair) as usize % PLACES
+}
+
+/// Of every component, or of all together, the table of every bin and pair of signs; tables behind the last are
+/// copies, with all signs turned, of those that are given, too.
+fn places(tables: &Tables, signs: Signs) -> (Vec<Places>, Vec<u16>) {
+    let mut copies = Vec::new();
+    let mut places_of = |kinds: &[[u16; BINS]]| {
+        let mut places = [0; PLACES];
+        for (pair, &(kind, is_mirrored)) in KIND_OF.iter().enumerate() {
+            let Some(tables_of) = kinds.get(kind) else { continue };
+            // The one before, and its copy.
+            let mut last = None;
+            for (bin, &table) in tables_of.iter().enumerate() {
+                let found = match last {
+                    Some((known, found)) if known == table => found,
+                    _ if is_mirrored => {
+                        copies.push(table);
+                        (tables.tables.len() + copies.len() - 1) as u16
+                    }
+                    _ => table,
+                };
+                last = Some((table, found));
+                places[place(bin as u8, pair as u32)] = found;
+            }
+        }
+        places
+    };
+    (tables.of_bin.chunks(signs.kinds()).map(&mut places_of).collect(), copies)
 }
 
 /// A token's share of a table.
 #[derive(Clone, Copy, Default)]
 struct Part {
-    frequency: u32,
-    start: u32,
+    frequency: u16,
+    start: u16,
+    /// The largest state that needs no room made for this.
+    most: u32,
     /// Just above 2^[`INVERSE_BITS`] / frequency, to divide by it.
     inverse: u64,
 }
@@ -42,8 +70,9 @@ struct Part {
 const INVERSE_BITS: u32 = 32 + SCALE_BITS;
 
 impl Part {
-    fn new(start: u32, frequency: u32) -> Part {
-        Part { frequency, start, inverse: (1 << INVERSE_BITS) / u64::from(frequency.max(1)) + 1 }
+    fn new(start: u16, frequency: u16) -> Part {
+        let most = ((u64::from(frequency) << (u32::BITS - SCALE_BITS)).wrapping_sub(1)) as u32;
+        Part { frequency, start, most, inverse: (1 << INVERSE_BITS) / u64::from(frequency.max(1)) + 1 }
     }
 
     #[inline(always)]
@@ -52,39 +81,94 @@ impl Part {
     }
 }
 
-/// The words of symbols, in the order of reading.
-pub(super) fn encode(symbols: &[Symbol], signs: Signs, tables: &Tables) -> Vec<u16> {
-    // All components have those of one, unless each has its own.
-    let of_component = |component: u8| if tables.of_bin.len() > signs.kinds() { signs.kinds() * usize::from(component) } else { 0 };
-    let mut parts = vec![[Part::default(); 1 << 8]; tables.tables.len()];
-    for (table, parts) in tables.tables.iter().zip(&mut parts) {
-        let mut start = 0;
-        for (part, &frequency) in parts.iter_mut().zip(table) {
-            *part = Part::new(start, frequency.into());
-            start += u32::from(frequency);
+/// Writes tokens, those that are read last first.
+pub(super) struct Encoder {
+    /// Of one table after the other.
+    parts: Vec<Part>,
+    token_bits: u32,
+    places: Vec<Places>,
+    /// The pair for all signs around a word.
+    pair_of: [u8; 1 << 8],
+    states: [u32; STATES],
+    /// Filled from the end on.
+    words: Vec<u16>,
+    first_word: usize,
+}
+
+/// What is known of the words of a row.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) lane: usize,
+    pub(super) tokens: &'a [u8],
+    pub(super) bins: &'a [u8],
+    pub(super) around: &'a [u8],
+}
+
+impl Encoder {
+    /// For so many tokens at most.
+    pub(super) fn new(signs: Signs, tables: &Tables, n: usize) -> Encoder {
+        let (places, copies) = places(tables, signs);
+        let last = tables.tables.iter().filter_map(|table| table.iter().rposition(|&n| n > 0)).max().unwrap_or(0);
+        // The mirror of a token may be the next one.
+        let token_bits = (last + 2).next_power_of_two().ilog2();
+        let mut parts = Vec::with_capacity((tables.tables.len() + copies.len()) << token_bits);
+        for table in &tables.tables {
+            let mut start = 0;
+            let frequencies = table.iter().copied().chain(std::iter::repeat(0));
+            parts.extend(frequencies.take(1 << token_bits).map(|frequency| {
+                start += frequency;
+                Part::new(start - frequency, frequency)
+            }));
         }
-    }
-    let mut states = [LEAST; STATES];
-    let mut words = Vec::with_capacity(symbols.len() / 2 + 2 * STATES);
-    let kinds = signs.kinds_around();
-    for &Symbol { token, bin, around, lane, component } in symbols.iter().rev() {
-        let (kind, is_mirrored) = kinds[usize::from(around) % AROUND];
-        let table = usize::from(tables.of_bin[of_component(component) + kind][usize::from(bin) % BINS]);
-        let part = &parts[table][usize::from(if is_mirrored { mirrored(token) } else { token })];
-        let state = &mut states[usize::from(lane) % STATES];
-        // With a frequency of 2^12 a state never grows.
-        if u64::from(*state) >= u64::from(part.frequency) << (32 - SCALE_BITS) {
-            words.push(*state as u16);
-            *state >>= 16;
+        for table in copies {
+            let first = usize::from(table) << token_bits;
+            parts.extend_from_within(first..first + (1 << token_bits));
+            let copy = parts.len() - (1 << token_bits);
+            // Zero is its own mirror, and the last one matters to nothing.
+            parts[copy + 1..].chunks_exact_mut(2).for_each(|pair| pair.swap(0, 1));
         }
-        let quotient = part.quotient(*state);
-        *state = (quotient << SCALE_BITS) + (*state - quotient * part.frequency) + part.start;
+        let words = vec![0; n + 2 * STATES];
+        Encoder { parts, token_bits, places, pair_of: signs.pairs_around(), states: [LEAST; STATES], first_word: words.len(), words }
     }
-    for state in states.into_iter().rev() {
-        words.extend([state as u16, (state >> 16) as u16]);
+
+    /// The rows of a wave, each of so many words.
+    #[inline(always)]
+    pub(super) fn wave<const LANES: usize>(&mut self, rows: [Row<'_>; LANES], component: usize, width: usize) {
+        let rows = rows.map(|row| Row { tokens: &row.tokens[..width], bins: &row.bins[..width], around: &row.around[..width], ..row });
+        let places = &self.places[if component < self.places.len() { component } else { 0 }];
+        let mut states: [u32; LANES] = std::array::from_fn(|lane| self.states[rows[lane].lane % STATES]);
+        let (parts, words, mut first_word) = (self.parts.as_slice(), self.words.as_mut_slice(), self.first_word);
+        for x in (0..width).rev() {
+            for (row, state) in rows.iter().zip(&mut states).rev() {
+                let token = row.tokens[x];
+                if token == NONE {
+                    continue;
+                }
+                let pair = self.pair_of[usize::from(row.around[x])];
+                let table = places[place(row.bins[x], pair.into())];
+                let part = &parts[usize::from(table) << self.token_bits | usize::from(token)];
+                // Whether there is room is as good as random: better not to branch.
+                let is_full = *state > part.most;
+                words[first_word - 1] = *state as u16;
+                first_word -= usize::from(is_full);
+                let kept = if is_full { *state >> 16 } else { *state };
+                let quotient = part.quotient(kept);
+                *state = (quotient << SCALE_BITS) + (kept - quotient * u32::from(part.frequency)) + u32::from(part.start);
+            }
+        }
+        rows.iter().zip(states).for_each(|(row, state)| self.states[row.lane % STATES] = state);
+        self.first_word = first_word;
     }
-    words.reverse();
-    words
+
+    /// All words, in the order of reading.
+    pub(super) fn finish(mut self) -> Vec<u16> {
+        let first = self.first_word - 2 * STATES;
+        for (state, words) in self.states.into_iter().zip(self.words[first..].chunks_exact_mut(2)) {
+            words.copy_from_slice(&[(state >> 16) as u16, state as u16]);
+        }
+        self.words.drain(..first);
+        self.words
+    }
 }
 
 /// A table: what a state's remainder says, in as little memory as can be, for all tables to stay near.
@@ -104,15 +188,10 @@ impl Table {
     }
 }
 
-/// Room for a pair of signs and a bin.
-const PAIR_BITS: u32 = 4;
-const PLACES: usize = 1 << (PAIR_BITS + 8);
-
 /// Reads tokens.
 pub(super) struct Decoder {
     tables: Vec<Table>,
-    /// For every component the table of every bin and pair of signs; those of one may be those of all.
-    of_bin: Vec<[u16; PLACES]>,
+    places: Vec<Places>,
     states: [u32; STATES],
     /// With as many zeros behind them as a wave may read in vain.
     words: Vec<u16>,
@@ -126,7 +205,7 @@ pub(super) struct Decoder {
 pub(super) struct Source<'a> {
     tables: &'a [Table],
     bins: &'static [u8; CONTEXTS],
-    of_bin: &'a [u16; PLACES],
+    places: &'a Places,
     words: &'a [u16],
     next_word: usize,
 }
@@ -135,8 +214,7 @@ impl Source<'_> {
     /// The next token in this context, with this pair of signs.
     #[inline(always)]
     pub(super) fn token(&mut self, state: &mut u32, context: u32, pair: u32) -> u8 {
-        let bin = u32::from(self.bins[context as usize % CONTEXTS]);
-        let table = &self.tables[usize::from(self.of_bin[(bin << PAIR_BITS | pair) as usize % PLACES])];
+        let table = &self.tables[usize::from(self.places[place(self.bins[context as usize % CONTEXTS], pair)])];
         let slot = *state % (1 << SCALE_BITS);
         let token = table.tokens[slot as usize];
         let range = table.ranges[usize::from(token)];
@@ -168,37 +246,19 @@ impl Decoder {
             }
             table
         };
-        let mut found: Vec<Table> = tables.tables.iter().map(table).collect();
-        let mut places_of = |kinds: &[[u16; BINS]]| {
-            let mut of_bin = [0; PLACES];
-            for (pair, &(kind, is_mirrored)) in KIND_OF.iter().enumerate() {
-                let Some(tables) = kinds.get(kind) else { continue };
-                // The one before, and its mirror.
-                let mut last = None;
-                for (bin, &table) in tables.iter().enumerate() {
-                    let place = match last {
-                        Some((known, place)) if known == table => place,
-                        _ if is_mirrored => {
-                            found.extend(found.get(usize::from(table)).map(Table::mirror));
-                            found.len() as u16 - 1
-                        }
-                        _ => table,
-                    };
-                    last = Some((table, place));
-                    of_bin[bin << PAIR_BITS | pair] = place;
-                }
-            }
-            of_bin
-        };
-        let of_bin: Vec<[u16; PLACES]> = tables.of_bin.chunks(signs.kinds()).map(&mut places_of).collect();
+        let (places, copies) = places(tables, signs);
+        let mut tables: Vec<Table> = tables.tables.iter().map(table).collect();
+        for table in copies {
+            tables.extend(tables.get(usize::from(table)).map(Table::mirror));
+        }
         let mut words: Vec<u16> = words.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-        if words.len() < 2 * STATES || found.is_empty() || of_bin.is_empty() {
+        if words.len() < 2 * STATES || tables.is_empty() || places.is_empty() {
             return Err(corrupt("no states or no tables"));
         }
         let states = std::array::from_fn(|i| u32::from(words[2 * i]) << 16 | u32::from(words[2 * i + 1]));
         let n_words = words.len();
         words.resize(n_words + longest_wave + 1, 0);
-        Ok(Decoder { tables: found, of_bin, states, words, n_words, next_word: 2 * STATES, overrun: false })
+        Ok(Decoder { tables, places, states, words, n_words, next_word: 2 * STATES, overrun: false })
     }
 
     /// Before every wave: there are as many words to read in vain as a wave may need.
@@ -214,8 +274,8 @@ impl Decoder {
 
     /// What the tokens of a wave of a component come from.
     pub(super) fn source(&self, component: usize) -> Source<'_> {
-        let of_bin = &self.of_bin[if component < self.of_bin.len() { component } else { 0 }];
-        Source { tables: &self.tables, bins: all_bins(), of_bin, words: &self.words, next_word: self.next_word }
+        let places = &self.places[if component < self.places.len() { component } else { 0 }];
+        Source { tables: &self.tables, bins: all_bins(), places, words: &self.words, next_word: self.next_word }
     }
 
     /// Goes on where a wave ended.
@@ -236,8 +296,8 @@ mod tests {
 
     #[test]
     fn quotients_are_exact() {
-        for frequency in 1..=1 << SCALE_BITS {
-            let part = Part::new(0, frequency);
+        for frequency in 1..=1u32 << SCALE_BITS {
+            let part = Part::new(0, frequency as u16);
             let near = |state: u32| [state.wrapping_sub(1), state, state.wrapping_add(1)];
             let states = [0, LEAST, frequency, u32::MAX, u32::MAX / frequency * frequency, (1 << 20) * (frequency - 1)];
             assert!(states.into_iter().flat_map(near).all(|state| part.quotient(state) == state / frequency), "{frequency}");

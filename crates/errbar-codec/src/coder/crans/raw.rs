@@ -1,6 +1,6 @@
 //! Raw bits: what words have below their tokens, the lowest bit of each byte first.
 
-use super::token::{LEAST_WORDS, RAW_BITS, are_direct, split};
+use super::token::{LEAST_WORDS, RAW_BITS, are_direct, are_small, split};
 use crate::polyphase::SLACK;
 
 /// Writes raw bits.
@@ -12,14 +12,18 @@ pub(super) struct RawWriter {
 }
 
 impl RawWriter {
-    /// The token of a word, whose raw bits are taken.
+    /// The raw bits of words.
     #[inline(always)]
-    pub(super) fn token(&mut self, word: u32) -> u8 {
-        let (token, n, raw) = split(word);
-        if n > 0 {
-            self.put(raw, n);
+    pub(super) fn words(&mut self, words: &[u32], absent: Option<&[bool]>) {
+        if are_small(words) {
+            return;
         }
-        token
+        for (at, &word) in words.iter().enumerate() {
+            let (_, n, raw) = split(word);
+            if n > 0 && absent.is_none_or(|absent| !absent[at]) {
+                self.put(raw, n);
+            }
+        }
     }
 
     /// The low `n` bits, at most 32.
@@ -27,17 +31,16 @@ impl RawWriter {
     pub(super) fn put(&mut self, bits: u32, n: u32) {
         self.held |= (u64::from(bits) & ((1 << n) - 1)) << self.n;
         self.n += n;
-        while self.n >= 8 {
-            self.bytes.push(self.held as u8);
-            self.held >>= 8;
-            self.n -= 8;
+        if self.n >= u32::BITS {
+            self.bytes.extend_from_slice(&(self.held as u32).to_le_bytes());
+            self.held >>= u32::BITS;
+            self.n -= u32::BITS;
         }
     }
 
     pub(super) fn finish(mut self) -> Vec<u8> {
-        if self.n > 0 {
-            self.bytes.push(self.held as u8);
-        }
+        let held = self.held.to_le_bytes();
+        self.bytes.extend_from_slice(&held[..self.n.div_ceil(8) as usize]);
         self.bytes
     }
 }

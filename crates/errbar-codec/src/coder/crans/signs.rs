@@ -4,10 +4,13 @@
 //! edges and ramps to the same side; magnitudes do not tell. Two signs make nine pairs. Pairs that mirror
 //! each other are of one kind, for which words count as they are or with the other sign.
 
+use std::iter::once;
+
 use super::context::{ABOVE, PLANE, Template};
-use super::rans::Symbol;
-use super::tables::{self, BINS, Clusters, Histogram};
+use super::symbols::Symbols;
+use super::tables::{Clusters, Counts};
 use super::token::{LEAST_WORDS, TOKENS};
+use crate::components::Components;
 use crate::polyphase::Grid;
 
 /// Pairs of signs: three times that of the word to the left plus another one.
@@ -50,19 +53,17 @@ impl Signs {
         template[group].first().map(|member| (own.step(member.offset), member.leaves(axis)))
     }
 
-    /// The kind of the pair for all signs that may count, and whether words have the other sign.
-    pub(super) fn kinds_around(self) -> [(usize, bool); AROUND] {
-        std::array::from_fn(|around| KIND_OF[self.pair(around)])
-    }
-
-    fn pair(self, around: usize) -> usize {
-        let [left, above, before, left2] = [1, 3, 9, 27].map(|place| around / place % 3);
-        match self {
-            Signs::Ignored => 0,
-            Signs::Above => 3 * left + above,
-            Signs::Before => 3 * left + before,
-            Signs::Left2 => 3 * left + left2,
-        }
+    /// The pair for all signs [around] a word.
+    pub(super) fn pairs_around(self) -> [u8; 1 << 8] {
+        std::array::from_fn(|around| {
+            let [left, above, before, left2] = [1, 3, 9, 27].map(|place| (around / place % 3) as u8);
+            match self {
+                Signs::Ignored => 0,
+                Signs::Above => 3 * left + above,
+                Signs::Before => 3 * left + before,
+                Signs::Left2 => 3 * left + left2,
+            }
+        })
     }
 }
 
@@ -71,9 +72,6 @@ impl Signs {
 pub(super) fn around(left: u8, above: u8, before: u8, left2: u8) -> u8 {
     left + 3 * above + 9 * before + 27 * left2
 }
-
-/// Numbers that [`around`] gives are below.
-pub(super) const AROUND: usize = 81;
 
 /// The sign of a word: none, positive, negative.
 #[inline(always)]
@@ -102,45 +100,62 @@ pub(super) fn mirrored(token: u8) -> u8 {
 /// Tokens that decide which pair of signs is compared with none, at most.
 const SAMPLES: usize = 1 << 15;
 /// They are looked at in runs.
-const RUN: usize = 1 << 10;
-/// Bins that are taken together there.
+const RUN: usize = 1 << 8;
+/// Bins that are taken together there: an octave.
 const OCTAVE: usize = 4;
 
 /// What signs must save there, to be looked at more closely: some of it is luck.
 const WORTH: f64 = 0.99;
 
-/// Counts tokens, each in one of so many bins, for every kind of pairs of one component after the other.
-fn count<'a, const N: usize>(signs: Signs, components: usize, symbols: impl Iterator<Item = &'a Symbol>) -> Vec<[Histogram; N]> {
-    let (kinds, together) = (signs.kinds_around(), BINS / N);
-    let mut histograms = vec![[[0; TOKENS]; N]; signs.kinds() * components];
-    for &Symbol { token, bin, around, component, .. } in symbols {
-        let (kind, is_mirrored) = kinds[usize::from(around) % AROUND];
-        let token = if is_mirrored { mirrored(token) } else { token };
-        let first = signs.kinds() * (usize::from(component) % components);
-        histograms[first + kind][usize::from(bin) / together % N][usize::from(token) % TOKENS] += 1;
+/// Tokens counted for every pair of signs, as they count for every kind.
+fn of_kinds(pairs: &[Counts]) -> Vec<Counts> {
+    let pairs = || pairs.iter().zip(KIND_OF);
+    // The first pair of each kind is not the mirrored one.
+    let mut kinds: Vec<Counts> = pairs().filter(|(_, (_, is_mirrored))| !is_mirrored).map(|(counts, _)| counts.clone()).collect();
+    for (counts, (kind, _)) in pairs().filter(|(_, (_, is_mirrored))| *is_mirrored) {
+        kinds[kind].add(counts, mirrored);
     }
-    histograms
+    kinds
 }
 
-/// Which signs make tokens of so many components cheapest, and what they are counted to be then, of all
-/// components together or of each by itself.
-pub(super) fn choose(symbols: &[Symbol], components: usize) -> (Signs, Clusters) {
-    let clusters = |signs: Signs| Clusters::cheaper(&count(signs, components, symbols.iter()), signs.kinds());
-    let every = symbols.len().div_ceil(SAMPLES).max(1);
-    let entropy = |signs: Signs| -> f64 {
-        let histograms: Vec<[Histogram; BINS / OCTAVE]> = count(signs, 1, symbols.chunks(RUN).step_by(every).flatten());
-        histograms.iter().flatten().map(|histogram| tables::entropy(histogram)).sum()
+/// Tokens counted for every pair of signs, as they count where no signs do.
+fn of_all(pairs: &[Counts]) -> Option<Counts> {
+    let (first, rest) = pairs.split_first()?;
+    let mut all = first.clone();
+    rest.iter().for_each(|counts| all.add(counts, |token| token));
+    Some(all)
+}
+
+/// Which signs make tokens cheapest, and what they are counted to be then, of all components together or of each
+/// by itself.
+pub(super) fn choose(symbols: &Symbols, components: Components) -> (Signs, Clusters) {
+    let n = symbols.tokens.len();
+    let shape = symbols.shape();
+    let apart = RUN * n.div_ceil(SAMPLES).max(1);
+    let sample = (0..n).step_by(apart).enumerate().map(|(number, from)| {
+        // At places that no period of the data shares.
+        let first = from + (number * 2_654_435_761) % (apart - RUN + 1);
+        n.min(first)..n.min(first + RUN)
+    });
+    let ignored = symbols.count::<OCTAVE>(sample.clone(), shape).entropy();
+    let best = [Signs::Above, Signs::Before, Signs::Left2].into_iter().fold((ignored * WORTH, None), |best, signs| {
+        let pairs = symbols.count_pairs::<OCTAVE>(sample.clone(), shape, &signs.pairs_around());
+        let entropy = of_kinds(&pairs).iter().map(Counts::entropy).sum();
+        if entropy < best.0 { (entropy, Some(signs)) } else { best }
+    });
+    let of_components = components.ranges(n);
+    let Some(signs) = best.1 else {
+        let counts: Vec<Counts> = of_components.map(|words| symbols.count::<1>(once(words), shape)).collect();
+        return (Signs::Ignored, Clusters::cheaper(&counts, 1));
     };
-    let [ignored, pairs @ ..] = Signs::ALL.map(|signs| (signs, entropy(signs)));
-    let best = pairs.into_iter().fold(ignored, |best, other| if other.1 < best.1 { other } else { best });
-    let without = clusters(Signs::Ignored);
-    if best.1 < WORTH * ignored.1 {
-        let with = clusters(best.0);
-        if with.cost() < without.cost() {
-            return (best.0, with);
-        }
+    let pairs = of_components.map(|words| symbols.count_pairs::<1>(once(words), shape, &signs.pairs_around()));
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for pairs in pairs {
+        without.extend(of_all(&pairs));
+        with.extend(of_kinds(&pairs));
     }
-    (Signs::Ignored, without)
+    let (without, with) = (Clusters::cheaper(&without, 1), Clusters::cheaper(&with, signs.kinds()));
+    if with.cost() < without.cost() { (signs, with) } else { (Signs::Ignored, without) }
 }
 
 #[cfg(test)]
@@ -174,20 +189,22 @@ mod tests {
 
     #[test]
     fn the_signs_that_tell_most_are_chosen() {
-        let chosen = |other: u8| {
-            let symbols = SplitMix64(5).take(10_000).map(|random| {
+        let symbols = |tokens: &dyn Fn(u64) -> (u8, u8)| {
+            let (tokens, around): (Vec<u8>, Vec<u8>) = SplitMix64(5).take(10_000).map(tokens).unzip();
+            Symbols { bins: vec![20; tokens.len()], tokens, around }
+        };
+        let chosen = |other: usize| {
+            let symbols = symbols(&|random| {
                 // The word has the sign of another one.
                 let signs = [0, 1, 2, 3].map(|bit| 1 + (random >> bit & 1) as u8);
                 let [left, above, before, left2] = signs;
-                Symbol { token: 3 - signs[usize::from(other)], bin: 20, around: around(left, above, before, left2), lane: 0, component: 0 }
+                (3 - signs[other], around(left, above, before, left2))
             });
-            choose(&symbols.collect::<Vec<_>>(), 1).0
+            choose(&symbols, Components::NONE).0
         };
         assert_eq!([1, 2, 3].map(chosen), [Signs::Above, Signs::Before, Signs::Left2]);
-        let noise = SplitMix64(5).take(10_000);
-        let noise =
-            noise.map(|random| Symbol { token: (random % 7) as u8, bin: 20, around: (random >> 8) as u8 % 81, lane: 0, component: 0 });
-        assert_eq!(choose(&noise.collect::<Vec<_>>(), 1).0, Signs::Ignored);
-        assert_eq!(choose(&[], 1).0, Signs::Ignored);
+        let noise = symbols(&|random| ((random % 7) as u8, (random >> 8) as u8 % 81));
+        assert_eq!(choose(&noise, Components::NONE).0, Signs::Ignored);
+        assert_eq!(choose(&Symbols::default(), Components::NONE).0, Signs::Ignored);
     }
 }

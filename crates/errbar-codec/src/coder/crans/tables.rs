@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use errbar_format::Result;
 
 use super::corrupt;
-use super::token::TOKENS;
+use super::token::{RAW_BITS, TOKENS};
 use crate::binary::{Binary, Bit, Reader, Writer};
 use crate::least_squares::log2;
 
@@ -20,8 +20,43 @@ const KEPT: u32 = 4;
 const TABLE_COST: f64 = 100.0;
 const TOKEN_COST: f64 = 5.0;
 
-/// How often each token occurs.
-pub(super) type Histogram = [u32; TOKENS];
+/// How often each token occurs in each bin, up to the last token and the last bin that matter.
+#[derive(Clone, Debug)]
+pub(super) struct Counts {
+    n: Vec<u32>,
+    tokens: usize,
+}
+
+impl Counts {
+    /// Of so many tokens in one bin after the other.
+    pub(super) fn new(n: Vec<u32>, tokens: usize) -> Counts {
+        Counts { n, tokens }
+    }
+
+    /// Those of every bin.
+    pub(super) fn bins(&self) -> impl Iterator<Item = &[u32]> {
+        self.n.chunks_exact(self.tokens)
+    }
+
+    /// Adds the counts of as many bins and tokens: of each token those of another one.
+    pub(super) fn add(&mut self, other: &Counts, token_of: impl Fn(u8) -> u8) {
+        for (bin, from) in self.n.chunks_exact_mut(self.tokens).zip(other.bins()) {
+            for (token, n) in bin.iter_mut().enumerate().take(TOKENS) {
+                *n += from.get(usize::from(token_of(token as u8))).copied().unwrap_or(0);
+            }
+        }
+    }
+
+    /// What all tokens take in bits.
+    pub(super) fn entropy(&self) -> f64 {
+        self.bins().map(entropy).sum()
+    }
+
+    /// Raw bits behind all tokens.
+    pub(super) fn raw_bits(&self) -> u64 {
+        self.bins().flat_map(|bin| bin.iter().zip(RAW_BITS)).map(|(&n, bits)| u64::from(n) * u64::from(bits)).sum()
+    }
+}
 
 /// Frequencies of tokens; zero for those that do not occur.
 pub(super) type Frequencies = [u16; TOKENS];
@@ -48,7 +83,7 @@ fn cost(histogram: &[u32]) -> f64 {
 }
 
 /// What a histogram's tokens take in bits.
-pub(super) fn entropy(histogram: &[u32]) -> f64 {
+fn entropy(histogram: &[u32]) -> f64 {
     let used = histogram.iter().filter(|&&n| n > 0);
     used.fold(n_log_n(histogram.iter().sum()), |bits, &n| bits - n_log_n(n))
 }
@@ -62,14 +97,14 @@ struct Cluster {
 }
 
 /// Merges neighbours, those that save most first, until none saves anything.
-fn cluster(histograms: &[Histogram; BINS]) -> Vec<Cluster> {
+fn cluster(counts: &Counts) -> Vec<Cluster> {
     // Tokens from here on occur nowhere.
-    let end = histograms.iter().filter_map(|histogram| histogram.iter().rposition(|&n| n > 0)).max().map_or(0, |last| last + 1);
+    let end = counts.bins().filter_map(|histogram| histogram.iter().rposition(|&n| n > 0)).max().map_or(0, |last| last + 1);
     let merged = |a: &Cluster, b: &Cluster| {
         let histogram: Vec<u32> = a.histogram.iter().zip(&b.histogram).map(|(a, b)| a + b).collect();
         Cluster { cost: cost(&histogram), histogram, last_bin: b.last_bin }
     };
-    let used = histograms.iter().enumerate().filter(|(_, histogram)| histogram.iter().any(|&n| n > 0));
+    let used = counts.bins().enumerate().filter(|(_, histogram)| histogram.iter().any(|&n| n > 0));
     let mut clusters: Vec<Cluster> =
         used.map(|(bin, h)| Cluster { histogram: h[..end].to_vec(), last_bin: bin, cost: cost(&h[..end]) }).collect();
     let joint_cost = |a: &Cluster, b: &Cluster| {
@@ -102,22 +137,21 @@ pub(super) struct Clusters(Vec<Vec<Cluster>>);
 
 impl Clusters {
     /// Of tokens counted in each bin, for every kind.
-    pub(super) fn new(histograms: &[[Histogram; BINS]]) -> Clusters {
-        Clusters(histograms.iter().map(cluster).collect())
+    pub(super) fn new(counts: &[Counts]) -> Clusters {
+        Clusters(counts.iter().map(cluster).collect())
     }
 
     /// Of tokens counted for so many kinds of one component after the other: of all together or of each by
     /// itself, whatever costs less.
-    pub(super) fn cheaper(histograms: &[[Histogram; BINS]], kinds: usize) -> Clusters {
-        let apart = Clusters::new(histograms);
+    pub(super) fn cheaper(counts: &[Counts], kinds: usize) -> Clusters {
+        let apart = Clusters::new(counts);
         if !apart.are_apart(kinds) {
             return apart;
         }
-        let mut components = histograms.chunks(kinds);
+        let mut components = counts.chunks(kinds);
         let mut together = components.next().unwrap_or_default().to_vec();
         for component in components {
-            let counts = together.as_flattened_mut().as_flattened_mut();
-            counts.iter_mut().zip(component.as_flattened().as_flattened()).for_each(|(sum, n)| *sum += n);
+            together.iter_mut().zip(component).for_each(|(sum, counts)| sum.add(counts, |token| token));
         }
         let together = Clusters::new(&together);
         if apart.cost() < together.cost() { apart } else { together }
@@ -229,14 +263,14 @@ impl Tables {
 
     /// What tokens take that were counted in each bin of one component after the other, where signs do not
     /// count.
-    pub(super) fn bits(&self, histograms: &[[Histogram; BINS]]) -> f64 {
+    pub(super) fn bits(&self, counts: &[Counts]) -> f64 {
         let bits = |&(&n, &f): &(&u32, &u16)| f64::from(n) * (f64::from(SCALE_BITS) - log2(f64::from(f.max(1))));
-        let of_bin = |(histogram, &table): (&Histogram, &u16)| -> f64 {
+        let of_bin = |(histogram, &table): (&[u32], &u16)| -> f64 {
             let Some(frequencies) = self.tables.get(usize::from(table)) else { return 0.0 };
             histogram.iter().zip(frequencies).filter(|(n, _)| **n > 0).map(|pair| bits(&pair)).sum()
         };
-        let tables = self.of_bin.iter().cycle().flatten();
-        histograms.iter().flatten().zip(tables).map(of_bin).sum()
+        let components = counts.iter().zip(self.of_bin.iter().cycle());
+        components.flat_map(|(counts, tables)| counts.bins().zip(tables)).map(of_bin).sum()
     }
 
     /// Reads what [`Tables::write`] wrote for so many kinds of pairs. Bins behind the last belong to the
@@ -269,19 +303,19 @@ mod tests {
 
     #[test]
     fn tables_come_back_and_fit_what_was_counted() {
-        let mut histograms = [[0; TOKENS]; BINS];
-        for (bin, histogram) in histograms.iter_mut().enumerate().take(40).step_by(3) {
+        let mut counts = Counts::new(vec![0; 40 * 64], 64);
+        for (bin, histogram) in counts.n.chunks_mut(64).enumerate().step_by(3) {
             for (t, count) in histogram.iter_mut().enumerate().take(5 + bin) {
                 *count = 10_000 / (t as u32 + 1).pow(2);
             }
         }
-        let kinds = vec![histograms, [[0; TOKENS]; BINS], histograms];
+        let kinds = vec![counts.clone(), Counts::new(vec![0; 64], 64), counts];
         let mut writer = Writer::default();
         let written = Tables::write(&Clusters::new(&kinds), &mut writer);
         let bytes = writer.finish();
         let read = Tables::read(&mut Reader::new(&bytes), kinds.len()).expect("what was written");
         assert_eq!((&read.tables, &read.of_bin), (&written.tables, &written.of_bin));
-        for (histogram, &table) in kinds.iter().flatten().zip(read.of_bin.iter().flatten()) {
+        for (histogram, &table) in kinds.iter().zip(&read.of_bin).flat_map(|(counts, tables)| counts.bins().zip(tables)) {
             let frequencies = &read.tables[usize::from(table)];
             assert_eq!(frequencies.iter().map(|&f| u32::from(f)).sum::<u32>(), SCALE);
             assert!(histogram.iter().zip(frequencies).all(|(&n, &f)| n == 0 || f > 0));
@@ -291,11 +325,11 @@ mod tests {
     #[test]
     fn components_that_differ_are_told_apart() {
         let of = |token: usize| {
-            let mut histograms = [[0; TOKENS]; BINS];
-            (histograms[3][token], histograms[3][0]) = (1000, 100);
-            histograms
+            let mut counts = Counts::new(vec![0; 4 * 8], 8);
+            (counts.n[3 * 8 + token], counts.n[3 * 8]) = (1000, 100);
+            counts
         };
-        let are_apart = |histograms: &[[Histogram; BINS]], kinds| Clusters::cheaper(histograms, kinds).are_apart(kinds);
+        let are_apart = |counts: &[Counts], kinds| Clusters::cheaper(counts, kinds).are_apart(kinds);
         assert!(are_apart(&[of(1), of(2), of(2)], 1));
         assert!(!are_apart(&[of(1), of(1)], 1));
         assert!(are_apart(&[of(1), of(1), of(1), of(2)], 2), "of the second kind");

@@ -19,6 +19,23 @@ pub(super) fn split(word: u32) -> (u8, u32, u32) {
     (token as u8, octave - 2, magnitude & ((1 << (octave - 2)) - 1))
 }
 
+/// The tokens of words.
+#[inline(always)]
+pub(super) fn tokens(words: &[u32], tokens: &mut [u8]) {
+    // Where none is large, all of them come from vectors.
+    if are_small(words) {
+        tokens.iter_mut().zip(words).for_each(|(to, &word)| *to = word as u8);
+    } else {
+        tokens.iter_mut().zip(words).for_each(|(to, &word)| *to = split(word).0);
+    }
+}
+
+/// Whether all words are their own token.
+#[inline(always)]
+pub(super) fn are_small(words: &[u32]) -> bool {
+    words.iter().fold(0, |most, &word| word.max(most)) < DIRECT
+}
+
 /// Number of raw bits behind every token.
 pub(super) const RAW_BITS: [u8; 1 << 8] = {
     let mut bits = [0; 1 << 8];
@@ -80,8 +97,7 @@ pub(super) const MAGNITUDES: [u16; 1 << 8] = {
 /// The magnitudes of words.
 #[inline(always)]
 pub(super) fn magnitudes(words: &[u32], magnitudes: &mut [u16]) {
-    // Where none is large, all of them come from vectors.
-    if words.iter().fold(0, |most, &word| word.max(most)) < DIRECT {
+    if are_small(words) {
         magnitudes.iter_mut().zip(words).for_each(|(to, &word)| *to = 16 * (word as u16).div_ceil(2));
     } else {
         magnitudes.iter_mut().zip(words).for_each(|(to, &word)| *to = magnitude(word.into()));
