@@ -17,7 +17,7 @@ pub type Extents = [usize; DIMS];
 /// Displacement along each dimension.
 pub type Offset = [i32; DIMS];
 
-/// Points around a grid, along dimensions longer than 1, that hold copies or extrapolations.
+/// Points on either side of a grid, along dimensions longer than 1, that may hold copies or extrapolations.
 pub const HALO: usize = 2;
 
 /// Points that are worked on at once; so many more may be read behind a row.
@@ -122,10 +122,10 @@ pub struct Grid<T> {
 }
 
 impl<T: Copy + Default> Grid<T> {
-    /// A grid of zeros, with a halo along the dimensions along which `whole`, the grid that it was
-    /// taken from, is longer than 1.
-    pub fn new(n: Extents, whole: Extents) -> Self {
-        let halo = whole.map(|n| if n > 1 { HALO } else { 0 });
+    /// A grid of zeros, with a halo of so many points, at most [`HALO`], along the dimensions along which `whole`,
+    /// the grid that it was taken from, is longer than 1.
+    pub fn new(n: Extents, whole: Extents, reach: usize) -> Self {
+        let halo = whole.map(|n| if n > 1 { reach } else { 0 });
         Grid::at(n, halo, Grid::<T>::strides(n, halo))
     }
 
@@ -260,11 +260,11 @@ impl<T: Copy + Default> Grid<T> {
         pyramid
     }
 
-    /// The grid of `n` points that `level` takes apart into `parts`, which are by class; `whole` is
-    /// that of [`Grid::new`].
+    /// The grid of `n` points that `level` takes apart into `parts`, which are by class; the others are those of
+    /// [`Grid::new`].
     #[inline(always)]
-    pub fn merged(n: Extents, whole: Extents, level: u8, parts: &[Grid<T>]) -> Grid<T> {
-        let mut grid = Grid::new(n, whole);
+    pub fn merged(n: Extents, whole: Extents, reach: usize, level: u8, parts: &[Grid<T>]) -> Grid<T> {
+        let mut grid = Grid::new(n, whole, reach);
         let last = 1 << (DIMS - 1);
         for class in classes(level).into_iter().filter(|class| class & last == 0) {
             let (at, skip) = Grid::<T>::places(level, class);
@@ -314,11 +314,11 @@ impl<T: Copy + Default> Grid<T> {
                 for j in 0..j {
                     for k in 0..k {
                         let first = start(0, i) + start(1, j) + start(2, k);
-                        // Two points before those inside, and two behind.
+                        // The points inside and as many before them as behind.
                         let line = &mut self.data[first..first + 2 * halo + n * step];
                         match step {
-                            1 => continue_row(line, &beyond),
-                            _ => continue_line(line, step, n, &beyond),
+                            1 => continue_row(line, self.halo[d], &beyond),
+                            _ => continue_line(line, self.halo[d], step, n, &beyond),
                         }
                     }
                 }
@@ -327,28 +327,31 @@ impl<T: Copy + Default> Grid<T> {
     }
 }
 
-/// Continues the points of a row by two on both sides.
+/// Continues the points of a row by those of the halo on both sides.
 #[inline(always)]
-fn continue_row<T: Copy>(line: &mut [T], beyond: &impl Fn(T, T) -> [T; HALO]) {
-    let last = line.len() - HALO - 1;
-    let second = if last > HALO { 1 } else { 0 };
-    [line[HALO - 1], line[HALO - 2]] = beyond(line[HALO], line[HALO + second]);
-    [line[last + 1], line[last + 2]] = beyond(line[last], line[last - second]);
+fn continue_row<T: Copy>(line: &mut [T], halo: usize, beyond: &impl Fn(T, T) -> [T; HALO]) {
+    let last = line.len() - halo - 1;
+    let second = if last > halo { 1 } else { 0 };
+    let before = beyond(line[halo], line[halo + second]);
+    let behind = beyond(line[last], line[last - second]);
+    for (i, (before, behind)) in before.into_iter().zip(behind).enumerate().take(halo) {
+        (line[halo - 1 - i], line[last + 1 + i]) = (before, behind);
+    }
 }
 
-/// Continues `n` points, `step` apart and as many of them side by side, by two on both sides.
+/// Continues `n` points, `step` apart and as many of them side by side, by those of the halo on both sides.
 #[inline(always)]
-fn continue_line<T: Copy>(line: &mut [T], step: usize, n: usize, beyond: &impl Fn(T, T) -> [T; HALO]) {
-    let (before, rest) = line.split_at_mut(HALO * step);
+fn continue_line<T: Copy>(line: &mut [T], halo: usize, step: usize, n: usize, beyond: &impl Fn(T, T) -> [T; HALO]) {
+    let (before, rest) = line.split_at_mut(halo * step);
     let (points, behind) = rest.split_at_mut(n * step);
-    let (far_before, near_before) = before.split_at_mut(step);
-    let (near_behind, far_behind) = behind.split_at_mut(step);
     let second = if n > 1 { 1 } else { 0 };
-    let sides = [(0, second, near_before, far_before), (n - 1, n - 1 - second, near_behind, far_behind)];
-    for (at, inside, near, far) in sides {
-        let (at, inside) = (&points[at * step..][..step], &points[inside * step..][..step]);
-        for (((near, far), &at), &inside) in near.iter_mut().zip(far).zip(at).zip(inside) {
-            [*near, *far] = beyond(at, inside);
+    for i in 0..halo {
+        let sides = [(0, second, &mut before[(halo - 1 - i) * step..][..step]), (n - 1, n - 1 - second, &mut behind[i * step..][..step])];
+        for (at, inside, to) in sides {
+            let (at, inside) = (&points[at * step..][..step], &points[inside * step..][..step]);
+            for ((to, &at), &inside) in to.iter_mut().zip(at).zip(inside) {
+                *to = beyond(at, inside)[i];
+            }
         }
     }
 }
@@ -393,7 +396,7 @@ mod tests {
     use super::*;
 
     fn numbered(n: Extents) -> Grid<i32> {
-        let mut grid = Grid::new(n, n);
+        let mut grid = Grid::new(n, n, HALO);
         for (number, row) in grid.each_row().enumerate() {
             for (x, point) in grid.row_mut(row).iter_mut().enumerate() {
                 *point = (number * n[3] + x) as i32 + 1;
@@ -416,7 +419,7 @@ mod tests {
                     parts[usize::from(class)] = grid.split(level, class);
                 }
                 assert_eq!(parts.iter().map(Grid::len).sum::<usize>(), grid.len());
-                let back = Grid::merged(n, n, level, &parts);
+                let back = Grid::merged(n, n, HALO, level, &parts);
                 assert!(grid.each_row().all(|row| grid.row(row) == back.row(row)), "{n:?} {level}");
             }
         }

@@ -138,7 +138,7 @@ fn code_weights(bits: &mut impl Bits, models: &mut [Bit; 256], template: &Templa
     })
 }
 
-/// The words of a class; gives their activity.
+/// The words of a class; gives their activity, if it is wanted.
 #[inline(always)]
 fn class<W: Word, B: Bits>(
     bits: &mut B,
@@ -147,7 +147,7 @@ fn class<W: Word, B: Bits>(
     words: &mut [W],
     absent: Option<&[bool]>,
     around: &Activity,
-) -> Grid<u16> {
+) -> Option<Grid<u16>> {
     let width = step.n[DIMS - 1];
     let template = template(around.finest, step.level, step.class, step.n);
     let mut own = around.new_class(step);
@@ -167,7 +167,7 @@ fn class<W: Word, B: Bits>(
     };
     let bands = Bands::whole(step.n);
     let mut context = Context::new(&template, &weights, bands.axis, &own, &around.classes);
-    let mut active: Grid<u16> = own.beside(step.n);
+    let mut active = around.grid(step, &own);
     let mut trend = Trend::new(width);
     let mut sums = vec![[0; SLACK]; width.div_ceil(SLACK)];
     for place in bands.waves().filter_map(|wave| bands.place(0, wave)) {
@@ -192,11 +192,13 @@ fn class<W: Word, B: Bits>(
                 here[x]
             };
             let m = token::magnitude(word.to_u64());
-            active.row_mut(row)[x] = activity(value, m);
+            if let Some(active) = &mut active {
+                active.row_mut(row)[x] = activity(value, m);
+            }
             own.row_mut(row)[x] = m;
             (left2, left, left_sign) = (left, m.into(), sign(word));
         }
-        trend.learn(own.row(row));
+        trend.learn(own.data(), own.start(row));
     }
     active
 }

@@ -146,7 +146,10 @@ struct Term {
     members: Vec<(Source, isize, bool)>,
 }
 
-/// The `n` points of the rows before a row, averaged with less and less weight; two points of halo.
+/// Points before the averages of a row, and behind them, that are those at its ends.
+pub(super) const TREND_HALO: usize = 2;
+
+/// The `n` points of the rows before a row, averaged with less and less weight, and a halo.
 pub(super) struct Trend {
     points: Vec<u16>,
     n: usize,
@@ -154,13 +157,13 @@ pub(super) struct Trend {
 
 impl Trend {
     pub(super) fn new(n: usize) -> Self {
-        Trend { points: vec![0; n + 4 + SLACK], n }
+        Trend { points: vec![0; n + 2 * TREND_HALO + SLACK], n }
     }
 
     /// The averages from so many before or behind the row's own.
     #[inline(always)]
     fn wide(&self, step: isize) -> &[[u16; SLACK]] {
-        self.points[2usize.wrapping_add_signed(step)..][..self.n.next_multiple_of(SLACK)].as_chunks().0
+        self.points[TREND_HALO.wrapping_add_signed(step)..][..self.n.next_multiple_of(SLACK)].as_chunks().0
     }
 
     /// The averages, with the halo.
@@ -168,25 +171,29 @@ impl Trend {
         &self.points
     }
 
-    /// Takes in the magnitudes of a row.
+    /// Takes in magnitudes that stand in memory from `first` on.
     #[inline(always)]
-    pub(super) fn learn(&mut self, row: &[u16]) {
-        let n = self.n;
-        let (row, points) = (&row[..n], &mut self.points[..n + 4]);
+    pub(super) fn learn(&mut self, own: &[u16], first: usize) {
         // Four magnitudes fit a `u16`.
         let blend = |old: u16, a: u16, b: u16, c: u16| -> u16 {
             let smooth = (a + 2 * b + c + 2) >> 2;
             (3 * old + smooth + 2) >> 2
         };
-        points[2] = blend(points[2], row[0], row[0], row[1.min(n - 1)]);
-        for x in 1..n.max(1) - 1 {
-            points[x + 2] = blend(points[x + 2], row[x - 1], row[x], row[x + 1]);
+        let last = self.n - 1;
+        let (row, points) = (&own[first..first + self.n], &mut self.points[TREND_HALO..]);
+        let ends = [blend(points[0], row[0], row[0], row[1.min(last)]), blend(points[last], row[last.saturating_sub(1)], row[last], row[last])];
+        if self.n > 2 {
+            // What is beside the row and behind it does not count in the end.
+            let wide = self.n.next_multiple_of(SLACK);
+            let [before, here, after] = [first - 1, first, first + 1].map(|first| &own[first..first + wide]);
+            let points = &mut points[..wide];
+            for x in 0..wide {
+                points[x] = blend(points[x], before[x], here[x], after[x]);
+            }
         }
-        if n > 1 {
-            points[n + 1] = blend(points[n + 1], row[n - 2], row[n - 1], row[n - 1]);
-        }
-        (points[0], points[1]) = (points[2], points[2]);
-        (points[n + 2], points[n + 3]) = (points[n + 1], points[n + 1]);
+        (points[0], points[last]) = (ends[0], ends[1]);
+        points[last + 1..last + 1 + TREND_HALO].fill(ends[1]);
+        self.points[..TREND_HALO].fill(ends[0]);
     }
 }
 
@@ -482,7 +489,7 @@ mod tests {
                 .map(|place| place.row)
                 .collect();
             rows.sort_unstable();
-            assert_eq!(rows, Grid::<u8>::new(n, n).each_row().collect::<Vec<_>>(), "{n:?}");
+            assert_eq!(rows, Grid::<u8>::new(n, n, 1).each_row().collect::<Vec<_>>(), "{n:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use errbar_format::Result;
 
 use super::context::{Bands, Context, GROUPS, Place, SUM_BITS, Template, Trend, activity, template};
 use super::raw::RawReader;
-use super::signs::{Signs, sign as sign_of};
+use super::signs::{Signs, sign_of_token};
 use super::tables::Tables;
 use super::token::magnitudes_of_tokens;
 use super::{Activity, Geometry, Step, code_weights, corrupt, first_word, rans, steps, too_short};
@@ -71,7 +71,7 @@ struct Class {
     components: Components,
     context: Context,
     own: Grid<u16>,
-    active: Grid<u16>,
+    active: Option<Grid<u16>>,
     signs: Signs,
     /// Where the word stands whose sign counts with that to the left, and the signs of all, if it is in
     /// another row.
@@ -105,7 +105,7 @@ impl Class {
         let context = Context::new(template, weights, bands.axis, &own, &around.classes);
         let width = step.n[DIMS - 1];
         let work = vec![[[0; rans::STATES]; SLACK]; width.div_ceil(SLACK)];
-        let active = own.beside(step.n);
+        let active = around.grid(step, &own);
         let other_signs = signs.step(template, bands.axis, &own).map(|step_to| (step_to, own.beside(step.n)));
         Class { n: step.n, bands, components, context, own, active, signs, other_signs, work, tokens: vec![0; width] }
     }
@@ -150,7 +150,7 @@ impl Class {
             }
             for (band, lane) in lanes.iter_mut().enumerate() {
                 if let Some(place) = self.bands.place(band, wave) {
-                    lane.trend.learn(self.own.row(place.row));
+                    lane.trend.learn(self.own.data(), self.own.start(place.row));
                 }
             }
         }
@@ -173,8 +173,10 @@ impl Class {
     /// A row without any word that counts.
     #[inline(always)]
     fn empty_row(&mut self, at: [usize; DIMS - 1], sums: &[[u32; SLACK]]) {
-        let active = self.active.row_mut(at);
-        active.iter_mut().zip(sums.as_flattened()).for_each(|(active, &sum)| *active = activity(self.context.value(sum, 0, 0), 0));
+        if let Some(active) = &mut self.active {
+            let active = active.row_mut(at).iter_mut();
+            active.zip(sums.as_flattened()).for_each(|(active, &sum)| *active = activity(self.context.value(sum, 0, 0), 0));
+        }
     }
 
     /// Tokens of rows side by side, so that none waits for the other's; `ABSENT` tells whether some of them
@@ -228,12 +230,14 @@ impl Class {
         tokens.iter_mut().zip(work).for_each(|(token, work)| *token = work[lane] as u8);
         raw.words(tokens, words);
         if let Some((_, signs)) = &mut self.other_signs {
-            signs.row_mut(row.at).iter_mut().zip(&*words).for_each(|(sign, &word)| *sign = sign_of(word));
+            signs.row_mut(row.at).iter_mut().zip(&*tokens).for_each(|(sign, &token)| *sign = sign_of_token(token));
         }
-        let (own, active) = (self.own.row_mut(row.at), self.active.row_mut(row.at));
+        let own = self.own.row_mut(row.at);
         magnitudes_of_tokens(tokens, own);
-        for ((active, work), &own) in active.iter_mut().zip(work).zip(&*own) {
-            *active = activity(work[lane] >> 8, own);
+        if let Some(active) = &mut self.active {
+            for ((active, work), &own) in active.row_mut(row.at).iter_mut().zip(work).zip(&*own) {
+                *active = activity(work[lane] >> 8, own);
+            }
         }
     }
 }

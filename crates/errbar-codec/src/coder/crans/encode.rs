@@ -72,10 +72,9 @@ impl Work for Modelling<'_> {
             let words = &self.words[here.clone()];
             let absent = absent.map(|absent| &absent[here.clone()]);
             first = here.end;
-            let (active, bands, template) = model.class(&step, words, here, absent, &around, &mut weight_models);
+            let Class { own, active, bands, template } = model.class(&step, words, here, absent, &around, &mut weight_models);
             if !self.is_estimate {
-                let grid = active.beside(step.n);
-                model.symbols.around.extend(signs_around(&step, &template, &bands, grid, words, absent));
+                model.symbols.around.extend(signs_around(&step, &template, &bands, own.beside(step.n), words, absent));
                 model.raw_bits(&bands, words, absent);
                 model.bands.push(bands);
             }
@@ -99,6 +98,16 @@ fn tokens(words: &[u32], absent: Option<&[bool]>) -> Vec<u8> {
         tokens.iter_mut().zip(absent).filter(|(_, absent)| **absent).for_each(|(token, _)| *token = NONE);
     }
     tokens
+}
+
+/// What is known of a class as soon as the contexts of its words are.
+struct Class {
+    /// Magnitudes.
+    own: Grid<u16>,
+    /// If any class comes after it.
+    active: Option<Grid<u16>>,
+    bands: Bands,
+    template: Template,
 }
 
 /// Makes what is absent 0, in the row of a class with this number.
@@ -152,8 +161,7 @@ fn signs_around(step: &Step, template: &Template, bands: &Bands, mut own: Grid<u
 }
 
 impl Model {
-    /// Chooses weights for the words of a class, which stand `here`, and finds the bins of their contexts; gives
-    /// their activity, their bands, and where their neighbours stand.
+    /// Chooses weights for the words of a class, which stand `here`, and finds the bins of their contexts.
     #[inline(always)]
     fn class(
         &mut self,
@@ -163,7 +171,7 @@ impl Model {
         absent: Option<&[bool]>,
         around: &Activity,
         models: &mut [Bit; 256],
-    ) -> (Grid<u16>, Bands, Template) {
+    ) -> Class {
         let whole = around.finest;
         let template = template(whole, step.level, step.class, step.n);
         let own = magnitudes(step, around.new_class(step), words, absent);
@@ -173,7 +181,7 @@ impl Model {
         let weights = code_weights(&mut self.header, &template, step.n, &weights, models);
         let mut context = Context::new(&template, &weights, bands.axis, &own, &around.classes);
         let width = step.n[DIMS - 1];
-        let mut active: Grid<u16> = own.beside(step.n);
+        let mut active = around.grid(step, &own);
         let word_bins = &mut self.symbols.bins[here];
         // Two zeros before the row stand for what is before its first word.
         let (mut wide_sums, mut before) = (vec![[0; SLACK]; width.div_ceil(SLACK)], vec![0u16; width + 2]);
@@ -187,13 +195,15 @@ impl Model {
                 before[2..].copy_from_slice(magnitudes);
                 context.add_left(sums, &before);
                 bins(sums, &mut word_bins[first_word(step.n, row)..][..width]);
-                for ((to, &value), &magnitude) in active.row_mut(row).iter_mut().zip(&*sums).zip(magnitudes) {
-                    *to = activity(value, magnitude);
+                if let Some(active) = &mut active {
+                    for ((to, &value), &magnitude) in active.row_mut(row).iter_mut().zip(&*sums).zip(magnitudes) {
+                        *to = activity(value, magnitude);
+                    }
                 }
-                trend.learn(magnitudes);
+                trend.learn(own.data(), own.start(row));
             }
         }
-        (active, bands, template)
+        Class { own, active, bands, template }
     }
 
     /// Takes in the raw bits of the words of a class, in the order in which a reader asks for them.

@@ -2,9 +2,9 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::context::{GROUPS, Source, Template, Trend};
+use super::context::{GROUPS, Source, TREND_HALO, Template, Trend};
 use crate::least_squares::Samples;
-use crate::polyphase::{DIMS, Grid, HALO, RUN, sample_runs};
+use crate::polyphase::{DIMS, Grid, RUN, sample_runs};
 
 /// Samples that decide the weights, at least, and at most, of so many times as many words.
 const SAMPLES: RangeInclusive<usize> = 3072..=6144;
@@ -70,12 +70,12 @@ pub(super) fn weights(template: &Template, own: &Grid<u16>, classes: &[Grid<u16>
 fn trend_before(own: &Grid<u16>, row: [usize; DIMS - 1], points: Range<usize>) -> (Trend, usize) {
     let [_, j, k, n] = own.n;
     // With every row, what is beyond the ends of the points comes nearer by one.
-    let reach = TREND_ROWS + HALO;
+    let reach = TREND_ROWS + TREND_HALO;
     let (first, end) = (points.start.saturating_sub(reach), (points.end + reach).min(n));
     let mut trend = Trend::new(end - first);
     let number = (row[0] * j + row[1]) * k + row[2];
     for before in number.saturating_sub(TREND_ROWS)..number {
-        trend.learn(&own.row([before / k / j, before / k % j, before % k])[first..end]);
+        trend.learn(own.data(), own.start([before / k / j, before / k % j, before % k]) + first);
     }
     (trend, points.start - first)
 }

@@ -18,7 +18,7 @@ pub use self::adaptive::Carith;
 use self::context::{GROUPS, SMALL, Template, plain_weights};
 use crate::binary::{Binary, Bit};
 use crate::codes::{Scan, Word};
-use crate::polyphase::{DIMS, Extents, Grid, class_extents, classes, folded, padded};
+use crate::polyphase::{DIMS, Extents, Grid, HALO, class_extents, classes, folded, padded};
 use crate::stage::{Coder, Estimate, Stage, no_params};
 use crate::{Codes, Layout, Words, with_words};
 
@@ -68,6 +68,9 @@ fn steps(n: Extents, levels: &[u8]) -> Vec<Step> {
     steps
 }
 
+/// Points of the halo of classes: neighbours are no farther away.
+const REACH: usize = 1;
+
 /// Activity of the classes of the level at work; the coarser grid is the class 0.
 struct Activity {
     finest: Extents,
@@ -75,7 +78,7 @@ struct Activity {
 }
 
 /// Points beyond the edge are as active as the edge.
-fn replicate(at: u16, _: u16) -> [u16; 2] {
+fn replicate(at: u16, _: u16) -> [u16; HALO] {
     [at, at]
 }
 
@@ -87,17 +90,25 @@ impl Activity {
     /// A grid of zeros for the class of a step, whose points stand as those of the classes before it.
     fn new_class(&self, step: &Step) -> Grid<u16> {
         match step.level {
-            0 => Grid::new(step.n, self.finest),
+            0 => Grid::new(step.n, self.finest, REACH),
             _ => self.classes[0].beside(step.n),
         }
     }
 
+    /// A grid of zeros for the activity of a class whose magnitudes are `own`, if any class comes after it.
+    fn grid(&self, step: &Step, own: &Grid<u16>) -> Option<Grid<u16>> {
+        let is_last = step.is_last && step.whole == self.finest;
+        (!is_last).then(|| own.beside(step.n))
+    }
+
+    /// Takes in the activity of a class, if any class comes after it.
     #[inline(always)]
-    fn finish(&mut self, step: &Step, mut activity: Grid<u16>) {
+    fn finish(&mut self, step: &Step, activity: Option<Grid<u16>>) {
+        let Some(mut activity) = activity else { return };
         activity.fill_halo(replicate);
         self.classes[usize::from(step.class)] = activity;
-        if step.is_last && step.level != 0 && step.whole != self.finest {
-            let mut whole = Grid::merged(step.whole, self.finest, step.level, &self.classes);
+        if step.is_last && step.level != 0 {
+            let mut whole = Grid::merged(step.whole, self.finest, REACH, step.level, &self.classes);
             whole.fill_halo(replicate);
             self.classes[0] = whole;
         }

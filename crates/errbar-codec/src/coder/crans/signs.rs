@@ -9,7 +9,7 @@ use std::iter::once;
 use super::context::{ABOVE, PLANE, Template};
 use super::symbols::Symbols;
 use super::tables::{Clusters, Counts};
-use super::token::{LEAST_WORDS, TOKENS};
+use super::token::{DIRECT, TOKENS};
 use crate::components::Components;
 use crate::polyphase::Grid;
 
@@ -79,12 +79,19 @@ pub(super) const fn sign(word: u32) -> u8 {
     if word == 0 { 0 } else { 1 + (word & 1) as u8 }
 }
 
+/// The sign of the words of a token.
+#[inline(always)]
+pub(super) const fn sign_of_token(token: u8) -> u8 {
+    // Large words have the parity that their tokens do not have.
+    if token == 0 { 0 } else { 1 + ((token ^ (token as u32 >= DIRECT) as u8) & 1) }
+}
+
 /// The sign of the words of every token.
 pub(super) const SIGNS: [u8; 1 << 8] = {
     let mut signs = [0; 1 << 8];
     let mut token = 0;
     while token < TOKENS {
-        signs[token] = sign(LEAST_WORDS[token]);
+        signs[token] = sign_of_token(token as u8);
         token += 1;
     }
     signs
@@ -172,6 +179,7 @@ mod tests {
             assert_eq!((SIGNS[usize::from(plus)], SIGNS[usize::from(minus)]), (1, 2), "{magnitude}");
         }
         assert_eq!((mirrored(0), SIGNS[0]), (0, 0));
+        assert!((0..1 << 20).all(|word| sign_of_token(split(word).0) == sign(word)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::choose;
 use super::real::Real;
 use super::taps::Taps;
 use super::template::{Kernel, beyond, causal_groups, template};
-use crate::polyphase::{DIMS, Extents, Grid, SLACK, class_extents, classes};
+use crate::polyphase::{DIMS, Extents, Grid, HALO, SLACK, class_extents, classes};
 
 /// What both directions know.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl<R: Real> Plan<R> {
     }
 
     fn new_grid<T: Copy + Default>(&self, n: Extents) -> Grid<T> {
-        Grid::new(n, self.n)
+        Grid::new(n, self.n, HALO)
     }
 
     /// Codes and working numbers of a row from its predictions.
@@ -128,7 +128,7 @@ impl<R: Real> Plan<R> {
                 part.fill_halo(beyond);
                 parts[usize::from(class)] = part;
             }
-            coarse = Grid::merged(n, self.n, level, &parts);
+            coarse = Grid::merged(n, self.n, HALO, level, &parts);
         }
         coarse
     }
@@ -185,7 +185,7 @@ impl<R: Real> Plan<R> {
             if l == 0 {
                 break;
             }
-            coarse = Grid::merged(self.extents(l), self.n, level, &parts);
+            coarse = Grid::merged(self.extents(l), self.n, HALO, level, &parts);
         }
         (words, all_taps)
     }

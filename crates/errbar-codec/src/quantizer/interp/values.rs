@@ -8,7 +8,7 @@ use super::params::Params;
 use super::real::Real;
 use crate::codes::Word;
 use crate::float::{Float, with_floats};
-use crate::polyphase::{DIMS, Extents, Grid, folded};
+use crate::polyphase::{DIMS, Extents, Grid, HALO, folded};
 use crate::{Tolerance, Values, Words, with_words};
 
 /// How the dimensions of values become those of a grid.
@@ -46,7 +46,7 @@ impl Fold {
     /// As [`Fold::grid`], of what `convert` makes of them.
     #[inline(always)]
     pub(super) fn map<T: Copy, U: Copy + Default>(&self, values: &[T], convert: impl Fn(T) -> U) -> Grid<U> {
-        let mut grid = Grid::new(self.n, self.n);
+        let mut grid = Grid::new(self.n, self.n, HALO);
         let step = self.stride[DIMS - 1].max(1);
         for row in grid.each_row() {
             let start = self.start(row);
