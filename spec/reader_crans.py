@@ -181,8 +181,18 @@ def read_kind(bits: Bits, shared: list, tables: list[Slots], first_length: list[
 
 class Bands:
     def __init__(self, n: Extents, is_one: bool = False) -> None:
-        self.axis = 2 if is_one else next((a for a in (2, 1, 0) if n[a] >= 24), max((2, 1, 0), key=lambda a: n[a]))
-        self.count = 1 if is_one or n[self.axis] < 8 else 2 if n[self.axis] < 24 else 4
+        many = None if is_one else next((a for a in (2, 1, 0) if n[a] >= 24), None)
+        in_pieces = not is_one and many is None and n[3] >= 64
+        is_one = is_one or in_pieces
+        self.axis = 2 if is_one else max((2, 1, 0), key=lambda a: n[a]) if many is None else many
+        self.count = 1 if is_one or n[self.axis] < 8 else 2 if n[self.axis] < 16 else 4
+        # Where the words of each piece stand in a row, one piece after the other; -1 behind the shorter ones.
+        self.pieces = None
+        if in_pieces:
+            length = n[3] // 4
+            self.pieces = np.full((4, n[3] - 3 * length), -1)
+            self.pieces[:3, :length] = np.arange(3 * length).reshape(3, length)
+            self.pieces[3] = np.arange(3 * length, n[3])
         self.slices = -(-n[self.axis] // self.count)
         self.inner, self.outer = math.prod(n[self.axis + 1 : 3]), math.prod(n[: self.axis])
 
@@ -272,7 +282,7 @@ def side_by_side(flat: np.ndarray, count: int, apart: int) -> np.ndarray:
 def decode_class(k: Class, words: Words | AdaptiveWords, finest: Extents, activity: dict[int, np.ndarray], absent: np.ndarray | None) -> tuple:
     """Words and activity of a class; wave by wave, all bands of a wave side by side."""
     n, w, bands = k.n, k.weights, words.bands(k.n)
-    axis, count, slices, width = bands.axis, bands.count, bands.slices, n[3]
+    axis, count, slices, width, pieces = bands.axis, bands.count, bands.slices, n[3], bands.pieces
     # What other classes say is known for all words at once.
     sums = np.zeros(n, np.int64)
     for g, members in k.others.items():
@@ -332,19 +342,30 @@ def decode_class(k: Class, words: Words | AdaptiveWords, finest: Extents, activi
                 others = np.zeros((rows, width), np.int64)
                 if other and (s or not leads_away(other)):
                     others = signs[:rows, start + other_step : start + other_step + width]
-                got, m = words.wave(here.T.reshape(-1).tolist(), others.T.reshape(-1).tolist(), turns, rows, w[0], w[1])
-                out[:rows, at : at + width] = np.array(got, np.uint64).reshape(width, rows).T
+                if pieces is not None:
+                    here, others = here[:, pieces][0], others[:, pieces][0]
+                    turns = np.where(pieces < 0, ABSENT, np.array(turns)[pieces]).T.reshape(-1)
+                    turns = np.where(turns < 0, turns, np.tile(range(4), len(turns) // 4)).tolist()
+                lanes = len(here)
+                got, m = words.wave(here.T.reshape(-1).tolist(), others.T.reshape(-1).tolist(), turns, lanes, w[0], w[1])
+                found = np.array(got, np.uint64).reshape(-1, lanes).T
+                magnitudes = np.array(m, np.int64).reshape(-1, lanes).T
+                if pieces is not None:
+                    found, magnitudes = found[pieces >= 0][None], magnitudes[pieces >= 0][None]
+                out[:rows, at : at + width] = found
                 if other:
-                    signs[:rows, start : start + width] = np.array([sign(word) for word in got]).reshape(width, rows).T
-                magnitudes = np.array(m, np.int64).reshape(width, rows).T
+                    signs[:rows, start : start + width] = np.where(found > 0, 1 + found % 2, 0)
                 own[:rows, start : start + width] = magnitudes
                 if uses_trend:
                     learn(trend[:rows], magnitudes)
     size = math.prod(n)
     own = own_flat[: math.prod(wide)].reshape(wide)[tuple(slice(h, h + m) for h, m in zip(halo, n))]
     context = sums_flat[:size].reshape(n)
-    context[..., 1:] += w[0] * own[..., :-1]
-    context[..., 2:] += w[1] * own[..., :-2]
+    left, left2 = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    left[..., 1:], left2[..., 2:] = own[..., :-1], own[..., :-2]
+    for first in () if pieces is None else pieces[1:, 0]:
+        left[..., first] = left2[..., first : first + 2] = 0
+    context += w[0] * left + w[1] * left2
     active = (np.minimum(context >> 8, MOST) + 2 * own) // 3
     return out_flat[:size], active.astype(np.int16)
 

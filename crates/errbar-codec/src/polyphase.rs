@@ -122,10 +122,10 @@ pub struct Grid<T> {
 }
 
 impl<T: Copy + Default> Grid<T> {
-    /// A grid of zeros, with a halo of so many points, at most [`HALO`], along the dimensions along which `whole`,
+    /// A grid of zeros, with a halo of `reach` points, at most [`HALO`], along the dimensions along which `whole`,
     /// the grid that it was taken from, is longer than 1.
-    pub fn new(n: Extents, whole: Extents, reach: usize) -> Self {
-        let halo = whole.map(|n| if n > 1 { reach } else { 0 });
+    pub fn new(n: Extents, whole: Extents, reach: Extents) -> Self {
+        let halo = std::array::from_fn(|d| if whole[d] > 1 { reach[d] } else { 0 });
         Grid::at(n, halo, Grid::<T>::strides(n, halo))
     }
 
@@ -263,7 +263,7 @@ impl<T: Copy + Default> Grid<T> {
     /// The grid of `n` points that `level` takes apart into `parts`, which are by class; the others are those of
     /// [`Grid::new`].
     #[inline(always)]
-    pub fn merged(n: Extents, whole: Extents, reach: usize, level: u8, parts: &[Grid<T>]) -> Grid<T> {
+    pub fn merged(n: Extents, whole: Extents, reach: Extents, level: u8, parts: &[Grid<T>]) -> Grid<T> {
         let mut grid = Grid::new(n, whole, reach);
         let last = 1 << (DIMS - 1);
         for class in classes(level).into_iter().filter(|class| class & last == 0) {
@@ -396,7 +396,7 @@ mod tests {
     use super::*;
 
     fn numbered(n: Extents) -> Grid<i32> {
-        let mut grid = Grid::new(n, n, HALO);
+        let mut grid = Grid::new(n, n, [HALO; DIMS]);
         for (number, row) in grid.each_row().enumerate() {
             for (x, point) in grid.row_mut(row).iter_mut().enumerate() {
                 *point = (number * n[3] + x) as i32 + 1;
@@ -419,7 +419,7 @@ mod tests {
                     parts[usize::from(class)] = grid.split(level, class);
                 }
                 assert_eq!(parts.iter().map(Grid::len).sum::<usize>(), grid.len());
-                let back = Grid::merged(n, n, HALO, level, &parts);
+                let back = Grid::merged(n, n, [HALO; DIMS], level, &parts);
                 assert!(grid.each_row().all(|row| grid.row(row) == back.row(row)), "{n:?} {level}");
             }
         }

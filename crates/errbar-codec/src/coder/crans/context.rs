@@ -181,7 +181,8 @@ impl Trend {
         };
         let last = self.n - 1;
         let (row, points) = (&own[first..first + self.n], &mut self.points[TREND_HALO..]);
-        let ends = [blend(points[0], row[0], row[0], row[1.min(last)]), blend(points[last], row[last.saturating_sub(1)], row[last], row[last])];
+        let ends =
+            [blend(points[0], row[0], row[0], row[1.min(last)]), blend(points[last], row[last.saturating_sub(1)], row[last], row[last])];
         if self.n > 2 {
             // What is beside the row and behind it does not count in the end.
             let wide = self.n.next_multiple_of(SLACK);
@@ -404,35 +405,57 @@ pub(super) fn activity(value: u32, magnitude: u16) -> u16 {
 
 /// How the words of a class are coded side by side, so that none waits for the one before it: the
 /// slices along one axis are cut into bands, and the rows of all bands that are equally far from
-/// the band's beginning are a wave.
+/// the band's beginning are a wave; or, where there are too few slices, rows are cut into pieces.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bands {
-    /// The axis that is cut.
+    /// The axis that is cut, if rows are not.
     pub(super) axis: usize,
     pub(super) count: usize,
     /// Slices of a band; the last may have fewer.
     slices: usize,
+    /// Whether rows are cut into [`PIECES`].
+    pub(super) in_pieces: bool,
     /// The extents of all.
     pub(super) n: Extents,
 }
 
+/// Pieces of a row that is cut.
+pub(super) const PIECES: usize = 4;
+/// Slices that are many: bands lose next to nothing by what stands in others.
+const MANY: usize = 24;
+/// Words of a row that is cut, at least.
+const LONG: usize = 64;
+
 impl Bands {
-    /// The last axis but the rows' own that is long enough; else the longest.
+    /// The last axis but the rows' own that is long enough; else the rows, if they are; else the longest.
     pub(super) fn new(n: Extents) -> Self {
-        let rows = [2, 1, 0];
-        let longest = rows.into_iter().fold(2, |best, axis| if n[axis] > n[best] { axis } else { best });
-        let axis = rows.into_iter().find(|&axis| n[axis] >= 24).unwrap_or(longest);
+        let axes = [2, 1, 0];
+        if let Some(axis) = axes.into_iter().find(|&axis| n[axis] >= MANY) {
+            return Bands { axis, count: 4, slices: n[axis].div_ceil(4), in_pieces: false, n };
+        }
+        if n[DIMS - 1] >= LONG {
+            return Bands { in_pieces: true, ..Bands::whole(n) };
+        }
+        let axis = axes.into_iter().fold(2, |best, axis| if n[axis] > n[best] { axis } else { best });
         let count = match n[axis] {
-            24.. => 4,
+            16.. => 4,
             8.. => 2,
             _ => 1,
         };
-        Bands { axis, count, slices: n[axis].div_ceil(count), n }
+        Bands { axis, count, slices: n[axis].div_ceil(count), in_pieces: false, n }
     }
 
     /// All in one.
     pub(super) fn whole(n: Extents) -> Self {
-        Bands { count: 1, slices: n[2], axis: 2, n }
+        Bands { count: 1, slices: n[2], axis: 2, in_pieces: false, n }
+    }
+
+    /// Where the pieces of a row of so many words are; the last has what is left. All of it, if rows are not
+    /// cut.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (width, count) = (self.n[DIMS - 1], if self.in_pieces { PIECES } else { 1 });
+        let piece = width / count;
+        (0..count).map(move |i| i * piece..if i + 1 == count { width } else { (i + 1) * piece })
     }
 
     /// The row of each wave in the first band, in their order.
@@ -481,7 +504,7 @@ mod tests {
 
     #[test]
     fn bands_cover_every_row_once() {
-        for n in [[1, 1, 1, 9], [1, 1, 50, 3], [1, 13, 4, 2], [49, 2, 3, 1], [1, 1, 11, 2], [2, 3, 25, 1]] {
+        for n in [[1, 1, 1, 9], [1, 1, 2, 67], [1, 1, 50, 3], [1, 13, 4, 2], [49, 2, 3, 1], [1, 1, 11, 2], [2, 3, 25, 1]] {
             let bands = Bands::new(n);
             let mut rows: Vec<_> = bands
                 .waves()
@@ -489,7 +512,8 @@ mod tests {
                 .map(|place| place.row)
                 .collect();
             rows.sort_unstable();
-            assert_eq!(rows, Grid::<u8>::new(n, n, 1).each_row().collect::<Vec<_>>(), "{n:?}");
+            assert_eq!(rows, Grid::<u8>::new(n, n, [0; DIMS]).each_row().collect::<Vec<_>>(), "{n:?}");
+            assert_eq!(bands.pieces().flatten().collect::<Vec<_>>(), (0..n[3]).collect::<Vec<_>>(), "{n:?}");
         }
     }
 }

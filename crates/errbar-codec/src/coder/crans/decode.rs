@@ -2,7 +2,7 @@
 
 use errbar_format::Result;
 
-use super::context::{Bands, Context, GROUPS, Place, SUM_BITS, Template, Trend, activity, template};
+use super::context::{Bands, Context, GROUPS, PIECES, Place, SUM_BITS, Template, Trend, activity, template};
 use super::raw::RawReader;
 use super::signs::{Signs, sign_of_token};
 use super::tables::Tables;
@@ -76,9 +76,11 @@ struct Class {
     /// Where the word stands whose sign counts with that to the left, and the signs of all, if it is in
     /// another row.
     other_signs: Option<((isize, bool), Grid<u8>)>,
-    /// Of the rows of a wave side by side: their sums, the signs of other rows above them; then their
+    /// Of the strands of a wave side by side: their sums, the signs of other rows above them; then their
     /// contexts and, in the lowest byte, tokens.
-    work: Vec<[[u32; rans::STATES]; SLACK]>,
+    work: Vec<[u32; rans::STATES]>,
+    /// Contexts and tokens of a row.
+    coded: Vec<u32>,
     /// Tokens of a row.
     tokens: Vec<u8>,
 }
@@ -104,10 +106,22 @@ impl Class {
         let bands = Bands::new(step.n);
         let context = Context::new(template, weights, bands.axis, &own, &around.classes);
         let width = step.n[DIMS - 1];
-        let work = vec![[[0; rans::STATES]; SLACK]; width.div_ceil(SLACK)];
+        let work = vec![[0; rans::STATES]; width];
         let active = around.grid(step, &own);
         let other_signs = signs.step(template, bands.axis, &own).map(|step_to| (step_to, own.beside(step.n)));
-        Class { n: step.n, bands, components, context, own, active, signs, other_signs, work, tokens: vec![0; width] }
+        Class {
+            n: step.n,
+            bands,
+            components,
+            context,
+            own,
+            active,
+            signs,
+            other_signs,
+            work,
+            coded: vec![0; width],
+            tokens: vec![0; width],
+        }
     }
 
     #[inline(always)]
@@ -134,19 +148,37 @@ impl Class {
                 }
             }
             decoder.start_wave();
-            match (absent.filter(|_| some_absent), n_coded) {
-                (None, 4) => self.wave::<4, false>(decoder, &lanes, rows, &of_tokens, &[]),
-                (None, 3) => self.wave::<3, false>(decoder, &lanes, rows, &of_tokens, &[]),
-                (None, 2) => self.wave::<2, false>(decoder, &lanes, rows, &of_tokens, &[]),
-                (None, 1) => self.wave::<1, false>(decoder, &lanes, rows, &of_tokens, &[]),
-                (Some(absent), 4) => self.wave::<4, true>(decoder, &lanes, rows, &of_tokens, absent),
-                (Some(absent), 3) => self.wave::<3, true>(decoder, &lanes, rows, &of_tokens, absent),
-                (Some(absent), 2) => self.wave::<2, true>(decoder, &lanes, rows, &of_tokens, absent),
-                (Some(absent), 1) => self.wave::<1, true>(decoder, &lanes, rows, &of_tokens, absent),
-                _ => {}
-            }
-            for (lane, row) in rows.iter().enumerate().take(n_coded) {
-                self.finish_row(lane, row, raw, &mut words[row.first..][..width]);
+            // Bands never cut what has components.
+            let mut tokens = Tokens { decoder, of_tokens: &of_tokens, component: self.components.of_row(rows[0].at) };
+            let strand = |row: &Row, from: usize, state: usize| Strand {
+                state,
+                sums: &lanes[row.band].sums.as_flattened()[from..],
+                absent: absent.filter(|_| some_absent).map_or(&[], |absent| &absent[row.first + from..]),
+            };
+            if self.bands.in_pieces && n_coded > 0 {
+                let piece = width / PIECES;
+                let all = PIECES * piece;
+                let after =
+                    tokens.wave([0, 1, 2, 3].map(|i| strand(&rows[0], i * piece, i)), &mut self.work[..piece], [Left::default(); 4]);
+                let (coded, rest) = self.coded.split_at_mut(all);
+                coded.chunks_exact_mut(piece).enumerate().for_each(|(i, coded)| take_lane(&self.work, i, coded));
+                tokens.wave([strand(&rows[0], all, PIECES - 1)], &mut self.work[..width - all], [after[PIECES - 1]]);
+                take_lane(&self.work, 0, rest);
+                self.finish_row(&rows[0], raw, &mut words[rows[0].first..][..width]);
+            } else {
+                let strand = |i: usize| strand(&rows[i], 0, rows[i].band);
+                let work = &mut self.work[..width];
+                match n_coded {
+                    4 => _ = tokens.wave([0, 1, 2, 3].map(strand), work, [Left::default(); 4]),
+                    3 => _ = tokens.wave([0, 1, 2].map(strand), work, [Left::default(); 3]),
+                    2 => _ = tokens.wave([0, 1].map(strand), work, [Left::default(); 2]),
+                    1 => _ = tokens.wave([0].map(strand), work, [Left::default(); 1]),
+                    _ => {}
+                }
+                for (lane, row) in rows.iter().enumerate().take(n_coded) {
+                    take_lane(&self.work, lane, &mut self.coded);
+                    self.finish_row(row, raw, &mut words[row.first..][..width]);
+                }
             }
             for (band, lane) in lanes.iter_mut().enumerate() {
                 if let Some(place) = self.bands.place(band, wave) {
@@ -179,55 +211,11 @@ impl Class {
         }
     }
 
-    /// Tokens of rows side by side, so that none waits for the other's; `ABSENT` tells whether some of them
-    /// are absent.
+    /// The words of a row from its contexts and tokens, their magnitudes and activities.
     #[inline(always)]
-    fn wave<const LANES: usize, const ABSENT: bool>(
-        &mut self,
-        decoder: &mut rans::Decoder,
-        lanes: &[Lane],
-        rows: [Row; rans::STATES],
-        of_tokens: &[u64; 1 << 8],
-        absent: &[bool],
-    ) {
-        let width = self.n[DIMS - 1];
-        let bands: [usize; LANES] = std::array::from_fn(|lane| rows[lane].band % rans::STATES);
-        let work = &mut self.work;
-        for (lane, &band) in bands.iter().enumerate() {
-            for (work, sums) in work.iter_mut().zip(&lanes[band].sums) {
-                for (work, &sum) in work.iter_mut().zip(sums) {
-                    work[lane] = sum;
-                }
-            }
-        }
-        let gone: [&[bool]; LANES] = std::array::from_fn(|lane| if ABSENT { &absent[rows[lane].first..][..width] } else { &[] });
-        let mut all_states = decoder.states();
-        let mut states: [u32; LANES] = std::array::from_fn(|lane| all_states[bands[lane]]);
-        // Bands never cut what has components.
-        let mut source = decoder.source(self.components.of_row(rows[0].at));
-        // What words to the left add to the sum of the next one, and of the one behind that.
-        let (mut next, mut behind) = ([0u32; LANES], [0u32; LANES]);
-        for (x, work) in work.as_flattened_mut()[..width].iter_mut().enumerate() {
-            for lane in 0..LANES {
-                let sum = work[lane] + next[lane];
-                let context = (sum % (1 << SUM_BITS)) >> 8;
-                let is_gone = ABSENT && gone[lane][x];
-                let token = if is_gone { 0 } else { source.token(&mut states[lane], context, sum >> SUM_BITS) };
-                work[lane] = context << 8 | u32::from(token);
-                let adds = of_tokens[usize::from(token)];
-                (next[lane], behind[lane]) = (behind[lane] + adds as u32, (adds >> 32) as u32);
-            }
-        }
-        bands.iter().zip(states).for_each(|(&band, state)| all_states[band] = state);
-        let next_word = source.next_word();
-        decoder.resume(all_states, next_word);
-    }
-
-    /// The words of a row from its tokens, their magnitudes and activities.
-    #[inline(always)]
-    fn finish_row(&mut self, lane: usize, row: &Row, raw: &mut RawReader<'_>, words: &mut [u32]) {
-        let (work, tokens) = (&self.work.as_flattened()[..words.len()], &mut self.tokens[..words.len()]);
-        tokens.iter_mut().zip(work).for_each(|(token, work)| *token = work[lane] as u8);
+    fn finish_row(&mut self, row: &Row, raw: &mut RawReader<'_>, words: &mut [u32]) {
+        let (coded, tokens) = (&self.coded[..words.len()], &mut self.tokens[..words.len()]);
+        tokens.iter_mut().zip(coded).for_each(|(token, &coded)| *token = coded as u8);
         raw.words(tokens, words);
         if let Some((_, signs)) = &mut self.other_signs {
             signs.row_mut(row.at).iter_mut().zip(&*tokens).for_each(|(sign, &token)| *sign = sign_of_token(token));
@@ -235,9 +223,88 @@ impl Class {
         let own = self.own.row_mut(row.at);
         magnitudes_of_tokens(tokens, own);
         if let Some(active) = &mut self.active {
-            for ((active, work), &own) in active.row_mut(row.at).iter_mut().zip(work).zip(&*own) {
-                *active = activity(work[lane] >> 8, own);
+            for ((active, coded), &own) in active.row_mut(row.at).iter_mut().zip(coded).zip(&*own) {
+                *active = activity(coded >> 8, own);
             }
         }
+    }
+}
+
+/// What one lane of work has.
+#[inline(always)]
+fn take_lane(work: &[[u32; rans::STATES]], lane: usize, to: &mut [u32]) {
+    to.iter_mut().zip(work).for_each(|(to, work)| *to = work[lane]);
+}
+
+/// Words that one state codes, from the first of them on.
+struct Strand<'a> {
+    state: usize,
+    /// Their sums, without the words to the left.
+    sums: &'a [u32],
+    /// Which are absent, unless none is.
+    absent: &'a [bool],
+}
+
+/// What words to the left add to the sum of the next one, and of the one behind that.
+#[derive(Clone, Copy, Default)]
+struct Left {
+    next: u32,
+    behind: u32,
+}
+
+/// What the tokens of a wave come from.
+struct Tokens<'a> {
+    decoder: &'a mut rans::Decoder,
+    of_tokens: &'a [u64; 1 << 8],
+    component: usize,
+}
+
+impl Tokens<'_> {
+    /// Contexts and, in the lowest byte, tokens of several strands side by side, so that none waits for the
+    /// other's; gives what goes on behind them.
+    #[inline(always)]
+    fn wave<const LANES: usize>(
+        &mut self,
+        strands: [Strand<'_>; LANES],
+        work: &mut [[u32; rans::STATES]],
+        left: [Left; LANES],
+    ) -> [Left; LANES] {
+        for (lane, strand) in strands.iter().enumerate() {
+            work.iter_mut().zip(strand.sums).for_each(|(work, &sum)| work[lane] = sum);
+        }
+        if strands[0].absent.is_empty() {
+            self.run::<LANES, false>(strands, work, left)
+        } else {
+            self.run::<LANES, true>(strands, work, left)
+        }
+    }
+
+    #[inline(always)]
+    fn run<const LANES: usize, const ABSENT: bool>(
+        &mut self,
+        strands: [Strand<'_>; LANES],
+        work: &mut [[u32; rans::STATES]],
+        mut left: [Left; LANES],
+    ) -> [Left; LANES] {
+        let gone = strands.each_ref().map(|strand| if ABSENT { &strand.absent[..work.len()] } else { &[] });
+        let mut all_states = self.decoder.states();
+        let places = strands.map(|strand| strand.state % rans::STATES);
+        let mut states = places.map(|place| all_states[place]);
+        let mut source = self.decoder.source(self.component);
+        for (x, work) in work.iter_mut().enumerate() {
+            for lane in 0..LANES {
+                let sum = work[lane] + left[lane].next;
+                let context = (sum % (1 << SUM_BITS)) >> 8;
+                let is_gone = ABSENT && gone[lane][x];
+                let token = if is_gone { 0 } else { source.token(&mut states[lane], context, sum >> SUM_BITS) };
+                work[lane] = context << 8 | u32::from(token);
+                let adds = self.of_tokens[usize::from(token)];
+                left[lane] = Left { next: left[lane].behind + adds as u32, behind: (adds >> 32) as u32 };
+            }
+        }
+        places.into_iter().zip(states).for_each(|(place, state)| all_states[place] = state);
+        let next_word = source.next_word();
+        self.decoder.resume(all_states, next_word);
+        left
     }
 }

@@ -3,7 +3,7 @@
 use std::iter::once;
 use std::ops::Range;
 
-use super::context::{Bands, Context, GROUPS, SMALL, Template, Trend, activity, bins, template};
+use super::context::{Bands, Context, GROUPS, PIECES, SMALL, Template, Trend, activity, bins, template};
 use super::rans;
 use super::raw::RawWriter;
 use super::signs::{self, Signs};
@@ -151,10 +151,14 @@ fn signs_around(step: &Step, template: &Template, bands: &Bands, mut own: Grid<u
             }
             _ => &nothing,
         });
-        left[2..].copy_from_slice(own.row(place.row));
         let to = &mut around[first_word(step.n, place.row)..][..width];
-        for (x, to) in to.iter_mut().enumerate() {
-            *to = signs::around(left[x + 1], above[x], before[x], left[x]);
+        for piece in bands.pieces() {
+            let left = &mut left[..piece.len() + 2];
+            left[2..].copy_from_slice(&own.row(place.row)[piece.clone()]);
+            let (to, above, before) = (&mut to[piece.clone()], &above[piece.clone()], &before[piece]);
+            for (x, to) in to.iter_mut().enumerate() {
+                *to = signs::around(left[x + 1], above[x], before[x], left[x]);
+            }
         }
     }
     around
@@ -192,8 +196,11 @@ impl Model {
                 let row = place.row;
                 let sums = &mut wide_sums.as_flattened_mut()[..width];
                 let magnitudes = own.row(row);
-                before[2..].copy_from_slice(magnitudes);
-                context.add_left(sums, &before);
+                for piece in bands.pieces() {
+                    let before = &mut before[..piece.len() + 2];
+                    before[2..].copy_from_slice(&magnitudes[piece.clone()]);
+                    context.add_left(&mut sums[piece], before);
+                }
                 bins(sums, &mut word_bins[first_word(step.n, row)..][..width]);
                 if let Some(active) = &mut active {
                     for ((to, &value), &magnitude) in active.row_mut(row).iter_mut().zip(&*sums).zip(magnitudes) {
@@ -266,16 +273,26 @@ impl Work for Coding<'_> {
             let width = bands.n[DIMS - 1];
             let first = end - bands.n.iter().product::<usize>();
             end = first;
+            let strand = |lane: usize, at: usize| {
+                let [tokens, bins, around] = [&symbols.tokens, &symbols.bins, &symbols.around].map(|all| &all[first + at..]);
+                rans::Strand { lane, tokens, bins, around }
+            };
             let row = |band: usize, wave| {
-                let here = first + first_word(bands.n, bands.place(band, wave)?.row)..;
-                let [tokens, bins, around] = [&symbols.tokens, &symbols.bins, &symbols.around].map(|all| &all[here.clone()]);
-                Some(rans::Row { lane: band, tokens, bins, around })
+                let place = (band < bands.count).then(|| bands.place(band, wave))??;
+                Some(strand(band, first_word(bands.n, place.row)))
             };
             let waves: Vec<_> = bands.waves().collect();
             for &wave in waves.iter().rev() {
                 // Bands never cut what has components.
                 let component = components.of_row(wave);
-                match [0, 1, 2, 3].map(|band| if band < bands.count { row(band, wave) } else { None }) {
+                if bands.in_pieces {
+                    let at = first_word(bands.n, wave);
+                    let (piece, all) = (width / PIECES, width - width % PIECES);
+                    encoder.wave([strand(PIECES - 1, at + all)], component, width - all);
+                    encoder.wave([0, 1, 2, 3].map(|i| strand(i, at + i * piece)), component, piece);
+                    continue;
+                }
+                match [0, 1, 2, 3].map(|band| row(band, wave)) {
                     [Some(a), Some(b), Some(c), Some(d)] => encoder.wave([a, b, c, d], component, width),
                     [Some(a), Some(b), Some(c), None] => encoder.wave([a, b, c], component, width),
                     [Some(a), Some(b), None, _] => encoder.wave([a, b], component, width),

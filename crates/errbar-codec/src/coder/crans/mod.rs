@@ -69,7 +69,7 @@ fn steps(n: Extents, levels: &[u8]) -> Vec<Step> {
 }
 
 /// Points of the halo of classes: neighbours are no farther away.
-const REACH: usize = 1;
+const REACH: Extents = [1, 1, 1, 2];
 
 /// Activity of the classes of the level at work; the coarser grid is the class 0.
 struct Activity {

@@ -95,9 +95,9 @@ pub(super) struct Encoder {
     first_word: usize,
 }
 
-/// What is known of the words of a row.
+/// What is known of words that one state codes, from the first of them on.
 #[derive(Clone, Copy)]
-pub(super) struct Row<'a> {
+pub(super) struct Strand<'a> {
     pub(super) lane: usize,
     pub(super) tokens: &'a [u8],
     pub(super) bins: &'a [u8],
@@ -131,21 +131,21 @@ impl Encoder {
         Encoder { parts, token_bits, places, pair_of: signs.pairs_around(), states: [LEAST; STATES], first_word: words.len(), words }
     }
 
-    /// The rows of a wave, each of so many words.
+    /// Words of several strands, of each so many.
     #[inline(always)]
-    pub(super) fn wave<const LANES: usize>(&mut self, rows: [Row<'_>; LANES], component: usize, width: usize) {
-        let rows = rows.map(|row| Row { tokens: &row.tokens[..width], bins: &row.bins[..width], around: &row.around[..width], ..row });
+    pub(super) fn wave<const LANES: usize>(&mut self, strands: [Strand<'_>; LANES], component: usize, n: usize) {
+        let strands = strands.map(|all| Strand { tokens: &all.tokens[..n], bins: &all.bins[..n], around: &all.around[..n], ..all });
         let places = &self.places[if component < self.places.len() { component } else { 0 }];
-        let mut states: [u32; LANES] = std::array::from_fn(|lane| self.states[rows[lane].lane % STATES]);
+        let mut states: [u32; LANES] = std::array::from_fn(|i| self.states[strands[i].lane % STATES]);
         let (parts, words, mut first_word) = (self.parts.as_slice(), self.words.as_mut_slice(), self.first_word);
-        for x in (0..width).rev() {
-            for (row, state) in rows.iter().zip(&mut states).rev() {
-                let token = row.tokens[x];
+        for x in (0..n).rev() {
+            for (strand, state) in strands.iter().zip(&mut states).rev() {
+                let token = strand.tokens[x];
                 if token == NONE {
                     continue;
                 }
-                let pair = self.pair_of[usize::from(row.around[x])];
-                let table = places[place(row.bins[x], pair.into())];
+                let pair = self.pair_of[usize::from(strand.around[x])];
+                let table = places[place(strand.bins[x], pair.into())];
                 let part = &parts[usize::from(table) << self.token_bits | usize::from(token)];
                 // Whether there is room is as good as random: better not to branch.
                 let is_full = *state > part.most;
@@ -156,7 +156,7 @@ impl Encoder {
                 *state = (quotient << SCALE_BITS) + (kept - quotient * u32::from(part.frequency)) + u32::from(part.start);
             }
         }
-        rows.iter().zip(states).for_each(|(row, state)| self.states[row.lane % STATES] = state);
+        strands.iter().zip(states).for_each(|(strand, state)| self.states[strand.lane % STATES] = state);
         self.first_word = first_word;
     }
 

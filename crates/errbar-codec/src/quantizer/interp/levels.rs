@@ -38,7 +38,7 @@ impl<R: Real> Plan<R> {
     }
 
     fn new_grid<T: Copy + Default>(&self, n: Extents) -> Grid<T> {
-        Grid::new(n, self.n, HALO)
+        Grid::new(n, self.n, [HALO; DIMS])
     }
 
     /// Codes and working numbers of a row from its predictions.
@@ -128,7 +128,7 @@ impl<R: Real> Plan<R> {
                 part.fill_halo(beyond);
                 parts[usize::from(class)] = part;
             }
-            coarse = Grid::merged(n, self.n, HALO, level, &parts);
+            coarse = Grid::merged(n, self.n, [HALO; DIMS], level, &parts);
         }
         coarse
     }
@@ -185,7 +185,7 @@ impl<R: Real> Plan<R> {
             if l == 0 {
                 break;
             }
-            coarse = Grid::merged(self.extents(l), self.n, HALO, level, &parts);
+            coarse = Grid::merged(self.extents(l), self.n, [HALO; DIMS], level, &parts);
         }
         (words, all_taps)
     }

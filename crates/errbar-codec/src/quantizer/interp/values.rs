@@ -46,7 +46,7 @@ impl Fold {
     /// As [`Fold::grid`], of what `convert` makes of them.
     #[inline(always)]
     pub(super) fn map<T: Copy, U: Copy + Default>(&self, values: &[T], convert: impl Fn(T) -> U) -> Grid<U> {
-        let mut grid = Grid::new(self.n, self.n, HALO);
+        let mut grid = Grid::new(self.n, self.n, [HALO; DIMS]);
         let step = self.stride[DIMS - 1].max(1);
         for row in grid.each_row() {
             let start = self.start(row);
