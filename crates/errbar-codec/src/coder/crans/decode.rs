@@ -1,5 +1,7 @@
 //! From bytes to words.
 
+use std::ops::Range;
+
 use errbar_format::Result;
 
 use super::context::{Bands, Context, GROUPS, PIECES, Place, SUM_BITS, Template, Trend, activity, template};
@@ -12,7 +14,7 @@ use crate::binary::{Binary, Bit, Reader};
 use crate::bytes::{take, take_length};
 use crate::components::Components;
 use crate::polyphase::{DIMS, Extents, Grid, SLACK};
-use crate::simd::{Work, widest};
+use crate::simd::{self, widest};
 
 /// The words of a block.
 pub(super) fn decode(bytes: &[u8], geometry: Geometry<'_>) -> Result<Vec<u32>> {
@@ -21,7 +23,7 @@ pub(super) fn decode(bytes: &[u8], geometry: Geometry<'_>) -> Result<Vec<u32>> {
 
 struct Decoding<'a>(&'a [u8], Geometry<'a>);
 
-impl Work for Decoding<'_> {
+impl simd::Work for Decoding<'_> {
     type Output = Result<Vec<u32>>;
 
     #[inline(always)]
@@ -76,11 +78,9 @@ struct Class {
     /// Where the word stands whose sign counts with that to the left, and the signs of all, if it is in
     /// another row.
     other_signs: Option<((isize, bool), Grid<u8>)>,
-    /// Of the strands of a wave side by side: their sums, the signs of other rows above them; then their
-    /// contexts and, in the lowest byte, tokens.
-    work: Vec<[u32; rans::STATES]>,
-    /// Contexts and tokens of a row.
-    coded: Vec<u32>,
+    work: Work,
+    /// Contexts of a row.
+    values: Vec<u16>,
     /// Tokens of a row.
     tokens: Vec<u8>,
 }
@@ -106,7 +106,7 @@ impl Class {
         let bands = Bands::new(step.n);
         let context = Context::new(template, weights, bands.axis, &own, &around.classes);
         let width = step.n[DIMS - 1];
-        let work = vec![[0; rans::STATES]; width];
+        let work = Work { sums: vec![[0; rans::STATES]; width], tokens: vec![[0; rans::STATES]; width] };
         let active = around.grid(step, &own);
         let other_signs = signs.step(template, bands.axis, &own).map(|step_to| (step_to, own.beside(step.n)));
         Class {
@@ -119,7 +119,7 @@ impl Class {
             signs,
             other_signs,
             work,
-            coded: vec![0; width],
+            values: vec![0; width],
             tokens: vec![0; width],
         }
     }
@@ -158,25 +158,23 @@ impl Class {
             if self.bands.in_pieces && n_coded > 0 {
                 let piece = width / PIECES;
                 let all = PIECES * piece;
-                let after =
-                    tokens.wave([0, 1, 2, 3].map(|i| strand(&rows[0], i * piece, i)), &mut self.work[..piece], [Left::default(); 4]);
-                let (coded, rest) = self.coded.split_at_mut(all);
-                coded.chunks_exact_mut(piece).enumerate().for_each(|(i, coded)| take_lane(&self.work, i, coded));
-                tokens.wave([strand(&rows[0], all, PIECES - 1)], &mut self.work[..width - all], [after[PIECES - 1]]);
-                take_lane(&self.work, 0, rest);
+                let after = tokens.wave([0, 1, 2, 3].map(|i| strand(&rows[0], i * piece, i)), &mut self.work, piece, [0; PIECES]);
+                (0..PIECES).for_each(|i| self.take(i, i * piece..(i + 1) * piece));
+                tokens.wave([strand(&rows[0], all, PIECES - 1)], &mut self.work, width - all, [after[PIECES - 1]]);
+                self.take(0, all..width);
                 self.finish_row(&rows[0], raw, &mut words[rows[0].first..][..width]);
             } else {
                 let strand = |i: usize| strand(&rows[i], 0, rows[i].band);
-                let work = &mut self.work[..width];
+                let work = &mut self.work;
                 match n_coded {
-                    4 => _ = tokens.wave([0, 1, 2, 3].map(strand), work, [Left::default(); 4]),
-                    3 => _ = tokens.wave([0, 1, 2].map(strand), work, [Left::default(); 3]),
-                    2 => _ = tokens.wave([0, 1].map(strand), work, [Left::default(); 2]),
-                    1 => _ = tokens.wave([0].map(strand), work, [Left::default(); 1]),
+                    4 => _ = tokens.wave([0, 1, 2, 3].map(strand), work, width, [0; 4]),
+                    3 => _ = tokens.wave([0, 1, 2].map(strand), work, width, [0; 3]),
+                    2 => _ = tokens.wave([0, 1].map(strand), work, width, [0; 2]),
+                    1 => _ = tokens.wave([0].map(strand), work, width, [0; 1]),
                     _ => {}
                 }
                 for (lane, row) in rows.iter().enumerate().take(n_coded) {
-                    take_lane(&self.work, lane, &mut self.coded);
+                    self.take(lane, 0..width);
                     self.finish_row(row, raw, &mut words[row.first..][..width]);
                 }
             }
@@ -211,29 +209,32 @@ impl Class {
         }
     }
 
+    /// Takes contexts and tokens of points of a row from a lane of work.
+    #[inline(always)]
+    fn take(&mut self, lane: usize, points: Range<usize>) {
+        self.tokens[points.clone()].iter_mut().zip(&self.work.tokens).for_each(|(to, tokens)| *to = tokens[lane]);
+        if self.active.is_some() {
+            let values = self.values[points].iter_mut();
+            values.zip(&self.work.sums).for_each(|(to, sums)| *to = (sums[lane] % (1 << SUM_BITS) >> 8) as u16);
+        }
+    }
+
     /// The words of a row from its contexts and tokens, their magnitudes and activities.
     #[inline(always)]
     fn finish_row(&mut self, row: &Row, raw: &mut RawReader<'_>, words: &mut [u32]) {
-        let (coded, tokens) = (&self.coded[..words.len()], &mut self.tokens[..words.len()]);
-        tokens.iter_mut().zip(coded).for_each(|(token, &coded)| *token = coded as u8);
+        let tokens = &self.tokens[..words.len()];
         raw.words(tokens, words);
         if let Some((_, signs)) = &mut self.other_signs {
-            signs.row_mut(row.at).iter_mut().zip(&*tokens).for_each(|(sign, &token)| *sign = sign_of_token(token));
+            signs.row_mut(row.at).iter_mut().zip(tokens).for_each(|(sign, &token)| *sign = sign_of_token(token));
         }
         let own = self.own.row_mut(row.at);
         magnitudes_of_tokens(tokens, own);
         if let Some(active) = &mut self.active {
-            for ((active, coded), &own) in active.row_mut(row.at).iter_mut().zip(coded).zip(&*own) {
-                *active = activity(coded >> 8, own);
+            for ((active, &value), &own) in active.row_mut(row.at).iter_mut().zip(&self.values).zip(&*own) {
+                *active = activity(value.into(), own);
             }
         }
     }
-}
-
-/// What one lane of work has.
-#[inline(always)]
-fn take_lane(work: &[[u32; rans::STATES]], lane: usize, to: &mut [u32]) {
-    to.iter_mut().zip(work).for_each(|(to, work)| *to = work[lane]);
 }
 
 /// Words that one state codes, from the first of them on.
@@ -245,11 +246,11 @@ struct Strand<'a> {
     absent: &'a [bool],
 }
 
-/// What words to the left add to the sum of the next one, and of the one behind that.
-#[derive(Clone, Copy, Default)]
-struct Left {
-    next: u32,
-    behind: u32,
+/// The strands of a wave, side by side.
+struct Work {
+    /// The signs of other rows above them.
+    sums: Vec<[u32; rans::STATES]>,
+    tokens: Vec<[u8; rans::STATES]>,
 }
 
 /// What the tokens of a wave come from.
@@ -260,46 +261,39 @@ struct Tokens<'a> {
 }
 
 impl Tokens<'_> {
-    /// Contexts and, in the lowest byte, tokens of several strands side by side, so that none waits for the
-    /// other's; gives what goes on behind them.
+    /// Whole sums and tokens of `n` words of several strands side by side, so that none waits for the other's.
+    /// `left` is what words to the left add to the sum of the next one, in the lower half, and of the one behind
+    /// that; so is what is given back.
     #[inline(always)]
-    fn wave<const LANES: usize>(
-        &mut self,
-        strands: [Strand<'_>; LANES],
-        work: &mut [[u32; rans::STATES]],
-        left: [Left; LANES],
-    ) -> [Left; LANES] {
+    fn wave<const LANES: usize>(&mut self, strands: [Strand<'_>; LANES], work: &mut Work, n: usize, left: [u64; LANES]) -> [u64; LANES] {
         for (lane, strand) in strands.iter().enumerate() {
-            work.iter_mut().zip(strand.sums).for_each(|(work, &sum)| work[lane] = sum);
+            work.sums[..n].iter_mut().zip(strand.sums).for_each(|(sums, &sum)| sums[lane] = sum);
         }
-        if strands[0].absent.is_empty() {
-            self.run::<LANES, false>(strands, work, left)
-        } else {
-            self.run::<LANES, true>(strands, work, left)
-        }
+        let of_absent = !strands[0].absent.is_empty();
+        if of_absent { self.run::<LANES, true>(strands, work, n, left) } else { self.run::<LANES, false>(strands, work, n, left) }
     }
 
     #[inline(always)]
     fn run<const LANES: usize, const ABSENT: bool>(
         &mut self,
         strands: [Strand<'_>; LANES],
-        work: &mut [[u32; rans::STATES]],
-        mut left: [Left; LANES],
-    ) -> [Left; LANES] {
-        let gone = strands.each_ref().map(|strand| if ABSENT { &strand.absent[..work.len()] } else { &[] });
+        work: &mut Work,
+        n: usize,
+        mut left: [u64; LANES],
+    ) -> [u64; LANES] {
+        let gone = strands.each_ref().map(|strand| if ABSENT { &strand.absent[..n] } else { &[] });
         let mut all_states = self.decoder.states();
         let places = strands.map(|strand| strand.state % rans::STATES);
         let mut states = places.map(|place| all_states[place]);
         let mut source = self.decoder.source(self.component);
-        for (x, work) in work.iter_mut().enumerate() {
+        for (x, (sums, tokens)) in work.sums[..n].iter_mut().zip(&mut work.tokens).enumerate() {
             for lane in 0..LANES {
-                let sum = work[lane] + left[lane].next;
+                let sum = sums[lane] + left[lane] as u32;
                 let context = (sum % (1 << SUM_BITS)) >> 8;
                 let is_gone = ABSENT && gone[lane][x];
                 let token = if is_gone { 0 } else { source.token(&mut states[lane], context, sum >> SUM_BITS) };
-                work[lane] = context << 8 | u32::from(token);
-                let adds = self.of_tokens[usize::from(token)];
-                left[lane] = Left { next: left[lane].behind + adds as u32, behind: (adds >> 32) as u32 };
+                (sums[lane], tokens[lane]) = (sum, token);
+                left[lane] = (left[lane] >> 32) + self.of_tokens[usize::from(token)];
             }
         }
         places.into_iter().zip(states).for_each(|(place, state)| all_states[place] = state);

@@ -171,18 +171,25 @@ impl Encoder {
     }
 }
 
+/// A token's frequency, and what is added to a state's remainder to make it one of the token's own.
+#[derive(Clone, Copy, Default)]
+struct Share {
+    frequency: u32,
+    minus_start: u32,
+}
+
 /// A table: what a state's remainder says, in as little memory as can be, for all tables to stay near.
 struct Table {
     /// The token of every remainder.
     tokens: [u8; 1 << SCALE_BITS],
-    /// Of every token the start of its range, in the upper half, and its frequency.
-    ranges: [u32; 1 << 8],
+    /// Of every token.
+    ranges: [Share; 1 << 8],
 }
 
 impl Table {
     /// The same with all signs turned.
     fn mirror(&self) -> Table {
-        let mut ranges = [0; 1 << 8];
+        let mut ranges = [Share::default(); 1 << 8];
         (0..TOKENS).for_each(|token| ranges[token] = self.ranges[usize::from(mirrored(token as u8))]);
         Table { tokens: self.tokens.map(mirrored), ranges }
     }
@@ -218,7 +225,7 @@ impl Source<'_> {
         let slot = *state % (1 << SCALE_BITS);
         let token = table.tokens[slot as usize];
         let range = table.ranges[usize::from(token)];
-        let next = (range & 0xFFFF).wrapping_mul(*state >> SCALE_BITS).wrapping_add(slot.wrapping_sub(range >> 16));
+        let next = range.frequency.wrapping_mul(*state >> SCALE_BITS).wrapping_add(slot.wrapping_add(range.minus_start));
         let refilled = next << 16 | u32::from(self.words[self.next_word]);
         let is_low = next < LEAST;
         *state = if is_low { refilled } else { next };
@@ -235,13 +242,13 @@ impl Source<'_> {
 impl Decoder {
     pub(super) fn new(tables: &Tables, signs: Signs, words: &[u8], longest_wave: usize) -> Result<Self> {
         let table = |frequencies: &Frequencies| {
-            let mut table = Table { tokens: [0; 1 << SCALE_BITS], ranges: [0; 1 << 8] };
-            let (mut free, mut start) = (table.tokens.as_mut_slice(), 0);
+            let mut table = Table { tokens: [0; 1 << SCALE_BITS], ranges: [Share::default(); 1 << 8] };
+            let (mut free, mut start) = (table.tokens.as_mut_slice(), 0u32);
             for (token, &frequency) in frequencies.iter().enumerate().filter(|(_, frequency)| **frequency > 0) {
                 // Frequencies sum up to the scale.
                 let (range, rest) = free.split_at_mut(usize::from(frequency).min(free.len()));
                 range.fill(token as u8);
-                table.ranges[token] = start << 16 | u32::from(frequency);
+                table.ranges[token] = Share { frequency: frequency.into(), minus_start: start.wrapping_neg() };
                 (free, start) = (rest, start + u32::from(frequency));
             }
             table
