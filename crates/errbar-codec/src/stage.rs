@@ -91,7 +91,7 @@ pub trait Quantizer: Stage {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized>;
 
     /// As [`Quantizer::quantize`], for an estimate: what is chosen may be a little worse where that is
-    /// faster.
+    /// faster, and of exact words their number alone counts.
     ///
     /// # Errors
     /// As [`Quantizer::quantize`].

@@ -9,6 +9,7 @@ mod none;
 mod order;
 pub(crate) mod ordered;
 mod palette;
+mod step;
 mod uniform;
 
 pub use bitround::BitRound;

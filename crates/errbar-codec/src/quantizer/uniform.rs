@@ -2,6 +2,7 @@ use errbar_format::{DType, Error, Result};
 
 use crate::codes::Word;
 use crate::float::{Float, with_floats};
+use crate::quantizer::step::step_for;
 use crate::quantizer::words_nearest;
 use crate::simd::{Work, widest};
 use crate::stage::{Quantized, Quantizer, Stage, bad_params};
@@ -64,24 +65,6 @@ struct Grid {
     width: usize,
 }
 
-/// The largest step that keeps nearly every number of a sorted sample within `limit`.
-///
-/// A multiple is at most half a step away, and rounding it to the type moves it by at most half
-/// the spacing of floats there. Spacing is taken where all but a few numbers lie below.
-fn step_for(float: Float, sample: &[f64], limit: f64) -> f64 {
-    let step = 2.0 * limit.min(f64::MAX / 2.0);
-    let few = sample.len() / 2000;
-    let [low, .., high] = &sample[few..sample.len() - few] else { return step };
-    let exponent = float.from_f64(low.abs().max(high.abs())) & float.exponent_mask();
-    // The difference of neighbours is exact.
-    let spacing = float.to_f64(exponent | 1) - float.to_f64(exponent);
-    // Where floats are nearly as coarse as the step, half of them would have to be kept exactly.
-    match spacing < step * 0.75 {
-        true => (step - spacing).next_down(),
-        false => step,
-    }
-}
-
 impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
     fn is_fixed(&self, word: W) -> bool {
         !self.float.is_finite(word.to_u64()) || self.tolerance.is_fill(word.to_u64())
@@ -138,7 +121,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
     #[inline(always)]
     fn grid(&self) -> Grid {
         let sample = self.sample();
-        let step = step_for(self.float, &sample, self.limit);
+        let step = step_for(self.float, &sample, self.limit).size;
         let multiple = |x: f64| (x / step).clamp(-MAX_MULTIPLE, MAX_MULTIPLE).round_ties_even();
         let (least, largest, _) = self.range(f64::MIN, f64::MAX);
         if least > largest {
@@ -354,12 +337,5 @@ mod tests {
         assert_eq!(quantize(&numbers, 0.5).0.width, 8);
         let (params, quantized) = quantize(&[f32::NAN, f32::INFINITY], 0.5);
         assert_eq!((params.base, params.width, quantized.absent.as_deref()), (0, 1, Some(&[true, true][..])));
-    }
-
-    #[test]
-    fn the_step_leaves_room_for_rounding_to_the_type() {
-        assert_eq!(step_for(Float::F32, &[1.0; 4], 0.5), (1.0 - f64::from(f32::EPSILON)).next_down());
-        assert_eq!(step_for(Float::F32, &[1e8; 4], 1e-3), 2e-3);
-        assert_eq!(step_for(Float::F32, &[], 1e-3), 2e-3);
     }
 }

@@ -79,8 +79,9 @@ impl<R: Real> Work for Reconstructing<'_, R> {
 }
 
 impl Interp {
-    /// As [`Quantizer::quantize`], with taps from as much effort.
-    fn quantize_by(values: &Values, tolerance: &Tolerance, wanted: &[u8], effort: Effort) -> Result<Quantized> {
+    /// As [`Quantizer::quantize`], with taps from as much effort; tells the share of words that are expected to miss
+    /// the limit, too.
+    fn quantize_by(values: &Values, tolerance: &Tolerance, wanted: &[u8], effort: Effort) -> Result<(Quantized, f64)> {
         let Some(limit) = tolerance.limit.absolute().filter(|limit| *limit > 0.0) else {
             return Err(Error::usage("interp serves absolute limits only"));
         };
@@ -90,7 +91,7 @@ impl Interp {
         check_size(fold.n)?;
         let survey = values::Survey::of(values, float, tolerance);
         let absent = survey.absent.as_deref();
-        let head = wanted.serve(&survey, Present { values, float, absent }, limit)?;
+        let (head, missed) = wanted.serve(&survey, Present { values, float, absent }, limit)?;
         let (head, fold) = (&head, &fold);
         let (words, taps) = match head.double {
             true => widest(Quantizing::<f64> { plan: head.plan(fold.n), values, head, fold, absent, effort }),
@@ -101,7 +102,7 @@ impl Interp {
         let scan = absent.map(|absent| scanned(absent, fold, &levels));
         let codes = code_layout(fold.n, levels, scan).codes(Words::U32(words));
         let params = params.to_bytes(fold.n);
-        Ok(Quantized { params, codes, exact: Vec::new(), absent: survey.absent })
+        Ok((Quantized { params, codes, exact: Vec::new(), absent: survey.absent }, missed))
     }
 }
 
@@ -159,11 +160,13 @@ impl Stage for Interp {
 
 impl Quantizer for Interp {
     fn quantize(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
-        Interp::quantize_by(values, tolerance, wanted, Effort::FULL)
+        Interp::quantize_by(values, tolerance, wanted, Effort::FULL).map(|(quantized, _)| quantized)
     }
 
     fn rehearse(&self, values: &Values, tolerance: &Tolerance, wanted: &[u8]) -> Result<Quantized> {
-        Interp::quantize_by(values, tolerance, wanted, Effort::LITTLE)
+        let (quantized, missed) = Interp::quantize_by(values, tolerance, wanted, Effort::LITTLE)?;
+        let missed = (missed * values.bits.words.len() as f64).ceil() as u32;
+        Ok(Quantized { exact: (0..missed).collect(), ..quantized })
     }
 
     fn names_every_miss(&self) -> bool {

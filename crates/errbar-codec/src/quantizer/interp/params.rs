@@ -11,6 +11,7 @@ use crate::binary::{Reader, Writer};
 use crate::float::Float;
 use crate::lattice::{self, Present};
 use crate::polyphase::{self, Extents, class_extents, classes};
+use crate::quantizer::step::{Step, step_for};
 use crate::stage::bad_params;
 
 /// Numbers that values are an integer multiple of, from an offset.
@@ -39,6 +40,9 @@ const WHOLE: u8 = 0x0F;
 const DOUBLE: u8 = 0x10;
 const LATTICE: u8 = 0x20;
 const ROTATED: u8 = 0x40;
+
+/// How much larger a step that misses some values must be.
+const WORTH: f64 = 1.02;
 
 /// What is wished of a lattice.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,14 +89,18 @@ impl Wanted {
         }
     }
 
-    /// Chooses what the values decide.
-    pub(super) fn serve(self, survey: &Survey, present: Present<'_>, limit: f64) -> Result<Params> {
+    /// Chooses what the values decide; tells the share of words that are expected to miss the limit, too.
+    pub(super) fn serve(self, survey: &Survey, present: Present<'_>, limit: f64) -> Result<(Params, f64)> {
         let float = present.float;
         let chosen = Params { whole: self.whole, rotated: self.rotated, ..Params::default() };
         let ulp = float.spacing(survey.largest);
         // Rounding to the type costs half a unit; working in the type itself a little more.
         let double = float == Float::F64 || (float == Float::F32 && limit < 256.0 * ulp);
-        let is_wider = double && float != Float::F64;
+        let is_wider = match float {
+            Float::F64 => false,
+            Float::F32 => double,
+            Float::F16 | Float::BF16 => true,
+        };
         let slack = if is_wider { 0.5 } else { 1.5 } * ulp;
         let step = (2.0 * (limit - slack)) * (1.0 - 1e-9);
         let found = match self.lattice {
@@ -105,13 +113,17 @@ impl Wanted {
             let double = found.most > 4e6;
             let lattice = Lattice { offset: found.offset, unit: found.unit };
             let base = ((survey.first - found.offset) / found.unit).round_ties_even();
-            return Ok(Params { double, lattice: Some(lattice), step: found.stride, base, ..chosen });
+            return Ok((Params { double, lattice: Some(lattice), step: found.stride, base, ..chosen }, 0.0));
         }
+        // What serves all values is near the best where codes are few.
+        let safe = Step { size: step, missed: 0.0 };
+        let best = if is_wider { Some(step_for(float, &survey.sample, limit)) } else { None };
+        let Step { size: step, missed } = best.filter(|best| best.size > safe.size * WORTH).unwrap_or(safe);
         if !(step > limit && step.is_finite()) {
             return Err(Error::usage("the limit is below the spacing of the values"));
         }
         let base = if double { survey.first } else { f64::from(survey.first as f32) };
-        Ok(Params { double, step, base, ..chosen })
+        Ok((Params { double, step, base, ..chosen }, missed))
     }
 }
 

@@ -84,7 +84,12 @@ pub(super) struct Survey {
     pub(super) first: f64,
     /// The largest magnitude of those.
     pub(super) largest: f64,
+    /// Some of those, from all over the block.
+    pub(super) sample: Vec<f64>,
 }
+
+/// Values in the sample, at most about twice as many.
+const SAMPLE: usize = 1024;
 
 impl Survey {
     pub(super) fn of(values: &Values, float: Float, tolerance: &Tolerance) -> Survey {
@@ -96,11 +101,13 @@ impl Survey {
         // Floats without their sign are in the order of their bits.
         let magnitude = W::from_u64(u64::MAX >> (65 - W::BITS));
         let largest = |words: &[W]| words.iter().fold(W::from_u64(0), |most, word| most.max(word.and(magnitude)));
+        let sample = words.iter().step_by((words.len() / SAMPLE).max(1)).filter(|word| !is_absent(**word));
+        let sample = sample.map(|word| float.to_f64(word.to_u64())).collect();
         if tolerance.fill.is_empty() {
             let most = largest(words);
             if float.is_finite(most.to_u64()) {
                 let first = words.first().map_or(0.0, |word| float.to_f64(word.to_u64()));
-                return Survey { absent: None, first, largest: float.to_f64(most.to_u64()) };
+                return Survey { absent: None, first, largest: float.to_f64(most.to_u64()), sample };
             }
         }
         let absent: Arc<[bool]> = words.iter().map(|&word| is_absent(word)).collect();
@@ -108,7 +115,7 @@ impl Survey {
         let first = present().next().map_or(0.0, |word| float.to_f64(word.to_u64()));
         let most = present().fold(W::from_u64(0), |most, word| most.max(word.and(magnitude)));
         let largest = float.to_f64(most.to_u64());
-        Survey { absent: absent.contains(&true).then_some(absent), first, largest }
+        Survey { absent: absent.contains(&true).then_some(absent), first, largest, sample }
     }
 }
 
