@@ -67,6 +67,7 @@ class Exact:
     absent_words: np.ndarray | None
     positions: np.ndarray
     patches: np.ndarray
+    are_differences: bool = False
 
     def put(self, words: np.ndarray) -> np.ndarray:
         flat = words.reshape(-1)
@@ -75,7 +76,12 @@ class Exact:
         flat = flat.copy()
         if self.absent is not None:
             flat[self.absent] = self.absent_words
-        flat[self.positions] = self.patches
+        patches = self.patches
+        if self.are_differences:
+            one = patches.dtype.type(1)
+            halves = (patches >> one) ^ (~(patches & one) + one)
+            patches = flat[self.positions] + halves  # modulo 2 to the number of bits
+        flat[self.positions] = patches
         return flat.reshape(words.shape)
 
 
@@ -100,8 +106,9 @@ def read_exact(data: bytes, values: Layout) -> Exact:
         return exact
     rest = Taker(data)
     flags = rest.number(1)
-    if not 1 <= flags <= 3:
+    if flags not in (1, 2, 3, 6, 7):
         raise bad("unknown flags")
+    exact.are_differences = flags > 3
     if flags & 1:
         mask = rest.take(rest.number(4))
         exact.absent = read_mask(mask, values.dims)

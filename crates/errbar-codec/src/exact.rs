@@ -12,6 +12,7 @@ use crate::{Codes, Layout, Words, mask, with_words};
 
 const HAS_ABSENT: u8 = 1;
 const HAS_PATCHES: u8 = 2;
+const ARE_DIFFERENCES: u8 = 4;
 
 /// Which words are exact.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,8 @@ pub(crate) struct ExactWords {
     exact: Exact,
     absent: Words,
     patches: Words,
+    /// Whether patches are added to what the codes give.
+    are_differences: bool,
 }
 
 fn too_short() -> Error {
@@ -51,8 +54,14 @@ impl Exact {
         self.patches.dedup();
     }
 
-    /// The bytes that keep these words of `values`.
-    pub(crate) fn write(&self, values: &Codes) -> Result<Vec<u8>> {
+    /// Those that the codes leave out alone.
+    pub(crate) fn without_patches(&self) -> Exact {
+        Exact { absent: self.absent.clone(), patches: Vec::new() }
+    }
+
+    /// The bytes that keep these words of `values`: patches as they are or, if `given` is what else stands in their
+    /// places, as differences, whatever takes less.
+    pub(crate) fn write(&self, values: &Codes, given: Option<&Codes>) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let absent = self.absent.as_ref().filter(|absent| absent.contains(&true));
         let flag = |set, flag| if set { flag } else { 0 };
@@ -83,28 +92,48 @@ impl Exact {
             });
         }
         if !self.patches.is_empty() {
-            let mut plain = Vec::with_capacity(self.patches.len() * (4 + values.words.width()));
-            let mut next = 0;
-            for &position in &self.patches {
-                plain.extend_from_slice(&(position - next).to_le_bytes());
-                next = position + 1;
-            }
-            with_words!(&values.words, v => {
-                let picked: Vec<_> = self.patches.iter().map(|&p| v[p as usize]).collect();
-                Word::put_le(&picked, &mut plain);
-            });
             bytes.extend((self.patches.len() as u64).to_le_bytes());
-            bytes.extend(zstd_frame::compress(&plain, zstd_frame::LEVEL)?);
+            let words = self.write_patches(&values.words, None)?;
+            let differences = given.map(|given| self.write_patches(&values.words, Some(&given.words))).transpose()?;
+            match differences.filter(|differences| differences.len() < words.len()) {
+                Some(differences) => {
+                    bytes[0] |= ARE_DIFFERENCES;
+                    bytes.extend(differences);
+                }
+                None => bytes.extend(words),
+            }
         }
         Ok(bytes)
+    }
+
+    /// Where patches stand, and their words or what these differ by.
+    fn write_patches(&self, values: &Words, given: Option<&Words>) -> Result<Vec<u8>> {
+        let mut plain = Vec::with_capacity(self.patches.len() * (4 + values.width()));
+        let mut next = 0;
+        for &position in &self.patches {
+            plain.extend_from_slice(&(position - next).to_le_bytes());
+            next = position + 1;
+        }
+        let places = || self.patches.iter().map(|&position| position as usize);
+        with_words!(values, v => {
+            let mut picked: Vec<_> = places().map(|place| v[place]).collect();
+            if let Some(given) = given {
+                let given = words_of(given);
+                picked.iter_mut().zip(places()).for_each(|(word, place)| *word = word.wsub(given[place]).zigzag());
+            }
+            Word::put_le(&picked, &mut plain);
+        });
+        zstd_frame::compress(&plain, zstd_frame::LEVEL)
     }
 
     /// What [`Exact::write`] wrote of values of `layout` (EB-C05).
     pub(crate) fn read(mut bytes: &[u8], layout: &Layout) -> Result<ExactWords> {
         let none = || Words::from_le_bytes(layout.width, Vec::new());
-        let mut read = ExactWords { exact: Exact::default(), absent: none(), patches: none() };
+        let mut read = ExactWords { exact: Exact::default(), absent: none(), patches: none(), are_differences: false };
         let Some((&flags, rest)) = bytes.split_first() else { return Ok(read) };
-        if flags == 0 || flags & !(HAS_ABSENT | HAS_PATCHES) != 0 {
+        let are_differences = flags & ARE_DIFFERENCES != 0;
+        let is_known = flags & !(HAS_ABSENT | HAS_PATCHES | ARE_DIFFERENCES) == 0;
+        if flags == 0 || !is_known || (are_differences && flags & HAS_PATCHES == 0) {
             return Err(corrupt("unknown flags"));
         }
         bytes = rest;
@@ -113,6 +142,7 @@ impl Exact {
         }
         if flags & HAS_PATCHES != 0 {
             (read.exact.patches, read.patches) = read_patches(&mut bytes, layout)?;
+            read.are_differences = are_differences;
         }
         match bytes {
             [] => Ok(read),
@@ -166,6 +196,11 @@ fn read_patches(bytes: &mut &[u8], layout: &Layout) -> Result<(Vec<u32>, Words)>
     Ok((positions, Words::from_le_bytes(layout.width, words)))
 }
 
+/// Words of a width that is known.
+fn words_of<W: Word>(words: &Words) -> Vec<W> {
+    with_words!(words, v => v.iter().map(|word| W::from_u64(word.to_u64())).collect())
+}
+
 impl ExactWords {
     /// Words that the codes leave out.
     pub(crate) fn absent(&self) -> Option<&Arc<[bool]>> {
@@ -175,15 +210,15 @@ impl ExactWords {
     /// Puts the words in their places.
     pub(crate) fn put(&self, words: &mut Words) {
         fn place<W: Word>(exact: &ExactWords, words: &mut [W]) {
-            let values = |words: &Words| -> Vec<W> { with_words!(words, v => v.iter().map(|w| W::from_u64(w.to_u64())).collect()) };
             if let Some(absent) = &exact.exact.absent {
-                let values = values(&exact.absent);
+                let values = words_of(&exact.absent);
                 let last = values.len() - 1;
                 let places = words.iter_mut().zip(absent.iter()).filter(|(_, absent)| **absent);
                 places.enumerate().for_each(|(i, (word, _))| *word = values[i.min(last)]);
             }
-            for (&position, value) in exact.exact.patches.iter().zip(values(&exact.patches)) {
-                words[position as usize] = value;
+            for (&position, value) in exact.exact.patches.iter().zip(words_of::<W>(&exact.patches)) {
+                let word = &mut words[position as usize];
+                *word = if exact.are_differences { word.wadd(value.unzigzag()) } else { value };
             }
         }
         with_words!(words, v => place(self, v));

@@ -7,9 +7,10 @@ use errbar_format::record::{PipelineRecord, Receipt, StageRecord};
 use errbar_format::{DType, Error, Result};
 
 use crate::check::{self, Tolerance};
-use crate::codes::Scan;
-use crate::exact::Exact;
-use crate::{Codes, Layout, Registry, Transform, Values};
+use crate::codes::{Scan, Word};
+use crate::exact::{Exact, ExactWords};
+use crate::float::Float;
+use crate::{Codes, Layout, Registry, Transform, Values, with_words};
 
 /// The quantizer that loses nothing.
 pub const NONE: &str = "none";
@@ -78,7 +79,7 @@ impl Coded {
 pub fn code(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Coded> {
     let Quantized { pipeline, codes, exact } = quantize(registry, plan, values, tolerance.unwrap_or(EXACT), false)?;
     let payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
-    let exact_bytes = exact.write(&values.bits)?;
+    let exact_bytes = exact.write(&values.bits, None)?;
     Ok(Coded { pipeline, payload, exact, exact_bytes })
 }
 
@@ -177,33 +178,45 @@ fn check_absent(transform: &dyn Transform, scan: &Scan) -> Result<()> {
 pub fn prove(registry: &Registry, coded: Coded, values: &Values, tolerance: Option<&Tolerance>) -> Result<Encoded> {
     let Coded { pipeline, mut payload, mut exact, exact_bytes } = coded;
     let tolerance = tolerance.unwrap_or(EXACT);
-    let coded_len = payload.len();
     let layout = values.bits.layout();
     let differs = || Error::new(errbar_format::Kind::Differs, "decoding a block did not give it back");
-    let mut append_and_decode = |exact_bytes: &[u8]| {
-        payload.truncate(coded_len);
-        payload.extend_from_slice(exact_bytes);
-        decode_layout(registry, &pipeline, values.dtype, &layout, &payload, (payload.len() - coded_len) as u64)
-    };
-    let mut decoded = append_and_decode(&exact_bytes)?;
-    let mut receipt = None;
-    if tolerance.is_exact() || !values.dtype.is_float() {
-        if decoded != *values {
-            return Err(differs());
-        }
-    } else {
-        let mut found = check::compare(values, &decoded, tolerance)?;
-        if !found.violations.is_empty() {
-            exact.add_patches(&found.violations);
-            decoded = append_and_decode(&exact.write(&values.bits)?)?;
-            found = check::compare(values, &decoded, tolerance)?;
-            if !found.violations.is_empty() {
+    let unpatched = if exact.patches.is_empty() { exact_bytes } else { exact.without_patches().write(&values.bits, None)? };
+    let read = Exact::read(&unpatched, &layout)?;
+    let mut decoded = Values { dtype: values.dtype, bits: decode_codes(registry, &pipeline, values.dtype, &layout, &payload, &read)? };
+    read.put(&mut decoded.bits.words);
+    let is_exact = tolerance.is_exact() || !values.dtype.is_float();
+    let mut found = None;
+    if !is_exact {
+        let compared = check::compare(values, &decoded, tolerance)?;
+        exact.add_patches(&compared.violations);
+        found = Some(compared.receipt);
+    }
+    let mut exact_bytes = unpatched;
+    if !exact.patches.is_empty() {
+        // What a NaN consists of differs between machines.
+        let given = (!is_nan_among(&decoded, &exact.patches)).then_some(&decoded.bits);
+        exact_bytes = exact.write(&values.bits, given)?;
+        Exact::read(&exact_bytes, &layout)?.put(&mut decoded.bits.words);
+        if !is_exact {
+            let compared = check::compare(values, &decoded, tolerance)?;
+            if !compared.violations.is_empty() {
                 return Err(differs());
             }
+            found = Some(compared.receipt);
         }
-        receipt = Some(Receipt { exact: exact.len(), ..found.receipt });
     }
-    Ok(Encoded { pipeline, exact_len: (payload.len() - coded_len) as u64, payload, receipt, decoded })
+    if is_exact && decoded != *values {
+        return Err(differs());
+    }
+    payload.extend_from_slice(&exact_bytes);
+    let receipt = found.map(|receipt| Receipt { exact: exact.len(), ..receipt });
+    Ok(Encoded { pipeline, exact_len: exact_bytes.len() as u64, payload, receipt, decoded })
+}
+
+/// Whether one of the words at these positions is not a number.
+fn is_nan_among(values: &Values, positions: &[u32]) -> bool {
+    let Ok(float) = Float::of(values.dtype) else { return false };
+    with_words!(&values.bits.words, v => positions.iter().any(|&position| float.to_f64(v[position as usize].to_u64()).is_nan()))
 }
 
 /// Decodes a payload into elements of `shape`. Nothing larger than the block and its codes is
@@ -231,13 +244,27 @@ fn decode_layout(
     payload: &[u8],
     exact_len: u64,
 ) -> Result<Values> {
-    let quantizer = registry.quantizer(&pipeline.quantizer)?;
-    let coder = registry.coder(&pipeline.coder)?;
     let split = (payload.len() as u64)
         .checked_sub(exact_len)
         .ok_or_else(|| Error::corrupt("EB-C05", "exact values are longer than the payload"))?;
     let (coded, exact) = payload.split_at(split as usize);
     let exact = Exact::read(exact, layout)?;
+    let mut bits = decode_codes(registry, pipeline, dtype, layout, coded, &exact)?;
+    exact.put(&mut bits.words);
+    Ok(Values { dtype, bits })
+}
+
+/// What the codes give; words that are exact mean nothing yet.
+fn decode_codes(
+    registry: &Registry,
+    pipeline: &PipelineRecord,
+    dtype: DType,
+    layout: &Layout,
+    coded: &[u8],
+    exact: &ExactWords,
+) -> Result<Codes> {
+    let quantizer = registry.quantizer(&pipeline.quantizer)?;
+    let coder = registry.coder(&pipeline.coder)?;
     let mut present = layout.clone();
     present.scan.absent = exact.absent().cloned();
     let quantized = quantizer.code_layout(dtype, &present, &pipeline.quantizer.params)?;
@@ -258,9 +285,7 @@ fn decode_layout(
         codes = expect(transform.inverse(codes, &layouts[i], params)?, &layouts[i])?;
     }
     codes.scan = quantized.scan;
-    let mut bits = expect(quantizer.reconstruct(codes, dtype, layout, &pipeline.quantizer.params)?, layout)?;
-    exact.put(&mut bits.words);
-    Ok(Values { dtype, bits })
+    expect(quantizer.reconstruct(codes, dtype, layout, &pipeline.quantizer.params)?, layout)
 }
 
 /// The stages in words, such as `uniform(step 0.02) lorenzo(2) pco`.

@@ -275,15 +275,18 @@ fn eb_c04_parameters_of_another_length_or_range_are_refused() {
 
 #[test]
 fn eb_c05_exact_values_that_do_not_fit_the_block_are_refused() {
-    let exact = |count: u64, gaps: &[u32], values: &[u8]| {
+    let exact_with = |flags: u8, count: u64, gaps: &[u32], values: &[u8]| {
         let plain: Vec<u8> = gaps.iter().flat_map(|gap| gap.to_le_bytes()).chain(values.iter().copied()).collect();
         let frame = errbar_format::zstd_frame::compress(&plain, errbar_format::zstd_frame::LEVEL).expect("zstd works");
-        [&[2], &count.to_le_bytes()[..], &frame].concat()
+        [&[flags], &count.to_le_bytes()[..], &frame].concat()
     };
+    let exact = |count: u64, gaps: &[u32], values: &[u8]| exact_with(2, count, gaps, values);
     let with =
         |exact: &[u8]| decode(&plan("none", &[], store()), DType::U8, 4, &[&[10, 20, 30, 40][..], exact].concat(), exact.len() as u64);
     let good = exact(2, &[1, 1], &[7, 8]);
     assert_eq!(with(&good).expect("positions 1 and 3").bits.words, Words::U8(vec![10, 7, 30, 8]));
+    let differences = with(&exact_with(6, 2, &[1, 1], &[1, 255])).expect("of -1 and -128");
+    assert_eq!(differences.bits.words, Words::U8(vec![10, 19, 30, 168]));
     for bad in [
         good[..good.len() - 1].to_vec(),
         good[..8].to_vec(),
@@ -295,6 +298,8 @@ fn eb_c05_exact_values_that_do_not_fit_the_block_are_refused() {
         exact(2, &[u32::MAX, u32::MAX], &[7, 8]),
         exact(2, &[1, 1], &[7]),
         exact(2, &[1, 1], &[7, 8, 9]),
+        exact_with(4, 2, &[1, 1], &[7, 8]),
+        exact_with(10, 2, &[1, 1], &[7, 8]),
     ] {
         assert_eq!(rule_of(with(&bad)), (Kind::Corrupt, Some("EB-C05")), "{bad:?}");
     }

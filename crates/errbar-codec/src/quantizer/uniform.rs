@@ -174,15 +174,15 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
                 sound = run.map(|word| sure && self.nearest::<C>(word, grid, &narrow).1);
             }
             for ((&word, code), sound) in run.iter().zip(nearest).zip(sound) {
-                let code = match sound && !(fill && self.is_fixed(word)) {
-                    true => Some(code),
+                let found = match sound && !(fill && self.is_fixed(word)) {
+                    true => Some((code, true)),
                     false => self.code(word, grid, &narrow),
                 };
-                match code {
-                    Some(code) => last = code,
-                    // The code before it costs least.
-                    None => exact.push(codes.len() as u32),
+                if !found.is_some_and(|(_, serves)| serves) {
+                    exact.push(codes.len() as u32);
                 }
+                // Where none is near, the code before it costs least.
+                last = found.map_or(last, |(code, _)| code);
                 codes.push(last);
             }
         }
@@ -202,8 +202,8 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
         (C::from_u64((offset + TO_BITS).to_bits() & (TO_BITS as u64 - 1)), serves)
     }
 
-    /// The code that serves a word, if one does.
-    fn code<C: Word>(&self, word: W, grid: &Grid, narrow: impl Fn(f64) -> f64) -> Option<C> {
+    /// The code that serves a word or, if none does, the nearest, and whether it serves; none far from all.
+    fn code<C: Word>(&self, word: W, grid: &Grid, narrow: impl Fn(f64) -> f64) -> Option<(C, bool)> {
         if self.is_fixed(word) {
             return None;
         }
@@ -213,9 +213,11 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
             return None;
         }
         let nearest = (ratio + TO_INTEGER) - TO_INTEGER;
-        let serves = |k: f64| self.tolerance.allows(x, narrow(k * grid.step)) && (0.0..=grid.top).contains(&(k - grid.base));
-        let multiple = [nearest, nearest + 1.0, nearest - 1.0].into_iter().find(|&k| serves(k))?;
-        Some(C::from_u64((multiple - grid.base) as u64))
+        let is_there = |k: f64| (0.0..=grid.top).contains(&(k - grid.base));
+        let serves = |k: f64| is_there(k) && self.tolerance.allows(x, narrow(k * grid.step));
+        let serving = [nearest, nearest + 1.0, nearest - 1.0].into_iter().find(|&k| serves(k));
+        let multiple = serving.or(Some(nearest).filter(|&k| is_there(k)))?;
+        Some((C::from_u64((multiple - grid.base) as u64), serving.is_some()))
     }
 
     #[inline(always)]
