@@ -10,8 +10,8 @@ pub(super) struct Step {
     pub(super) missed: f64,
 }
 
-/// Bits, besides those of its fraction, of a word that is kept exactly: where it stands, its sign and exponent.
-const BITS_BESIDE: f64 = 13.0;
+/// Bits that a word takes which misses the limit: where it stands, and a word or two that it is off.
+const MISS_BITS: f64 = 12.0;
 /// Below this share of the limit, spacings are all the same: next to nothing.
 const LEAST_SPACING: f64 = 1.0 / (1u64 << 50) as f64;
 
@@ -32,7 +32,7 @@ pub(super) fn step_for(float: Float, sample: &[f64], limit: f64) -> Step {
     };
     let steps = reaches.iter().map(|(reach, _)| 2.0 * reach * (1.0 - 1e-9)).filter(|step| step.is_normal());
     let steps = steps.map(|size| Step { size, missed: missed(size) });
-    let bits = |step: &Step| (BITS_BESIDE + f64::from(float.fraction_bits())) * step.missed - log2(step.size);
+    let bits = |step: &Step| MISS_BITS * step.missed - log2(step.size);
     let most = Step { size: 2.0 * limit.min(f64::MAX / 2.0), missed: 0.0 };
     steps.min_by(|a, b| bits(a).total_cmp(&bits(b))).unwrap_or(most)
 }

@@ -215,7 +215,7 @@ impl Class {
         self.tokens[points.clone()].iter_mut().zip(&self.work.tokens).for_each(|(to, tokens)| *to = tokens[lane]);
         if self.active.is_some() {
             let values = self.values[points].iter_mut();
-            values.zip(&self.work.sums).for_each(|(to, sums)| *to = (sums[lane] % (1 << SUM_BITS) >> 8) as u16);
+            values.zip(&self.work.sums).for_each(|(to, sums)| *to = ((sums[lane] % (1 << SUM_BITS)) >> 8) as u16);
         }
     }
 
