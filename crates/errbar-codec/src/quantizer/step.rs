@@ -12,6 +12,8 @@ pub(super) struct Step {
 
 /// Bits that a word takes which misses the limit: where it stands, and a word or two that it is off.
 const MISS_BITS: f64 = 12.0;
+/// The share of words that may miss it: where more do, they are off by much.
+const MOST_MISSED: f64 = 1.0 / 16.0;
 /// Below this share of the limit, spacings are all the same: next to nothing.
 const LEAST_SPACING: f64 = 1.0 / (1u64 << 50) as f64;
 
@@ -31,7 +33,8 @@ pub(super) fn step_for(float: Float, sample: &[f64], limit: f64) -> Step {
         missed / sample.len() as f64
     };
     let steps = reaches.iter().map(|(reach, _)| 2.0 * reach * (1.0 - 1e-9)).filter(|step| step.is_normal());
-    let steps = steps.map(|size| Step { size, missed: missed(size) });
+    // The least of them misses none.
+    let steps = steps.map(|size| Step { size, missed: missed(size) }).filter(|step| step.missed <= MOST_MISSED);
     let bits = |step: &Step| MISS_BITS * step.missed - log2(step.size);
     let most = Step { size: 2.0 * limit.min(f64::MAX / 2.0), missed: 0.0 };
     steps.min_by(|a, b| bits(a).total_cmp(&bits(b))).unwrap_or(most)
@@ -54,6 +57,8 @@ mod tests {
         near(step_for(Float::F32, &many, 3.3 * unit), 6.75 * unit);
         near(step_for(Float::F64, &[1.0; 4], 0.1), 0.2);
         near(step_for(Float::F32, &[], 1e-3), 2e-3);
+        let far: Vec<f64> = [1.0; 100].into_iter().chain([1e12; 5]).collect();
+        near(step_for(Float::F32, &far, 0.5), 1.0 + unit);
         assert!(step_for(Float::F64, &[f64::MAX, 0.0], f64::MAX).size.is_finite() && step_for(Float::F64, &[5e-324], 5e-324).size > 0.0);
     }
 }
