@@ -12,8 +12,6 @@ pub(super) struct Step {
 
 /// Bits that a word takes which misses the limit: where it stands, and a word or two that it is off.
 const MISS_BITS: f64 = 12.0;
-/// The share of words that may miss it: where more do, they are off by much.
-const MOST_MISSED: f64 = 1.0 / 16.0;
 /// Below this share of the limit, spacings are all the same: next to nothing.
 const LEAST_SPACING: f64 = 1.0 / (1u64 << 50) as f64;
 
@@ -21,8 +19,9 @@ const LEAST_SPACING: f64 = 1.0 / (1u64 << 50) as f64;
 ///
 /// Numbers are at most half a step away from what stands for them, evenly spread, and that is rounded to a word. Words
 /// being `spacing` apart, the word is within the limit if it was less than half a spacing more than a whole number
-/// of them away: where floats are coarse, a step of an odd number of spacings beats twice the limit.
-pub(super) fn step_for(float: Float, sample: &[f64], limit: f64) -> Step {
+/// of them away: where floats are coarse, a step of an odd number of spacings beats twice the limit. No larger share than
+/// `most_missed` is to miss it: where many do, they are off by much.
+pub(super) fn step_for(float: Float, sample: &[f64], limit: f64, most_missed: f64) -> Step {
     let mut spacings: Vec<f64> = sample.iter().map(|&x| float.spacing(x).max(limit * LEAST_SPACING)).collect();
     spacings.sort_unstable_by(f64::total_cmp);
     // How far what stands for a number may be away, and of how many numbers.
@@ -34,7 +33,7 @@ pub(super) fn step_for(float: Float, sample: &[f64], limit: f64) -> Step {
     };
     let steps = reaches.iter().map(|(reach, _)| 2.0 * reach * (1.0 - 1e-9)).filter(|step| step.is_normal());
     // The least of them misses none.
-    let steps = steps.map(|size| Step { size, missed: missed(size) }).filter(|step| step.missed <= MOST_MISSED);
+    let steps = steps.map(|size| Step { size, missed: missed(size) }).filter(|step| step.missed <= most_missed);
     let bits = |step: &Step| MISS_BITS * step.missed - log2(step.size);
     let most = Step { size: 2.0 * limit.min(f64::MAX / 2.0), missed: 0.0 };
     steps.min_by(|a, b| bits(a).total_cmp(&bits(b))).unwrap_or(most)
@@ -46,6 +45,7 @@ mod tests {
 
     #[test]
     fn steps_fit_the_spacing_of_words() {
+        let step_for = |float, sample: &[f64], limit| step_for(float, sample, limit, 0.05);
         let near = |step: Step, expected: f64| assert!((step.size / expected - 1.0).abs() < 1e-8, "{} {expected}", step.size);
         // Of 1 and of the smaller numbers that are few.
         let unit = f64::from(f32::EPSILON);

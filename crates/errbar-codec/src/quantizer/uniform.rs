@@ -48,6 +48,9 @@ const LANES: usize = 4;
 /// Words that choose the step and the middle of the codes, at most about twice as many.
 const SAMPLE: usize = 4096;
 
+/// The share of words that may miss the limit for the step.
+const MOST_MISSED: f64 = 1.0 / 16.0;
+
 /// The words of a block as numbers.
 struct Numbers<'a, W, T> {
     words: &'a [W],
@@ -121,7 +124,7 @@ impl<W: Word, T: Fn(W) -> f64> Numbers<'_, W, T> {
     #[inline(always)]
     fn grid(&self) -> Grid {
         let sample = self.sample();
-        let step = step_for(self.float, &sample, self.limit).size;
+        let step = step_for(self.float, &sample, self.limit, MOST_MISSED).size;
         let multiple = |x: f64| (x / step).clamp(-MAX_MULTIPLE, MAX_MULTIPLE).round_ties_even();
         let (least, largest, _) = self.range(f64::MIN, f64::MAX);
         if least > largest {

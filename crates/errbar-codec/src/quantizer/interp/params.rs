@@ -41,6 +41,8 @@ const DOUBLE: u8 = 0x10;
 const LATTICE: u8 = 0x20;
 const ROTATED: u8 = 0x40;
 
+/// The share of values that may miss the limit for the step: few, as nothing tells of them before the proof.
+const MOST_MISSED: f64 = 1.0 / 512.0;
 /// How much larger a step that misses some values must be.
 const WORTH: f64 = 1.02;
 
@@ -117,7 +119,7 @@ impl Wanted {
         }
         // What serves all values is near the best where codes are few.
         let safe = Step { size: step, missed: 0.0 };
-        let best = if is_wider { Some(step_for(float, &survey.sample, limit)) } else { None };
+        let best = if is_wider { Some(step_for(float, &survey.sample, limit, MOST_MISSED)) } else { None };
         let Step { size: step, missed } = best.filter(|best| best.size > safe.size * WORTH).unwrap_or(safe);
         if !(step > limit && step.is_finite()) {
             return Err(Error::usage("the limit is below the spacing of the values"));
