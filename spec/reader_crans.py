@@ -255,7 +255,7 @@ class Words:
         self.at = at
         # Raw bits stand row by row.
         for i in (i for row in range(rows) for i in range(row, len(out), rows) if out[i] >= 15):
-            out[i] = least_word(out[i]) + 2 * self.take_raw((out[i] - 15) // 8 + 1) & 0xFFFFFFFF
+            out[i] = least_word(out[i]) + 2 * self.take_raw((out[i] - 15) // 8 + 1)
         return out, m[2 * rows :]
 
     def bands(self, n: Extents) -> Bands:

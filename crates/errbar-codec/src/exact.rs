@@ -23,6 +23,48 @@ pub(crate) struct Exact {
     pub(crate) patches: Vec<u32>,
 }
 
+/// What [`Exact::write`] makes of exact words.
+#[derive(Clone, Debug)]
+pub(crate) struct ExactBytes {
+    /// Each empty if there are none.
+    absent: Vec<u8>,
+    patches: Vec<u8>,
+    are_differences: bool,
+}
+
+impl ExactBytes {
+    /// How many bytes there are, but for the flags.
+    pub(crate) fn len(&self) -> usize {
+        self.absent.len() + self.patches.len()
+    }
+
+    /// Those of absent words alone.
+    pub(crate) fn without_patches(self) -> ExactBytes {
+        ExactBytes { patches: Vec::new(), are_differences: false, ..self }
+    }
+
+    /// With patches: as they are or, if `given` is what else stands in their places, as differences, whatever takes
+    /// less.
+    pub(crate) fn with_patches(self, exact: &Exact, values: &Codes, given: Option<&Codes>) -> Result<ExactBytes> {
+        let words = exact.write_patches(&values.words, None)?;
+        let differences = given.map(|given| exact.write_patches(&values.words, Some(&given.words))).transpose()?;
+        Ok(match differences.filter(|differences| differences.len() < words.len()) {
+            Some(patches) => ExactBytes { patches, are_differences: true, ..self },
+            None => ExactBytes { patches: words, are_differences: false, ..self },
+        })
+    }
+
+    /// As they stand behind the codes.
+    pub(crate) fn joined(&self) -> Vec<u8> {
+        let flag = |set, flag| if set { flag } else { 0 };
+        let kinds = flag(!self.absent.is_empty(), HAS_ABSENT) | flag(!self.patches.is_empty(), HAS_PATCHES);
+        match kinds | flag(self.are_differences, ARE_DIFFERENCES) {
+            0 => Vec::new(),
+            flags => [&[flags], &self.absent[..], &self.patches].concat(),
+        }
+    }
+}
+
 /// Exact words as they were read.
 pub(crate) struct ExactWords {
     exact: Exact,
@@ -54,59 +96,15 @@ impl Exact {
         self.patches.dedup();
     }
 
-    /// Those that the codes leave out alone.
-    pub(crate) fn without_patches(&self) -> Exact {
-        Exact { absent: self.absent.clone(), patches: Vec::new() }
-    }
-
-    /// The bytes that keep these words of `values`: patches as they are or, if `given` is what else stands in their
-    /// places, as differences, whatever takes less.
-    pub(crate) fn write(&self, values: &Codes, given: Option<&Codes>) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+    /// The bytes that keep these words of `values`, patches as they are.
+    pub(crate) fn write(&self, values: &Codes) -> Result<ExactBytes> {
         let absent = self.absent.as_ref().filter(|absent| absent.contains(&true));
-        let flag = |set, flag| if set { flag } else { 0 };
-        match flag(absent.is_some(), HAS_ABSENT) | flag(!self.patches.is_empty(), HAS_PATCHES) {
-            0 => return Ok(bytes),
-            flags => bytes.push(flags),
-        }
-        if let Some(absent) = absent {
-            let mut writer = Writer::default();
-            mask::code(&mut writer, &values.dims, &mut absent.to_vec());
-            let mask = writer.finish();
-            bytes.extend((mask.len() as u32).to_le_bytes());
-            bytes.extend(mask);
-            with_words!(&values.words, v => {
-                let words: Vec<_> = v.iter().zip(absent.iter()).filter(|(_, absent)| **absent).map(|(&word, _)| word).collect();
-                // Missing values are usually one word: it is stored once.
-                let all_same = words.windows(2).all(|pair| pair[0] == pair[1]);
-                bytes.push(u8::from(all_same));
-                let mut plain = Vec::new();
-                Word::put_le(if all_same { &words[..1] } else { &words }, &mut plain);
-                if all_same {
-                    bytes.extend(plain);
-                } else {
-                    let frame = zstd_frame::compress(&plain, zstd_frame::LEVEL)?;
-                    bytes.extend((frame.len() as u32).to_le_bytes());
-                    bytes.extend(frame);
-                }
-            });
-        }
-        if !self.patches.is_empty() {
-            bytes.extend((self.patches.len() as u64).to_le_bytes());
-            let words = self.write_patches(&values.words, None)?;
-            let differences = given.map(|given| self.write_patches(&values.words, Some(&given.words))).transpose()?;
-            match differences.filter(|differences| differences.len() < words.len()) {
-                Some(differences) => {
-                    bytes[0] |= ARE_DIFFERENCES;
-                    bytes.extend(differences);
-                }
-                None => bytes.extend(words),
-            }
-        }
-        Ok(bytes)
+        let absent = absent.map(|absent| write_absent(absent, values)).transpose()?.unwrap_or_default();
+        let patches = if self.patches.is_empty() { Vec::new() } else { self.write_patches(&values.words, None)? };
+        Ok(ExactBytes { absent, patches, are_differences: false })
     }
 
-    /// Where patches stand, and their words or what these differ by.
+    /// How many patches there are, where they stand, and their words or what these differ by from those given.
     fn write_patches(&self, values: &Words, given: Option<&Words>) -> Result<Vec<u8>> {
         let mut plain = Vec::with_capacity(self.patches.len() * (4 + values.width()));
         let mut next = 0;
@@ -123,10 +121,11 @@ impl Exact {
             }
             Word::put_le(&picked, &mut plain);
         });
-        zstd_frame::compress(&plain, zstd_frame::LEVEL)
+        let frame = zstd_frame::compress(&plain, zstd_frame::LEVEL)?;
+        Ok([&(self.patches.len() as u64).to_le_bytes()[..], &frame].concat())
     }
 
-    /// What [`Exact::write`] wrote of values of `layout` (EB-C05).
+    /// What [`ExactBytes::joined`] gave of values of `layout` (EB-C05).
     pub(crate) fn read(mut bytes: &[u8], layout: &Layout) -> Result<ExactWords> {
         let none = || Words::from_le_bytes(layout.width, Vec::new());
         let mut read = ExactWords { exact: Exact::default(), absent: none(), patches: none(), are_differences: false };
@@ -149,6 +148,31 @@ impl Exact {
             _ => Err(corrupt("bytes behind them")),
         }
     }
+}
+
+/// The mask of absent words, and these.
+fn write_absent(absent: &[bool], values: &Codes) -> Result<Vec<u8>> {
+    let mut writer = Writer::default();
+    mask::code(&mut writer, &values.dims, &mut absent.to_vec());
+    let mask = writer.finish();
+    let mut bytes = (mask.len() as u32).to_le_bytes().to_vec();
+    bytes.extend(mask);
+    with_words!(&values.words, v => {
+        let words: Vec<_> = v.iter().zip(absent).filter(|(_, absent)| **absent).map(|(&word, _)| word).collect();
+        // Missing values are usually one word: it is stored once.
+        let all_same = words.windows(2).all(|pair| pair[0] == pair[1]);
+        bytes.push(u8::from(all_same));
+        let mut plain = Vec::new();
+        Word::put_le(if all_same { &words[..1] } else { &words }, &mut plain);
+        if all_same {
+            bytes.extend(plain);
+        } else {
+            let frame = zstd_frame::compress(&plain, zstd_frame::LEVEL)?;
+            bytes.extend((frame.len() as u32).to_le_bytes());
+            bytes.extend(frame);
+        }
+    });
+    Ok(bytes)
 }
 
 fn read_absent(bytes: &mut &[u8], layout: &Layout) -> Result<(Option<Arc<[bool]>>, Words)> {

@@ -8,7 +8,7 @@ use errbar_format::{DType, Error, Result};
 
 use crate::check::{self, Tolerance};
 use crate::codes::{Scan, Word};
-use crate::exact::{Exact, ExactWords};
+use crate::exact::{Exact, ExactBytes, ExactWords};
 use crate::float::Float;
 use crate::{Codes, Layout, Registry, Transform, Values, with_words};
 
@@ -56,7 +56,7 @@ pub struct Coded {
     payload: Vec<u8>,
     exact: Exact,
     /// What [`Exact::write`] makes of the values.
-    exact_bytes: Vec<u8>,
+    exact_bytes: ExactBytes,
 }
 
 impl Coded {
@@ -79,7 +79,7 @@ impl Coded {
 pub fn code(registry: &Registry, plan: &PipelineRecord, values: &Values, tolerance: Option<&Tolerance>) -> Result<Coded> {
     let Quantized { pipeline, codes, exact } = quantize(registry, plan, values, tolerance.unwrap_or(EXACT), false)?;
     let payload = registry.coder(&plan.coder)?.encode(&codes, &plan.coder.params)?;
-    let exact_bytes = exact.write(&values.bits, None)?;
+    let exact_bytes = exact.write(&values.bits)?;
     Ok(Coded { pipeline, payload, exact, exact_bytes })
 }
 
@@ -180,8 +180,8 @@ pub fn prove(registry: &Registry, coded: Coded, values: &Values, tolerance: Opti
     let tolerance = tolerance.unwrap_or(EXACT);
     let layout = values.bits.layout();
     let differs = || Error::new(errbar_format::Kind::Differs, "decoding a block did not give it back");
-    let unpatched = if exact.patches.is_empty() { exact_bytes } else { exact.without_patches().write(&values.bits, None)? };
-    let read = Exact::read(&unpatched, &layout)?;
+    let mut exact_bytes = exact_bytes.without_patches();
+    let read = Exact::read(&exact_bytes.joined(), &layout)?;
     let mut decoded = Values { dtype: values.dtype, bits: decode_codes(registry, &pipeline, values.dtype, &layout, &payload, &read)? };
     read.put(&mut decoded.bits.words);
     let is_exact = tolerance.is_exact() || !values.dtype.is_float();
@@ -191,12 +191,11 @@ pub fn prove(registry: &Registry, coded: Coded, values: &Values, tolerance: Opti
         exact.add_patches(&compared.violations);
         found = Some(compared.receipt);
     }
-    let mut exact_bytes = unpatched;
     if !exact.patches.is_empty() {
         // What a NaN consists of differs between machines.
         let given = (!is_nan_among(&decoded, &exact.patches)).then_some(&decoded.bits);
-        exact_bytes = exact.write(&values.bits, given)?;
-        Exact::read(&exact_bytes, &layout)?.put(&mut decoded.bits.words);
+        exact_bytes = exact_bytes.with_patches(&exact, &values.bits, given)?;
+        Exact::read(&exact_bytes.joined(), &layout)?.put(&mut decoded.bits.words);
         if !is_exact {
             let compared = check::compare(values, &decoded, tolerance)?;
             if !compared.violations.is_empty() {
@@ -208,6 +207,7 @@ pub fn prove(registry: &Registry, coded: Coded, values: &Values, tolerance: Opti
     if is_exact && decoded != *values {
         return Err(differs());
     }
+    let exact_bytes = exact_bytes.joined();
     payload.extend_from_slice(&exact_bytes);
     let receipt = found.map(|receipt| Receipt { exact: exact.len(), ..receipt });
     Ok(Encoded { pipeline, exact_len: exact_bytes.len() as u64, payload, receipt, decoded })

@@ -9,7 +9,11 @@ use crate::vectors::Vector;
 
 pub fn vectors() -> Vec<Vector> {
     let mut all = vec![
-        Vector::accept("stage-exact-values", exacts(), "NaN payloads, infinities, huge values and -0 beside codes"),
+        Vector::accept(
+            "stage-exact-values",
+            exacts(),
+            "NaN payloads, infinities, huge values and -0 beside codes, and differences to what codes give",
+        ),
         Vector::accept("exact-masks", masks(), "absent words in arrays of no to four dimensions, alike and not, in rows longer than a run"),
     ];
     all.extend(refused());
@@ -22,6 +26,9 @@ fn exacts() -> Archive {
     array.bytes[16..24].copy_from_slice(&0x7FF0_0000_0000_0001u64.to_le_bytes());
     array.bytes[472..480].copy_from_slice(&0xFFF8_DEAD_BEEF_0000u64.to_le_bytes());
     add(&mut b, &array, &plan("uniform", &[("delta", &[])], "zstd", &[3]), Some(&abs(0.01)));
+    // The larger numbers, which are few, are off the limit by a word where rounding puts them there.
+    let coarse = of_values("differences", DType::F16, &[500], |i| if i % 11 == 0 { 0.75 } else { 0.375 } + smooth(i) / 512.0);
+    add(&mut b, &coarse, &plan("uniform", &[], "zstd", &[3]), Some(&abs(3.4e-4)));
     let filled = of_values("fill", DType::F32, &[50], |i| if i % 4 == 1 { MISSING.into() } else { smooth(i) });
     add(&mut b, &filled, &plan("uniform", &[], "zstd", &[3]), Some(&missing(0.01)));
     let nothing_fits = of_values("only-exact", DType::F64, &[5], |_| f64::INFINITY);
@@ -86,7 +93,8 @@ fn refused() -> Vec<Vector> {
     let several = |words: &[u32]| [&[0], &(plain(words).len() as u32).to_le_bytes()[..], &plain(words)].concat();
     let mut list = |name: &str, bytes: Vec<u8>, note: &str| c05(name, &bytes, bytes.len() as u64, note);
     list("no-flags", vec![0], "exact values that are none are left out");
-    list("unknown-flag", vec![4], "two kinds of exact values");
+    list("unknown-flag", vec![8], "three flags");
+    list("differences-of-none", [&[5], &absent(&[], &[1, 0, 0, 0, 0])[1..]].concat(), "differences are of patches");
     list("no-count", patches(0, &[]), "an empty list of patches is left out");
     list("count-too-large", patches(17, &[0; 34]), "no more patches than words");
     list("count-huge", patches(1 << 40, &[0, 0]), "no more patches than words");

@@ -28,7 +28,7 @@ pub fn vectors() -> Vec<Vector> {
         Vector::accept(
             "stage-crans",
             coder("crans"),
-            "codes of one, two and four bytes, small and large, in one, two and four bands, and of signs that others foretell",
+            "codes of one, two and four bytes, small and large, in one, two and four bands and in pieces, and of signs that others foretell",
         ),
         Vector::accept(
             "stage-crans-absent",
@@ -285,6 +285,19 @@ fn residuals(path: &str, dtype: DType, shape: &[u64]) -> Array {
     Array::new(path, dtype, shape, (0..n).flat_map(|i| word(i).to_le_bytes()[..dtype.size()].to_vec()).collect())
 }
 
+fn signs(b: &mut Builder, kind: &str, shape: [u64; 3], pack: &PipelineRecord) {
+    let [_, height, width] = shape;
+    for (other, back) in [("above", width), ("before", width * height), ("left2", 2)] {
+        let mut codes = vec![0u8; shape.iter().product::<u64>() as usize];
+        for i in 0..codes.len() {
+            let random = (i as u32).wrapping_mul(2_654_435_761) >> 20;
+            let sign = i.checked_sub(back as usize).map_or(random % 2, |at| u32::from(codes[at]) % 2);
+            codes[i] = (2 - sign + random / 64 % 2 * 2) as u8;
+        }
+        add(b, &Array::new(&format!("{kind}-{other}"), DType::U8, &shape, codes), pack, None);
+    }
+}
+
 fn coder(name: &str) -> Archive {
     let mut b = Builder::lossy(name);
     let pack = plan("none", &[], name, &[]);
@@ -306,15 +319,10 @@ fn coder(name: &str) -> Archive {
         add(&mut b, &Array::new(path, DType::U8, shape, (0..len).map(code).collect()), &pack, None);
     }
     add(&mut b, &Array::new("ones", DType::U16, &[30, 30], [1, 0].repeat(900)), &pack, None);
-    for (other, back) in [("above", 30), ("before", 30 * 25), ("left2", 2)] {
-        // Codes of one and two, even ones and odd ones, each of the sign of another.
-        let mut codes = vec![0u8; 6 * 25 * 30];
-        for i in 0..codes.len() {
-            let random = (i as u32).wrapping_mul(2_654_435_761) >> 20;
-            let sign = i.checked_sub(back).map_or(random % 2, |at| u32::from(codes[at]) % 2);
-            codes[i] = (2 - sign + random / 64 % 2 * 2) as u8;
-        }
-        add(&mut b, &Array::new(&format!("signs-{other}"), DType::U8, &[6, 25, 30], codes), &pack, None);
+    add(&mut b, &residuals("pieces-67", DType::U16, &[5, 67]), &pack, None);
+    // Codes of one and two, even ones and odd ones, each of the sign of another: in bands and in pieces of rows.
+    for (kind, shape) in [("pieces-signs", [3, 5, 301]), ("signs", [6, 25, 30])] {
+        signs(&mut b, kind, shape, &pack);
     }
     let linear = plan("uniform", &[("linear", &[])], name, &[]);
     add(&mut b, &fields("uniform-linear", DType::F32, &[4, 30, 33]), &linear, Some(&abs(0.1)));
@@ -355,6 +363,8 @@ fn coder_absent(coder: &str) -> Archive {
     add_straight(&mut b, &array("a-straight"), coder, &abs(0.5));
     add(&mut b, &array("linear"), &plan("uniform", &[("linear", &[])], coder, &[]), Some(&abs(0.1)));
     add(&mut b, &array("lorenzo"), &plan("uniform", &[("lorenzo", &[2])], coder, &[]), Some(&abs(0.1)));
+    let pieces = of_values("pieces", DType::F32, &[2, 3, 411], holed);
+    add(&mut b, &pieces, &plan("uniform", &[("linear", &[])], coder, &[]), Some(&abs(0.1)));
     let both = plan("uniform", &[("rotate", &[]), ("linear", &[])], coder, &[]);
     add(&mut b, &array("rotate-linear"), &both, Some(&abs(0.1)));
     let mixed = plan("uniform", &[("linear", &[]), ("lorenzo", &[1])], coder, &[]);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use super::signs::{SIGNS, Signs};
+use super::signs::{Signs, sign_of_token};
 use super::tables::BINS;
 use super::token::{LINEAR, MAGNITUDES, MOST, OCTAVE};
 use crate::polyphase::{DIMS, Extents, Grid, Offset, Rows, SLACK, classes, neighbour, rows};
@@ -288,7 +288,7 @@ impl Context {
             Signs::Left2 => (3, 1),
         };
         std::array::from_fn(|token| {
-            let (magnitude, sign) = (u32::from(MAGNITUDES[token]), u32::from(SIGNS[token]));
+            let (magnitude, sign) = (u32::from(MAGNITUDES[token]), u32::from(sign_of_token(token as u8)));
             let adds = |weight: u32, of_sign: u32| u64::from(weight * magnitude + ((of_sign * sign) << SUM_BITS));
             adds(self.left2, of_left2) << 32 | adds(self.left, of_left)
         })
@@ -450,11 +450,15 @@ impl Bands {
         Bands { count: 1, slices: n[2], axis: 2, in_pieces: false, n }
     }
 
-    /// Where the pieces of a row of so many words are; the last has what is left. All of it, if rows are not
-    /// cut.
+    /// Words that each piece of a row has; the last has what is left, too.
+    pub(super) fn piece(&self) -> usize {
+        self.n[DIMS - 1] / PIECES
+    }
+
+    /// Where the pieces of a row are; one, if rows are not cut.
     pub(super) fn pieces(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (width, count) = (self.n[DIMS - 1], if self.in_pieces { PIECES } else { 1 });
-        let piece = width / count;
+        let width = self.n[DIMS - 1];
+        let (count, piece) = if self.in_pieces { (PIECES, self.piece()) } else { (1, width) };
         (0..count).map(move |i| i * piece..if i + 1 == count { width } else { (i + 1) * piece })
     }
 

@@ -156,8 +156,7 @@ impl Class {
                 absent: absent.filter(|_| some_absent).map_or(&[], |absent| &absent[row.first + from..]),
             };
             if self.bands.in_pieces && n_coded > 0 {
-                let piece = width / PIECES;
-                let all = PIECES * piece;
+                let (piece, all) = (self.bands.piece(), PIECES * self.bands.piece());
                 let after = tokens.wave([0, 1, 2, 3].map(|i| strand(&rows[0], i * piece, i)), &mut self.work, piece, [0; PIECES]);
                 (0..PIECES).for_each(|i| self.take(i, i * piece..(i + 1) * piece));
                 tokens.wave([strand(&rows[0], all, PIECES - 1)], &mut self.work, width - all, [after[PIECES - 1]]);

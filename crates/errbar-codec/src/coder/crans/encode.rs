@@ -287,7 +287,7 @@ impl Work for Coding<'_> {
                 let component = components.of_row(wave);
                 if bands.in_pieces {
                     let at = first_word(bands.n, wave);
-                    let (piece, all) = (width / PIECES, width - width % PIECES);
+                    let (piece, all) = (bands.piece(), PIECES * bands.piece());
                     encoder.wave([strand(PIECES - 1, at + all)], component, width - all);
                     encoder.wave([0, 1, 2, 3].map(|i| strand(i, at + i * piece)), component, piece);
                     continue;

@@ -80,7 +80,7 @@ impl<'a> RawReader<'a> {
             let n = RAW_BITS[usize::from(token)];
             let raw = (ahead(self.bytes, at / 8) >> (at % 8)) as u32 & ((1 << n) - 1);
             at += usize::from(n);
-            *word = LEAST_WORDS[usize::from(token)].wrapping_add(raw << 1);
+            *word = (LEAST_WORDS[usize::from(token)] as u32).wrapping_add(raw << 1);
         }
         self.at = at;
     }

@@ -9,7 +9,7 @@ use std::iter::once;
 use super::context::{ABOVE, PLANE, Template};
 use super::symbols::Symbols;
 use super::tables::{Clusters, Counts};
-use super::token::{DIRECT, TOKENS};
+use super::token::DIRECT;
 use crate::components::Components;
 use crate::polyphase::Grid;
 
@@ -85,17 +85,6 @@ pub(super) const fn sign_of_token(token: u8) -> u8 {
     // Large words have the parity that their tokens do not have.
     if token == 0 { 0 } else { 1 + ((token ^ (token as u32 >= DIRECT) as u8) & 1) }
 }
-
-/// The sign of the words of every token.
-pub(super) const SIGNS: [u8; 1 << 8] = {
-    let mut signs = [0; 1 << 8];
-    let mut token = 0;
-    while token < TOKENS {
-        signs[token] = sign_of_token(token as u8);
-        token += 1;
-    }
-    signs
-};
 
 /// The token of the words that have the other sign.
 #[inline(always)]
@@ -176,9 +165,9 @@ mod tests {
         for magnitude in [1u32, 2, 7, 8, 9, 100, 12_345, 1 << 30] {
             let (plus, minus) = (split(2 * magnitude).0, split(2 * magnitude - 1).0);
             assert_eq!((mirrored(plus), mirrored(minus)), (minus, plus), "{magnitude}");
-            assert_eq!((SIGNS[usize::from(plus)], SIGNS[usize::from(minus)]), (1, 2), "{magnitude}");
+            assert_eq!((sign_of_token(plus), sign_of_token(minus)), (1, 2), "{magnitude}");
         }
-        assert_eq!((mirrored(0), SIGNS[0]), (0, 0));
+        assert_eq!((mirrored(0), sign_of_token(0)), (0, 0));
         assert!((0..1 << 20).all(|word| sign_of_token(split(word).0) == sign(word)));
     }
 

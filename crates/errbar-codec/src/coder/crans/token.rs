@@ -47,14 +47,15 @@ pub(super) const RAW_BITS: [u8; 1 << 8] = {
     bits
 };
 
-/// The word of every token, its raw bits being 0; two for each unit of these are added to it.
-pub(super) const LEAST_WORDS: [u32; 1 << 8] = {
+/// The word of every token, its raw bits being 0; two for each unit of these are added to it. The last tokens have
+/// words of 33 bits, which no code has.
+pub(super) const LEAST_WORDS: [u64; 1 << 8] = {
     let mut words = [0; 1 << 8];
     let mut token = 0;
     while token < TOKENS {
-        words[token] = match (token as u32).checked_sub(DIRECT) {
-            None => token as u32,
-            Some(rest) => ((4 | (rest >> 1 & 3)) << (rest / 8 + 1)).wrapping_mul(2).wrapping_sub(rest & 1),
+        words[token] = match (token as u64).checked_sub(DIRECT as u64) {
+            None => token as u64,
+            Some(rest) => ((4 | (rest >> 1 & 3)) << (rest / 8 + 1)) * 2 - (rest & 1),
         };
         token += 1;
     }
@@ -88,7 +89,7 @@ pub(super) const MAGNITUDES: [u16; 1 << 8] = {
     let mut magnitudes = [0; 1 << 8];
     let mut token = 0;
     while token < TOKENS {
-        magnitudes[token] = magnitude(LEAST_WORDS[token] as u64);
+        magnitudes[token] = magnitude(LEAST_WORDS[token]);
         token += 1;
     }
     magnitudes
@@ -136,7 +137,7 @@ mod tests {
                 usize::from(token) < TOKENS && u32::from(RAW_BITS[usize::from(token)]) == n && (n == 32 || u64::from(raw) < 1 << n),
                 "{word}"
             );
-            assert_eq!(LEAST_WORDS[usize::from(token)].wrapping_add(raw.wrapping_mul(2)), word);
+            assert_eq!(LEAST_WORDS[usize::from(token)] + 2 * u64::from(raw), u64::from(word));
             assert_eq!(MAGNITUDES[usize::from(token)], magnitude(word.into()), "{word}");
         }
     }
