@@ -311,7 +311,7 @@ pub struct Bench {
     /// Allow a loss: abs=, rel=, pw_rel=, digits=, psnr=, sqnr=, rmse= or ratio=, joined by commas.
     #[arg(short, long, value_name = "BOUND")]
     pub bound: Option<String>,
-    /// Runs, of which the fastest counts.
+    /// Least number of runs, of which the fastest counts.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..))]
     pub runs: u32,
     /// The .npy files.
