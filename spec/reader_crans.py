@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from itertools import repeat
 from typing import Any
@@ -29,6 +30,7 @@ OWN: list[list[Offset]] = [
     [(-1, 0, 0, 0)],
 ]
 TREND = 12
+RUN = 16
 COARSE = (0, 2, 4, 6, 7, 8, 9, 10, 11, 12)
 ABSENT = -1
 
@@ -195,6 +197,45 @@ class Bands:
             self.pieces[3] = np.arange(3 * length, n[3])
         self.slices = -(-n[self.axis] // self.count)
         self.inner, self.outer = math.prod(n[self.axis + 1 : 3]), math.prod(n[: self.axis])
+
+
+def runs_of(n: Extents) -> list[tuple[int, int]]:
+    """Where the runs of a row of a class begin and end."""
+    pieces = Bands(n).pieces
+    ends = [(0, n[3])] if pieces is None else [(int(piece[0]), int(piece.max()) + 1) for piece in pieces]
+    return [(x, min(x + RUN, end)) for first, end in ends for x in range(first, end, RUN)]
+
+
+def read_zeros(data: bytes, found: list[Class], absent: np.ndarray | None) -> np.ndarray:
+    """Which words are in runs of zeros or absent."""
+    bits, contexts = Bits(data), models(128)
+    parts: list[np.ndarray] = []
+    at = 0
+    for k in found:
+        (outer, planes, rows, width), size = k.n, math.prod(k.n)
+        gone = np.zeros(k.n, bool) if absent is None else absent[at : at + size].reshape(k.n)
+        zero = np.zeros(k.n, bool)
+        before = parts[-1] if parts and k.level and k.c != classes(k.level)[1] else np.zeros((0, 0, 0, 0), bool)
+        for o, p, q in np.ndindex(outer, planes, rows):
+            in_before = o < before.shape[0] and p < before.shape[1] and q < before.shape[2]
+            for x, y in runs_of(k.n):
+                if gone[o, p, q, x:y].all():
+                    zero[o, p, q, x:y] = True
+                    continue
+                around = (
+                    x > 0 and zero[o, p, q, x - 1],
+                    q > 0 and zero[o, p, q - 1, x],
+                    q > 0 and y < width and zero[o, p, q - 1, y],
+                    q > 0 and x > 0 and zero[o, p, q - 1, x - 1],
+                    p > 0 and zero[o, p - 1, q, x],
+                    o > 0 and zero[o - 1, p, q, x],
+                    in_before and x < before.shape[3] and before[o, p, q, x],
+                )
+                zero[o, p, q, x:y] = bits.bit(contexts[sum(bool(is_zero) << i for i, is_zero in enumerate(around))])
+        parts.append(zero)
+        at += size
+    marks = np.concatenate([part.reshape(-1) for part in parts])
+    return marks if absent is None else marks | absent
 
 
 class Words:
@@ -417,6 +458,12 @@ class Crans:
         axis, count = components_of(n) if not layout.levels else (0, 1)
         apart = count > 1 and bits.raw(1)
         tables = read_tables(bits, signs, count if apart else 1)
+        if bits.raw(1):
+            zeros_end = 4 + int.from_bytes(rest[:4], "little")
+            if len(rest) < zeros_end:
+                raise bad("too short")
+            layout = dataclasses.replace(layout, absent=read_zeros(rest[4:zeros_end], found, layout.absent))
+            rest = rest[zeros_end:]
         end = 4 + 2 * int.from_bytes(rest[:4], "little")
         if len(rest) < max(end, 4):
             raise bad("too short")

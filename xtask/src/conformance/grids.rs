@@ -298,6 +298,14 @@ fn signs(b: &mut Builder, kind: &str, shape: [u64; 3], pack: &PipelineRecord) {
     }
 }
 
+/// Codes that are zero but in blots.
+fn blots(path: &str, shape: &[u64]) -> Array {
+    let n = shape.iter().product::<u64>();
+    let is_in_blot = |i: u64| i / 700 % 5 == 1 && i / 36 % 3 > 0;
+    let code = |i: u64| if is_in_blot(i) { (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8 % 3 } else { 0 };
+    Array::new(path, DType::U8, shape, (0..n).map(code).collect())
+}
+
 fn coder(name: &str) -> Archive {
     let mut b = Builder::lossy(name);
     let pack = plan("none", &[], name, &[]);
@@ -330,6 +338,10 @@ fn coder(name: &str) -> Archive {
         add(&mut b, &residuals("wide", DType::U64, &[5, 60]), &pack, None);
         let levels = plan("interp", &[], name, &[]);
         add(&mut b, &fields("with-levels", DType::F32, &[9, 33, 35]), &levels, Some(&abs(0.1)));
+    }
+    // Blots among zeros: in bands, and in pieces of rows.
+    for (path, shape) in [("zeros", &[3, 5, 30, 37][..]), ("zeros-pieces", &[4, 9, 171])] {
+        add(&mut b, &blots(path, shape), &pack, None);
     }
     b.finish()
 }
@@ -369,6 +381,13 @@ fn coder_absent(coder: &str) -> Archive {
     add(&mut b, &array("rotate-linear"), &both, Some(&abs(0.1)));
     let mixed = plan("uniform", &[("linear", &[]), ("lorenzo", &[1])], coder, &[]);
     add(&mut b, &array("z-linear-lorenzo"), &mixed, Some(&abs(0.1)));
+    let islands = |i: u64| match (i % 83, i / 2000 % 4) {
+        (..9, _) => f64::NAN,
+        (30..60, 1) => noise(i),
+        _ => 0.0,
+    };
+    let zeros = of_values("zeros", DType::F32, &[3, 31, 83], islands);
+    add(&mut b, &zeros, &plan("interp", &[], coder, &[]), Some(&abs(0.01)));
     b.finish()
 }
 

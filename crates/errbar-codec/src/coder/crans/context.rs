@@ -245,15 +245,21 @@ impl Context {
         }
     }
 
+    /// All that must be done at a row whose sums nobody asks for.
+    #[inline(always)]
+    pub(super) fn pass(&mut self, own: &Grid<u16>, place: &Place) {
+        if let Some(rows) = place.begins.clone() {
+            self.begin(own, place.row, rows, place.first_slice);
+        }
+    }
+
     /// The sums of a row without the words to the left, in 256ths, and what is behind the row, which
     /// means nothing. `own` has the magnitudes of the class, zero where they are not known yet. Rows of a
     /// band must be asked for in their order.
     #[inline(always)]
     pub(super) fn row(&mut self, own: &Grid<u16>, trend: &Trend, place: &Place, sums: &mut [[u32; SLACK]]) {
         let (row, first_slice) = (place.row, place.first_slice);
-        if let Some(rows) = place.begins.clone() {
-            self.begin(own, row, rows, first_slice);
-        }
+        self.pass(own, place);
         let Near { above, above_step, beside, beside_steps, trend: of_trend, leaves } = self.near;
         let is_known = u32::from(!(leaves && first_slice));
         let (above, beside) = (above * is_known, beside * is_known);

@@ -9,6 +9,7 @@ use super::raw::RawReader;
 use super::signs::{Signs, sign_of_token};
 use super::tables::Tables;
 use super::token::magnitudes_of_tokens;
+use super::zeros::{self, RUN};
 use super::{Activity, Geometry, Step, code_weights, corrupt, first_word, rans, steps, too_short};
 use crate::binary::{Binary, Bit, Reader};
 use crate::bytes::{take, take_length};
@@ -48,6 +49,14 @@ impl simd::Work for Decoding<'_> {
         let components = Components::new(n, levels);
         let is_apart = components.count > 1 && header.raw(0, 1) == 1;
         let tables = Tables::read(&mut header, signs.kinds() * if is_apart { components.count } else { 1 })?;
+        let mut marks = None;
+        if header.raw(0, 1) == 1 {
+            let length = take_length(&mut bytes).ok_or_else(too_short)?;
+            let told = take(&mut bytes, length).ok_or_else(too_short)?;
+            marks = Some(zeros::told(told, &steps, absent));
+        }
+        // What is in runs of zeros is as good as absent.
+        let absent = marks.as_deref().or(absent);
         let length = take_length(&mut bytes).ok_or_else(too_short)?.checked_mul(2).ok_or_else(|| corrupt("too many words"))?;
         let mut decoder = rans::Decoder::new(&tables, signs, take(&mut bytes, length).ok_or_else(too_short)?, 4 * n[DIMS - 1])?;
         let mut raw = RawReader::new(bytes);
@@ -134,11 +143,16 @@ impl Class {
             let (mut rows, mut n_coded, mut some_absent) = ([Row::default(); rans::STATES], 0, false);
             for (band, lane) in lanes.iter_mut().enumerate() {
                 let Some(place) = self.bands.place(band, wave) else { continue };
-                self.context.row(&self.own, &lane.trend, &place, &mut lane.sums);
                 let at = place.row;
                 let row = Row { band, at, first: first_word(self.n, at) };
                 let absent = absent.map(|absent| &absent[row.first..][..width]);
-                if absent.is_some_and(|absent| !absent.contains(&false)) {
+                let is_empty = absent.is_some_and(|absent| !absent.contains(&false));
+                if is_empty && self.active.is_none() {
+                    self.context.pass(&self.own, &place);
+                    continue;
+                }
+                self.context.row(&self.own, &lane.trend, &place, &mut lane.sums);
+                if is_empty {
                     self.empty_row(at, &lane.sums);
                 } else {
                     some_absent |= absent.is_some_and(|absent| absent.contains(&true));
@@ -285,14 +299,29 @@ impl Tokens<'_> {
         let places = strands.map(|strand| strand.state % rans::STATES);
         let mut states = places.map(|place| all_states[place]);
         let mut source = self.decoder.source(self.component);
-        for (x, (sums, tokens)) in work.sums[..n].iter_mut().zip(&mut work.tokens).enumerate() {
-            for lane in 0..LANES {
-                let sum = sums[lane] + left[lane] as u32;
-                let context = (sum % (1 << SUM_BITS)) >> 8;
-                let is_gone = ABSENT && gone[lane][x];
-                let token = if is_gone { 0 } else { source.token(&mut states[lane], context, sum >> SUM_BITS) };
-                (sums[lane], tokens[lane]) = (sum, token);
-                left[lane] = (left[lane] >> 32) + self.of_tokens[usize::from(token)];
+        let length = if ABSENT { RUN } else { n.max(1) };
+        let runs = work.sums[..n].chunks_mut(length).zip(work.tokens[..n].chunks_mut(length));
+        for (run, (sums, tokens)) in runs.enumerate() {
+            let gone = gone.map(|gone| if ABSENT { &gone[run * length..][..sums.len()] } else { &[] });
+            if ABSENT && gone.iter().all(|gone| !gone.contains(&false)) {
+                tokens.fill([0; rans::STATES]);
+                for sums in sums.iter_mut().take(2) {
+                    for lane in 0..LANES {
+                        sums[lane] += left[lane] as u32;
+                        left[lane] >>= 32;
+                    }
+                }
+                continue;
+            }
+            for (x, (sums, tokens)) in sums.iter_mut().zip(tokens).enumerate() {
+                for lane in 0..LANES {
+                    let sum = sums[lane] + left[lane] as u32;
+                    let context = (sum % (1 << SUM_BITS)) >> 8;
+                    let is_gone = ABSENT && gone[lane][x];
+                    let token = if is_gone { 0 } else { source.token(&mut states[lane], context, sum >> SUM_BITS) };
+                    (sums[lane], tokens[lane]) = (sum, token);
+                    left[lane] = (left[lane] >> 32) + self.of_tokens[usize::from(token)];
+                }
             }
         }
         places.into_iter().zip(states).for_each(|(place, state)| all_states[place] = state);

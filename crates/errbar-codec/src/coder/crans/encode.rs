@@ -10,6 +10,7 @@ use super::signs::{self, Signs};
 use super::symbols::{NONE, Symbols};
 use super::tables::{Clusters, Counts, Tables};
 use super::token;
+use super::zeros;
 use super::{Activity, Geometry, Step, code_weights, first_word, fit, steps};
 use crate::binary::{Binary, Bit, Writer};
 use crate::codes::Word;
@@ -27,6 +28,8 @@ pub(super) struct Model {
     raw: RawWriter,
     /// Whether what words take is all that is asked for.
     is_estimate: bool,
+    /// Which runs are zero, if they are left out.
+    zeros: Option<Vec<u8>>,
     /// With the weights in it.
     header: Writer,
 }
@@ -60,6 +63,7 @@ impl Work for Modelling<'_> {
             components: Components::new(n, levels),
             raw: RawWriter::default(),
             is_estimate: self.is_estimate,
+            zeros: None,
             header: Writer::default(),
         };
         let mut weight_models = [Bit::default(); 256];
@@ -67,18 +71,22 @@ impl Work for Modelling<'_> {
         let mut first = 0;
         model.symbols.tokens = tokens(self.words, absent);
         model.symbols.bins = vec![0; self.words.len()];
-        for step in steps(n, levels) {
+        let steps = steps(n, levels);
+        for step in &steps {
             let here = first..first + step.n.iter().product::<usize>();
             let words = &self.words[here.clone()];
             let absent = absent.map(|absent| &absent[here.clone()]);
             first = here.end;
-            let Class { own, active, bands, template } = model.class(&step, words, here, absent, &around, &mut weight_models);
+            let Class { own, active, bands, template } = model.class(step, words, here, absent, &around, &mut weight_models);
             if !self.is_estimate {
-                model.symbols.around.extend(signs_around(&step, &template, &bands, own.beside(step.n), words, absent));
+                model.symbols.around.extend(signs_around(step, &template, &bands, own.beside(step.n), words, absent));
                 model.raw_bits(&bands, words, absent);
                 model.bands.push(bands);
             }
-            around.finish(&step, active);
+            around.finish(step, active);
+        }
+        if !self.is_estimate {
+            model.zeros = zeros::leave_out(&mut model.symbols, &steps, absent);
         }
         model
     }
@@ -232,9 +240,14 @@ impl Model {
             self.header.raw(clusters.are_apart(signs.kinds()).into(), 1);
         }
         let tables = Tables::write(&clusters, &mut self.header);
+        self.header.raw(self.zeros.is_some().into(), 1);
         let header = std::mem::take(&mut self.header).finish();
         let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
         bytes.extend(header);
+        if let Some(zeros) = self.zeros.take() {
+            bytes.extend((zeros.len() as u32).to_le_bytes());
+            bytes.extend(zeros);
+        }
         if self.symbols.is_empty() {
             return bytes;
         }

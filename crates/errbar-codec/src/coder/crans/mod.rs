@@ -10,6 +10,7 @@ mod signs;
 mod symbols;
 mod tables;
 mod token;
+mod zeros;
 
 use errbar_format::{Error, Result};
 
@@ -214,5 +215,20 @@ impl Coder for Crans {
             _ => Words::U32(words),
         };
         Ok(layout.codes(words))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// That of `spec/stages/crans.md`.
+    #[test]
+    fn the_example_is_what_is_written() {
+        let codes = Codes::plain(vec![4], Words::U8(vec![1, 0, 2, 40]));
+        let bytes = Crans.encode(&codes, &[]).expect("small codes");
+        let header = [0xff, 0xbd, 0xf9, 0x93, 0xdf, 0xc4, 0xdd, 0xd0, 0x79, 0xf5];
+        let words = [3, 1, 0, 0x84, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0];
+        assert_eq!(bytes, [&[10, 0, 0, 0][..], &header, &[8, 0, 0, 0], &words, &[0]].concat());
     }
 }
