@@ -27,10 +27,6 @@ pub use self::precedent::Precedent;
 use self::rank::{BYTE_RUNS, Ranking, SAMPLE_WORDS};
 use crate::policy::Mode;
 
-/// Words that take fewer than so many times the bits of their multiples may come cheaper as they
-/// are: a limit near their own spacing leaves many of them to be kept exactly.
-const NEARLY_LOSSLESS: f64 = 1.4;
-
 /// Proposes pipelines for a block. Pure: the same values give the same proposals on every machine.
 pub trait Planner: Send + Sync {
     /// Families of candidates, the preferred ones first where they cost the same. The smallest on a
@@ -156,7 +152,7 @@ fn fast_plans(values: &Values, limit: f64) -> Option<Vec<PipelineRecord>> {
     let bitpack = || stage("bitpack", vec![]);
     let lorenzo = |axes| stage("lorenzo", vec![axes]);
     let mut plans = vec![pipeline("uniform", &[&lorenzo(outlook.axes)], bitpack())];
-    if outlook.lossless < NEARLY_LOSSLESS * outlook.lossy + 2.0 {
+    if outlook.is_nearly(outlook.lossless) {
         plans.push(pipeline("order", &[&lorenzo(outlook.lossless_axes)], bitpack()));
         plans.push(pipeline(NONE, &[&stage("shuffle", vec![])], stage("zstd", coder::Zstd::params(bytes::zstd_level(Mode::Fast)))));
     }

@@ -301,7 +301,7 @@ fn signs(b: &mut Builder, kind: &str, shape: [u64; 3], pack: &PipelineRecord) {
 /// Codes that are zero but in blots.
 fn blots(path: &str, shape: &[u64]) -> Array {
     let n = shape.iter().product::<u64>();
-    let is_in_blot = |i: u64| i / 700 % 5 == 1 && i / 36 % 3 > 0;
+    let is_in_blot = |i: u64| i / 700 % 5 == 1 && i / 36 % 3 >= 1;
     let code = |i: u64| if is_in_blot(i) { (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8 % 3 } else { 0 };
     Array::new(path, DType::U8, shape, (0..n).map(code).collect())
 }

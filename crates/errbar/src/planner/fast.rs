@@ -28,6 +28,18 @@ pub(super) struct Outlook {
     pub(super) lossless_axes: u8,
 }
 
+/// Words that take fewer than so many times the bits of their multiples, and so many more, may come cheaper as they
+/// are: a limit near their own spacing leaves many of them to be kept exactly, and what residuals take is rough.
+const NEARLY: f64 = 1.4;
+const MORE: f64 = 2.0;
+
+impl Outlook {
+    /// Whether words of so many bits are worth a trial as they are.
+    pub(super) fn is_nearly(&self, bits: f64) -> bool {
+        bits < NEARLY * self.lossy + MORE
+    }
+}
+
 /// Looks at a block of floats of one dimension or more, under an absolute `limit`.
 pub(super) fn outlook(values: &Values, limit: f64) -> Option<Outlook> {
     let float = Float::of(values.dtype).ok()?;

@@ -8,7 +8,7 @@ use errbar_format::dtype::Class;
 use errbar_format::record::{PipelineRecord, StageRecord};
 
 use super::bytes::{lzma, zstd_level};
-use super::{edges, natural, pco_level, quick, repeats};
+use super::{edges, fast, natural, pco_level, quick, repeats, sample};
 use crate::policy::Mode;
 
 /// Families of pipelines to choose from.
@@ -17,7 +17,6 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         return quick::families(values, tolerance);
     }
     let dims = &values.bits.dims;
-    let has_components = edges::has_components(dims);
     let zstd = || stage("zstd", coder::Zstd::params(zstd_level(mode)));
     // What finds words that are there again, however far away.
     let far = |width| if mode == Mode::Small { lzma(width) } else { zstd() };
@@ -28,32 +27,14 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
     let none = stage(NONE, vec![]);
     let shuffle = stage("shuffle", vec![]);
     let mut plain = vec![plan(&none, &[], pco(natural(values.dtype)))];
-    let (linear, rotate) = (stage("linear", vec![]), stage("rotate", vec![]));
-    let with = |quantizer: &StageRecord, predictor: &StageRecord, coder: &str| {
-        let mut plans = vec![plan(quantizer, &[predictor], stage(coder, vec![]))];
-        if has_components {
-            plans.push(plan(quantizer, &[&rotate, predictor], stage(coder, vec![])));
-        }
-        plans
-    };
-    let edges = edges::transforms(values);
-    let predicted = |quantizer: &StageRecord| {
-        let mut plans = with(quantizer, &linear, "crans");
-        if let Some(edges) = edges.as_ref().filter(|_| quantizer.name != "order" || width <= edges::WIDTH) {
-            plans.push(plan(quantizer, &edges.iter().collect::<Vec<_>>(), stage("crans", vec![])));
-        }
-        plans
-    };
+    let predictors = Predictors::of(values);
+    let predicted = |quantizer: &StageRecord| predictors.of_codes(quantizer, (quantizer.name == "order").then_some(width));
     let mut families = Vec::new();
     if width <= 4 {
         families.push(predicted(&order));
     }
     if let Ok(float) = Float::of(values.dtype) {
-        let whole = stage("order", quantizer::Order::whole(values.dtype));
-        let flinear = stage("flinear", transform::FloatLinear::wanted(float));
-        // Only the one that learns takes codes of 64 bits.
-        let coder = if values.dtype.word() == 8 { "carith" } else { "crans" };
-        families.push(with(&whole, &flinear, coder));
+        families.push(predictors.of_floats(values.dtype, float));
     }
     if let Some(lattice) = quantizer::Lattice::wanted(values, tolerance) {
         let lattice = stage("lattice", lattice);
@@ -94,6 +75,67 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
         plan(&none, &[&stage("bitshuffle", vec![])], zstd()),
     ]);
     families
+}
+
+/// Families of what comes back exactly that may take less than all that a bound allows: few different numbers, and
+/// numbers that repeat others.
+pub(super) fn rivals(values: &Values, tolerance: &Tolerance) -> Vec<Vec<PipelineRecord>> {
+    let limit = tolerance.limit.absolute().unwrap_or(0.0);
+    let is_near =
+        fast::outlook(values, limit).is_none_or(|outlook| outlook.is_nearly(repeats::least_bits(&sample::cut(values, repeats::LOOKS, 4))));
+    if !is_near {
+        return Vec::new();
+    }
+    let predictors = Predictors::of(values);
+    let mut families = Vec::new();
+    if let Some((palette, _)) = quantizer::Palette::wanted(values, tolerance) {
+        families.push(predictors.of_codes(&stage("palette", palette), None));
+    }
+    if let Ok(float) = Float::of(values.dtype)
+        && repeats::are_worth_telling(values, tolerance)
+    {
+        let plain = families.concat().into_iter().chain(predictors.of_floats(values.dtype, float));
+        families.push(plain.filter_map(|plan| telling_repeats(&plan)).collect());
+    }
+    families
+}
+
+/// Ways to predict codes.
+struct Predictors {
+    has_components: bool,
+    edges: Option<Vec<StageRecord>>,
+}
+
+impl Predictors {
+    fn of(values: &Values) -> Predictors {
+        Predictors { has_components: edges::has_components(&values.bits.dims), edges: edges::transforms(values) }
+    }
+
+    /// Plans with a predictor, of components by themselves, too.
+    fn with(&self, quantizer: &StageRecord, predictor: &StageRecord, coder: &str) -> Vec<PipelineRecord> {
+        let mut plans = vec![plan(quantizer, &[predictor], stage(coder, vec![]))];
+        if self.has_components {
+            plans.push(plan(quantizer, &[&stage("rotate", vec![]), predictor], stage(coder, vec![])));
+        }
+        plans
+    }
+
+    /// Plans for floats as they are.
+    fn of_floats(&self, dtype: DType, float: Float) -> Vec<PipelineRecord> {
+        let whole = stage("order", quantizer::Order::whole(dtype));
+        let flinear = stage("flinear", transform::FloatLinear::wanted(float));
+        // Only the one that learns takes codes of 64 bits.
+        self.with(&whole, &flinear, if dtype.word() == 8 { "carith" } else { "crans" })
+    }
+
+    /// Plans for codes of so many bytes, if that matters.
+    fn of_codes(&self, quantizer: &StageRecord, width: Option<usize>) -> Vec<PipelineRecord> {
+        let mut plans = self.with(quantizer, &stage("linear", vec![]), "crans");
+        if let Some(edges) = self.edges.as_ref().filter(|_| width.is_none_or(|width| width <= edges::WIDTH)) {
+            plans.push(plan(quantizer, &edges.iter().collect::<Vec<_>>(), stage("crans", vec![])));
+        }
+        plans
+    }
 }
 
 /// The same plan, which tells before it predicts what needs no prediction.

@@ -6,7 +6,7 @@ use errbar_codec::{DType, Tolerance, Values, coder, quantizer};
 use errbar_format::record::PipelineRecord;
 
 use super::rank::SAMPLE_WORDS;
-use super::{halving, natural, pipeline, sample};
+use super::{halving, lossless, natural, pipeline, sample};
 use crate::policy::Mode;
 
 /// A last dimension up to this may be components of one thing: it is tried as the first, whole.
@@ -123,6 +123,7 @@ pub(super) fn families(values: &Values, tolerance: &Tolerance, mode: Mode) -> Ve
             .map(|axes| PipelineRecord { quantizer: order.clone(), ..pipeline(NONE, &[&lorenzo(axes)], pco(DType::unsigned(width))) }),
     );
     families.push(exact);
+    families.extend(lossless::rivals(values, tolerance));
     families.push(vec![pipeline(NONE, &[&stage("shuffle", vec![])], stage("zstd", coder::Zstd::params(9)))]);
     families.retain(|family| !family.is_empty());
     families
@@ -133,6 +134,19 @@ mod tests {
     use errbar_codec::{Limit, Registry, pipeline};
 
     use super::*;
+
+    #[test]
+    fn few_numbers_are_candidates_where_a_bound_leaves_more() {
+        // Numbers far from any lattice, as packed ones are that were computed with since.
+        let level = |i: u32| (1.0 + (i / 9 % 40 + i % 7) as f32 * 0.1).exp();
+        let bytes: Vec<u8> = (0..100 * 300).flat_map(|i| level(i).to_le_bytes()).collect();
+        let values = Values::from_bytes(DType::F32, false, &[100, 300], bytes).expect("30,000 floats");
+        let has_palette = |limit: f64| {
+            let tolerance = Tolerance { limit: Limit::Abs(limit), ..Tolerance::exact(Vec::new()) };
+            families(&values, &tolerance, Mode::Balanced).iter().flatten().any(|plan| plan.quantizer.name == "palette")
+        };
+        assert!(has_palette(1e-4) && !has_palette(100.0));
+    }
 
     #[test]
     fn exact_candidates_are_judged_by_parts_that_do_with_narrower_codes() {

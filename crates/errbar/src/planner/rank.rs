@@ -148,7 +148,8 @@ impl Ranking {
             (_, true) => self.winners().max(self.within(RARE_NEAR)).min(MOST_WHOLE),
             _ => self.near(n_words).min(MOST_WHOLE),
         };
-        let some_repeat = candidates.iter().any(|plan| repeats::tells(plan));
+        let may_repeat = |&first: &usize| repeats::tells(candidates[first]) || repeats::twin(candidates, first).is_some();
+        let some_repeat = self.order.first().is_some_and(may_repeat);
         let near = if some_repeat { self.with_twin(candidates, near, mode) } else { near };
         if near < 2 || !(mode == Mode::Small || some_repeat || is_rare) {
             return;

@@ -11,7 +11,7 @@ use super::sample;
 /// The stage that tells what repeats.
 pub(super) const REPEAT: &str = "repeat";
 /// Words looked at.
-const LOOKS: usize = 8192;
+pub(super) const LOOKS: usize = 8192;
 /// Counters, of which words that differ may share one: then they only seem to repeat.
 const COUNTERS_LOG2: u32 = 14;
 
