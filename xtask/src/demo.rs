@@ -2,12 +2,14 @@
 
 use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const SAMPLE: &str = "testdata/sample";
+/// What lines about its arrays begin with.
+const ARRAYS: &str = "ocean/";
 
 /// Packs the sample with its policy, verifies it against the originals, lists it, unpacks it and
-/// compares. Gives nothing to complain about unless a command fails.
+/// compares. Complains about lines of the transcript in `README.md` that are no longer what is printed.
 pub fn run() -> Result<Vec<String>> {
     run_command(Command::new("cargo").args(["build", "--quiet", "--release", "--locked", "--bin", "errbar"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
@@ -20,20 +22,30 @@ pub fn run() -> Result<Vec<String>> {
         println!("\n$ errbar {}", arguments.join(" "));
         run_command(Command::new(&program).args(arguments))
     };
-    errbar(&["pack", "--policy", "testdata/sample/errbar.toml", SAMPLE, &archive])?;
-    errbar(&["verify", &archive, "--against", SAMPLE])?;
+    let readme = std::fs::read_to_string("README.md")?;
+    let mut complaints = Vec::new();
+    for arguments in
+        [&["pack", "--policy", "testdata/sample/errbar.toml", SAMPLE, &archive][..], &["verify", &archive, "--against", SAMPLE]]
+    {
+        let printed = errbar(arguments)?;
+        let missing = printed.lines().filter(|line| line.starts_with(ARRAYS) && !readme.contains(line));
+        complaints.extend(missing.map(|line| format!("README.md: its transcript has not the line that errbar prints:\n{line}")));
+    }
     errbar(&["list", "--long", &archive])?;
     errbar(&["list", "--arrays", &archive])?;
     errbar(&["unpack", &archive, &out])?;
     errbar(&["diff", &archive, &out])?;
-    Ok(Vec::new())
+    Ok(complaints)
 }
 
 fn text(path: &Path) -> Result<String> {
     path.to_str().map(str::to_owned).ok_or_else(|| Error::other("the target folder's path is not text"))
 }
 
-fn run_command(command: &mut Command) -> Result<()> {
-    let status = command.status()?;
-    if status.success() { Ok(()) } else { Err(Error::other(format!("{command:?}: {status}"))) }
+/// Runs a command and shows what it prints.
+fn run_command(command: &mut Command) -> Result<String> {
+    let output = command.stderr(Stdio::inherit()).output()?;
+    let printed = String::from_utf8(output.stdout).map_err(Error::other)?;
+    print!("{printed}");
+    if output.status.success() { Ok(printed) } else { Err(Error::other(format!("{command:?}: {}", output.status))) }
 }
