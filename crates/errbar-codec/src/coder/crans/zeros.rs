@@ -70,7 +70,7 @@ pub(super) fn told(bytes: &[u8], steps: &[Step], absent: Option<&[bool]>) -> Vec
 }
 
 /// Writes which words are in runs of zeros, or reads it. Runs without any word that is not absent are not asked for.
-pub(super) fn code(coder: &mut impl Binary, steps: &[Step], absent: Option<&[bool]>, marks: &mut [bool]) {
+fn code(coder: &mut impl Binary, steps: &[Step], absent: Option<&[bool]>, marks: &mut [bool]) {
     let mut models = [Bit::default(); 1 << AROUND];
     each_run(steps, |Run { first, end, around }| {
         let is_zero = if absent.is_some_and(|absent| !absent[first..end].contains(&false)) {
