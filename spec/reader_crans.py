@@ -216,9 +216,10 @@ def read_zeros(data: bytes, found: list[Class], absent: np.ndarray | None) -> np
         gone = np.zeros(k.n, bool) if absent is None else absent[at : at + size].reshape(k.n)
         zero = np.zeros(k.n, bool)
         before = parts[-1] if parts and k.level and k.c != classes(k.level)[1] else np.zeros((0, 0, 0, 0), bool)
+        runs = runs_of(k.n)
         for o, p, q in np.ndindex(outer, planes, rows):
             in_before = o < before.shape[0] and p < before.shape[1] and q < before.shape[2]
-            for x, y in runs_of(k.n):
+            for x, y in runs:
                 if gone[o, p, q, x:y].all():
                     zero[o, p, q, x:y] = True
                     continue

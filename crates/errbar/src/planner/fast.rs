@@ -1,4 +1,5 @@
-//! What the fast mode looks at before it codes a block: few words, from all over.
+//! A look at few words of a block under a bound, from all over: all that the fast mode plans by, and where the others see
+//! whether exact words may be as cheap.
 
 use errbar_codec::codes::Word;
 use errbar_codec::float::Float;

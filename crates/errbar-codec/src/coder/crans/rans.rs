@@ -138,8 +138,7 @@ impl Encoder {
         let places = &self.places[if component < self.places.len() { component } else { 0 }];
         let mut states: [u32; LANES] = std::array::from_fn(|i| self.states[strands[i].lane % STATES]);
         let (parts, words, mut first_word) = (self.parts.as_slice(), self.words.as_mut_slice(), self.first_word);
-        let left_out = |x: usize| strands.iter().all(|strand| strand.tokens[x] == NONE);
-        for x in (0..n).rev().filter(|x| !left_out(*x)) {
+        for x in (0..n).rev() {
             for (strand, state) in strands.iter().zip(&mut states).rev() {
                 let token = strand.tokens[x];
                 if token == NONE {

@@ -83,6 +83,7 @@ fn code(coder: &mut impl Binary, steps: &[Step], absent: Option<&[bool]>, marks:
     });
 }
 
+/// Visits the runs of all classes in the order of the words.
 fn each_run(steps: &[Step], mut visit: impl FnMut(Run)) {
     // The first word and the extents of the class before, of the same level.
     let mut before: Option<(usize, Extents)> = None;
@@ -90,11 +91,12 @@ fn each_run(steps: &[Step], mut visit: impl FnMut(Run)) {
     for step in steps {
         let [_, planes, rows, width] = step.n;
         let n_rows = if width == 0 { 0 } else { step.n[..DIMS - 1].iter().product() };
+        let bands = Bands::new(step.n);
         for row in 0..n_rows {
             let [i, j, k] = [row / rows / planes, row / rows % planes, row % rows];
             let in_class_before = before.filter(|(_, n)| i < n[0] && j < n[1] && k < n[2]);
             let in_class_before = in_class_before.map(|(first, n)| (first + ((i * n[1] + j) * n[2] + k) * n[3], n[3]));
-            for piece in Bands::new(step.n).pieces() {
+            for piece in bands.pieces() {
                 for x in piece.clone().step_by(RUN) {
                     let first = start + row * width + x;
                     let end = first + RUN.min(piece.end - x);
